@@ -1,0 +1,170 @@
+//! The port `catalog`: customers, credentials, routes and quotas of record, versioned.
+//!
+//! Every entry is a document with a version from one counter, so that whoever follows the catalog reads what is new
+//! since the version it knows, in the order of the changes. Nothing is removed: a revoked credential is a tombstone.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Assignment, Credential, Customer, Quota, Route, SubscriptionName};
+
+/// A listener of the topic, of record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Named for ever.
+    pub name: SubscriptionName,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Grows with every change of this row.
+    pub version: u64,
+}
+
+/// One document of the catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "entry", content = "document")]
+pub enum Entry {
+    /// A paying tenant.
+    Customer(Customer),
+    /// A way to authenticate.
+    Credential(Credential),
+    /// Where messages go.
+    Route(Route),
+    /// Which route takes a customer's channel.
+    Assignment(Assignment),
+    /// A limit of record.
+    Quota(Quota),
+    /// A listener of the topic.
+    Subscription(Subscription),
+}
+
+/// The kinds of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// [`Entry::Customer`]
+    Customer,
+    /// [`Entry::Credential`]
+    Credential,
+    /// [`Entry::Route`]
+    Route,
+    /// [`Entry::Assignment`]
+    Assignment,
+    /// [`Entry::Quota`]
+    Quota,
+    /// [`Entry::Subscription`]
+    Subscription,
+}
+
+impl Kind {
+    /// The word that stores keep.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Credential => "credential",
+            Self::Route => "route",
+            Self::Assignment => "assignment",
+            Self::Quota => "quota",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
+impl Entry {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Customer(_) => Kind::Customer,
+            Self::Credential(_) => Kind::Credential,
+            Self::Route(_) => Kind::Route,
+            Self::Assignment(_) => Kind::Assignment,
+            Self::Quota(_) => Kind::Quota,
+            Self::Subscription(_) => Kind::Subscription,
+        }
+    }
+
+    /// Its key among those of its kind: a name, or `customer/channel` (`*` for all channels).
+    #[must_use]
+    pub fn key(&self) -> String {
+        let star = |channel: &Option<crate::domain::ChannelName>| {
+            channel.as_ref().map_or_else(|| "*".to_owned(), ToString::to_string)
+        };
+        match self {
+            Self::Customer(c) => c.id.to_string(),
+            Self::Credential(c) => c.id.to_string(),
+            Self::Route(r) => r.name.to_string(),
+            Self::Assignment(a) => format!("{}/{}", a.customer, star(&a.channel)),
+            Self::Quota(q) => format!("{}/{}", q.customer, star(&q.channel)),
+            Self::Subscription(s) => s.name.to_string(),
+        }
+    }
+
+    /// The version it was read at; 0 for one that is new.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        match self {
+            Self::Customer(e) => e.version,
+            Self::Credential(e) => e.version,
+            Self::Route(e) => e.version,
+            Self::Assignment(e) => e.version,
+            Self::Quota(e) => e.version,
+            Self::Subscription(e) => e.version,
+        }
+    }
+
+    /// The same with another version.
+    #[must_use]
+    pub fn at_version(mut self, version: u64) -> Self {
+        match &mut self {
+            Self::Customer(e) => e.version = version,
+            Self::Credential(e) => e.version = version,
+            Self::Route(e) => e.version = version,
+            Self::Assignment(e) => e.version = version,
+            Self::Quota(e) => e.version = version,
+            Self::Subscription(e) => e.version = version,
+        }
+        self
+    }
+}
+
+/// What the caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// Try again later.
+    #[error("the catalog is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody changed it meanwhile (or it exists already): read it again.
+    #[error("{kind} `{key}` was changed meanwhile, or exists already")]
+    Conflict {
+        /// Of which kind.
+        kind: &'static str,
+        /// Which.
+        key: String,
+    },
+}
+
+/// Documents by compare-and-set, and the feed of their changes.
+#[async_trait]
+pub trait Catalog: Send + Sync + 'static {
+    /// Writes documents together, each only if its stored version is the one it carries (0: only if it is new);
+    /// all or none. `Ok` is the version after the last, and promises durability.
+    async fn put(&self, entries: Vec<Entry>) -> Result<u64, CatalogError>;
+
+    /// One document.
+    async fn get(&self, kind: Kind, key: &str) -> Result<Option<Entry>, CatalogError>;
+
+    /// Documents whose key begins with `prefix` and comes after `after`, by key, up to `max`.
+    async fn list(
+        &self,
+        kind: Kind,
+        prefix: &str,
+        after: &str,
+        max: usize,
+    ) -> Result<Vec<Entry>, CatalogError>;
+
+    /// Documents changed since a version, in order of change, up to `max`; fewer than `max` means that these are all.
+    async fn changes(&self, since: u64, max: usize) -> Result<Vec<Entry>, CatalogError>;
+
+    /// The version of the last change; 0 when nothing was ever written.
+    async fn version(&self) -> Result<u64, CatalogError>;
+}

@@ -1,0 +1,101 @@
+//! Who calls, how they prove it, and how fast they may call.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use super::{CredentialId, CustomerId, Environment, TimeZone, Timestamp};
+
+/// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RatePolicy {
+    /// The policy's name in `RateLimit` headers.
+    pub name: String,
+    /// Messages per window.
+    pub limit: u32,
+    /// The window in seconds.
+    pub window_seconds: u32,
+    /// Messages that may come at once.
+    pub burst: u32,
+}
+
+/// A paying tenant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Customer {
+    /// Named for ever.
+    pub id: CustomerId,
+    /// For people to read.
+    pub title: String,
+    /// Calls are refused and what intake sees is rejected.
+    pub suspended: bool,
+    /// In which days and months are counted.
+    pub time_zone: TimeZone,
+    /// Its share among others that wait on a route: 1 to 100.
+    pub weight: u32,
+    /// All of them hold at once.
+    pub rates: Vec<RatePolicy>,
+    /// Grows with every change of this row.
+    pub version: u64,
+}
+
+/// A keyed hash of a secret that Naru made (128 bits or more, so that it cannot be guessed from its hash).
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretHash(pub [u8; 32]);
+
+impl PartialEq for SecretHash {
+    /// Takes the same time whatever differs.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SecretHash {}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(…)")
+    }
+}
+
+/// One way to authenticate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum CredentialKind {
+    /// HTTP Basic (RFC 7617) with `ID:PW:API_KEY`; the hash is over password and key.
+    Basic {
+        /// Keyed hash of `PW:API_KEY`.
+        secret: SecretHash,
+    },
+}
+
+impl CredentialKind {
+    /// The word used in tables and logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Basic { .. } => "basic",
+        }
+    }
+}
+
+/// A credential of a customer, for one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// The public half.
+    pub id: CredentialId,
+    /// Whose it is.
+    pub customer: CustomerId,
+    /// Where it opens.
+    pub environment: Environment,
+    /// How it proves itself.
+    #[serde(flatten)]
+    pub kind: CredentialKind,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked; it stays as a tombstone.
+    pub revoked_at: Option<Timestamp>,
+    /// Grows with every change of this row.
+    pub version: u64,
+}

@@ -1,0 +1,37 @@
+//! The words of Naru as types: pure code, no I/O, no clock of its own.
+//!
+//! Everything from outside is parsed into these types once, at the edge; inside, a precondition is a type.
+
+mod account;
+mod code;
+mod customer;
+mod event;
+mod ids;
+mod message;
+mod names;
+mod outcome;
+mod pack;
+mod quota;
+mod report;
+mod retry;
+mod route;
+mod state;
+mod time;
+mod transition;
+
+pub use account::{Account, Environment, Lane};
+pub use code::{ChargeEffect, Code};
+pub use customer::{Credential, CredentialKind, Customer, RatePolicy, SecretHash};
+pub use event::Event;
+pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
+pub use message::{Content, Fingerprint, Key, Message, Units};
+pub use names::{ChannelName, CredentialId, CustomerId, InvalidName, RouteName, SubscriptionName};
+pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
+pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder};
+pub use quota::{Day, Period, Quota};
+pub use report::{MessageView, Report};
+pub use retry::RetryPolicy;
+pub use route::{Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Route, SimulatorBackend};
+pub use state::State;
+pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
+pub use transition::{Facts, Next, next_state};

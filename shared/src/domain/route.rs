@@ -1,0 +1,185 @@
+//! Where messages go: a backend and a policy.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ChannelName, CustomerId, Environment, RouteName};
+
+/// What happens to a message of which it cannot be known whether the backend took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUncertain {
+    /// Sent again, labelled as a possible duplicate.
+    Retry,
+    /// Waits for a person; the charge stays reserved.
+    Hold,
+    /// Failed with code `uncertain`; the charge is released. A duplicate harms more than a failure that is told.
+    #[default]
+    Fail,
+}
+
+impl OnUncertain {
+    /// The word used in tables and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Hold => "hold",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// A network in CIDR notation (RFC 4632; RFC 4291 section 2.3): `127.0.0.0/8`, `::1/128`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IpNetwork {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// Text is not a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a network such as 10.0.0.0/8 or ::1/128")]
+pub struct InvalidNetwork(String);
+
+impl IpNetwork {
+    /// Whether an address lies in it. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                (u32::from(net) ^ u32::from(ip)).checked_shr(32 - u32::from(self.prefix)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(net), IpAddr::V6(ip)) => {
+                (u128::from(net) ^ u128::from(ip)).checked_shr(128 - u32::from(self.prefix)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for IpNetwork {
+    type Err = InvalidNetwork;
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let wrong = || InvalidNetwork(text.to_owned());
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let address = address.parse::<IpAddr>().map_err(|_| wrong())?.to_canonical();
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(bits), str::parse).map_err(|_| wrong())?;
+        if prefix > bits { Err(wrong()) } else { Ok(Self { address, prefix }) }
+    }
+}
+
+impl TryFrom<String> for IpNetwork {
+    type Error = InvalidNetwork;
+    fn try_from(text: String) -> Result<Self, InvalidNetwork> {
+        text.parse()
+    }
+}
+
+impl From<IpNetwork> for String {
+    fn from(network: IpNetwork) -> Self {
+        network.to_string()
+    }
+}
+
+impl fmt::Display for IpNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// A backend that takes messages over HTTP: JSON by `POST`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpBackend {
+    /// `http` or `https`, without credentials or fragment.
+    pub url: String,
+    /// Private, loopback and link-local networks that may be connected to all the same.
+    #[serde(default)]
+    pub allow_networks: Vec<IpNetwork>,
+}
+
+/// A backend that sends nothing: the recipient's last digits choose what happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct SimulatorBackend {}
+
+/// What takes the message in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum BackendConfig {
+    /// Sends nothing.
+    Simulator(SimulatorBackend),
+    /// Sends over HTTP.
+    Http(HttpBackend),
+}
+
+impl BackendConfig {
+    /// The word used in tables and on the command line.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Simulator(_) => "simulator",
+            Self::Http(_) => "http",
+        }
+    }
+}
+
+/// Where messages of a customer and channel go: a queue with lanes, a backend, a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Named for ever.
+    pub name: RouteName,
+    /// Live routes carry live messages only, sandbox routes sandbox messages.
+    pub environment: Environment,
+    /// What takes the message in the end.
+    pub backend: BackendConfig,
+    /// What happens when it cannot be known.
+    pub on_uncertain: OnUncertain,
+    /// The backend ignores a second request with the same `Idempotency-Key`: what is uncertain may be retried.
+    pub idempotent: bool,
+    /// Attempts under way at once in one worker process.
+    pub concurrency: u32,
+    /// The whole attempt, the answer's body included, in milliseconds.
+    pub attempt_timeout_ms: u32,
+    /// Attempts in all before a message that is never taken fails.
+    pub max_attempts: u32,
+    /// No attempt begins; intake goes on.
+    pub paused: bool,
+    /// Grows with every change of this row.
+    pub version: u64,
+}
+
+/// Which route takes a customer's channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Whose messages.
+    pub customer: CustomerId,
+    /// `None`: every channel that has no assignment of its own, written `*`.
+    pub channel: Option<ChannelName>,
+    /// Where they go.
+    pub route: RouteName,
+    /// Grows with every change of this row.
+    pub version: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_addresses_and_no_others() {
+        let holds = |net: &str, ip: &str| net.parse::<IpNetwork>().unwrap().contains(ip.parse().unwrap());
+        assert!(holds("127.0.0.0/8", "127.9.9.9") && !holds("127.0.0.0/8", "128.0.0.1"));
+        assert!(holds("127.0.0.0/8", "::ffff:127.0.0.1"));
+        assert!(holds("10.1.2.3", "10.1.2.3") && !holds("10.1.2.3", "10.1.2.4"));
+        assert!(holds("0.0.0.0/0", "8.8.8.8") && !holds("0.0.0.0/0", "::1"));
+        assert!(
+            holds("::/0", "2001:db8::1") && holds("fc00::/7", "fd00::1") && !holds("fc00::/7", "2001:db8::1")
+        );
+        for bad in ["", "10.0.0.0/33", "::1/129", "10.0.0/8", "a", "1.2.3.4/"] {
+            assert!(bad.parse::<IpNetwork>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Time as Naru keeps it: UTC milliseconds, read through an injected clock.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A moment in UTC, in milliseconds since 1970-01-01T00:00:00Z. Printed as RFC 3339 with milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The latest moment that can be written (9999-12-30).
+    pub const MAX: Self = Self(253_402_207_200_000);
+
+    /// From milliseconds since the epoch, held within the years 0 to 9999.
+    #[must_use]
+    pub const fn from_millis(ms: i64) -> Self {
+        if ms > Self::MAX.0 {
+            Self::MAX
+        } else if ms < 0 {
+            Self(0)
+        } else {
+            Self(ms)
+        }
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This moment and a while, held at [`Timestamp::MAX`].
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self::from_millis(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// This moment less a while, held at the epoch.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self::from_millis(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    pub(crate) fn to_jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    pub(crate) fn from_jiff(ts: jiff::Timestamp) -> Self {
+        Self::from_millis(ts.as_millisecond())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.to_jiff())
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// RFC 3339 with an offset or `Z`.
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        text.parse().map(Self::from_jiff)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(|_| de::Error::custom("expected an RFC 3339 time such as 2026-11-22T09:00:00Z"))
+    }
+}
+
+/// Where the time comes from. Injected, so that tests own it.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    fn now(&self) -> Timestamp {
+        Timestamp::from_jiff(jiff::Timestamp::now())
+    }
+}
+
+/// A clock that stands until it is moved; for tests.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    #[must_use]
+    pub const fn new(start: Timestamp) -> Self {
+        Self(AtomicI64::new(start.0))
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// An IANA time zone (`Asia/Seoul`), known to exist in the bundled database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeZone(jiff::tz::TimeZone);
+
+impl TimeZone {
+    /// Coordinated Universal Time.
+    pub const UTC: Self = Self(jiff::tz::TimeZone::UTC);
+
+    /// The IANA name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
+    pub(crate) fn civil(&self, at: Timestamp) -> jiff::Zoned {
+        at.to_jiff().to_zoned(self.0.clone())
+    }
+}
+
+impl FromStr for TimeZone {
+    type Err = jiff::Error;
+    fn from_str(name: &str) -> Result<Self, jiff::Error> {
+        jiff::tz::TimeZone::get(name).map(Self)
+    }
+}
+
+impl Serialize for TimeZone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeZone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse()
+            .map_err(|_| de::Error::custom(format!("`{name}` is not an IANA time zone such as Asia/Seoul")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_prints_three_digits_and_reads_back() {
+        for (ms, text) in [(0, "1970-01-01T00:00:00.000Z"), (1_763_802_000_120, "2025-11-22T09:00:00.120Z")] {
+            let at = Timestamp::from_millis(ms);
+            assert_eq!(at.to_string(), text);
+            assert_eq!(text.parse::<Timestamp>().unwrap(), at);
+        }
+        assert_eq!(
+            "2025-11-22T18:00:00.12+09:00".parse::<Timestamp>().unwrap().as_millis(),
+            1_763_802_000_120
+        );
+    }
+
+    #[test]
+    fn arithmetic_holds_at_both_ends() {
+        assert_eq!(Timestamp::from_millis(i64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.plus(Duration::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::from_millis(5).minus(Duration::MAX).as_millis(), 0);
+        let _printable = Timestamp::MAX.to_string();
+    }
+}

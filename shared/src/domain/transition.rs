@@ -1,0 +1,179 @@
+//! From the outcome of an attempt to the next state of its message.
+
+use std::time::Duration;
+
+use super::{Code, OnUncertain, Outcome, RetryPolicy, State, Timestamp};
+
+/// What the decision rests on besides the outcome.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// The number of the attempt that ended, from 1.
+    pub attempt: u32,
+    /// The present moment.
+    pub now: Timestamp,
+    /// The last moment at which another attempt may begin.
+    pub expires_at: Timestamp,
+    /// An earlier attempt may have been taken.
+    pub possible_duplicate: bool,
+    /// The route's answer to uncertainty.
+    pub on_uncertain: OnUncertain,
+    /// The route's backend ignores a second request with the same key.
+    pub idempotent: bool,
+    /// Attempts in all.
+    pub max_attempts: u32,
+    /// A random number in [0, 1).
+    pub jitter: f64,
+}
+
+/// What becomes of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// It ended.
+    Final {
+        /// A final state.
+        state: State,
+        /// Why.
+        code: Code,
+        /// A sentence for the report.
+        detail: String,
+        /// The backend's own id.
+        backend_id: Option<String>,
+    },
+    /// The backend took it; look for its report at that moment.
+    Sent {
+        /// The backend's own id.
+        backend_id: Option<String>,
+        /// When to ask for the report, or to miss it.
+        look_at: Timestamp,
+    },
+    /// Another attempt at that moment.
+    Retry {
+        /// When.
+        at: Timestamp,
+        /// The attempt that ended may have been taken.
+        possible_duplicate: bool,
+        /// A sentence for the operator.
+        detail: String,
+    },
+    /// Waits for a person.
+    Held {
+        /// A sentence for the operator.
+        detail: String,
+    },
+}
+
+impl Next {
+    /// An end with its own sentence, or the code's.
+    #[must_use]
+    pub fn end(state: State, code: Code, detail: &str) -> Self {
+        let detail = if detail.is_empty() { code.sentence() } else { detail };
+        Self::Final { state, code, detail: detail.to_owned(), backend_id: None }
+    }
+
+    /// The end of a message whose time ran out before another attempt could begin.
+    ///
+    /// If an earlier attempt may have been taken, the honest end is not `expired` but `failed` with code `uncertain`.
+    #[must_use]
+    pub fn out_of_time(possible_duplicate: bool) -> Self {
+        if possible_duplicate {
+            Self::end(State::Failed, Code::Uncertain, "")
+        } else {
+            Self::end(State::Expired, Code::TtlExpired, "")
+        }
+    }
+}
+
+/// The next state of a message of which an attempt ended so.
+#[must_use]
+pub fn next_state(outcome: Outcome, facts: &Facts) -> Next {
+    match outcome {
+        Outcome::Delivered { detail, backend_id } => {
+            Next::Final { state: State::Delivered, code: Code::Ok, detail, backend_id }
+        }
+        Outcome::Sent { backend_id, report_in } => {
+            Next::Sent { backend_id, look_at: facts.now.plus(report_in) }
+        }
+        Outcome::Failed { detail } => Next::end(State::Failed, Code::BackendRefused, &detail),
+        Outcome::NotTaken { detail, retry_after } => {
+            again(facts, retry_after, facts.possible_duplicate, detail)
+        }
+        Outcome::Uncertain { detail } if facts.idempotent || facts.on_uncertain == OnUncertain::Retry => {
+            again(facts, None, true, detail)
+        }
+        Outcome::Uncertain { detail } if facts.on_uncertain == OnUncertain::Hold => Next::Held { detail },
+        Outcome::Uncertain { detail } => Next::end(State::Failed, Code::Uncertain, &detail),
+    }
+}
+
+fn again(facts: &Facts, retry_after: Option<Duration>, possible_duplicate: bool, detail: String) -> Next {
+    if facts.attempt >= facts.max_attempts {
+        let code = if possible_duplicate { Code::Uncertain } else { Code::NotTaken };
+        return Next::end(State::Failed, code, &detail);
+    }
+    let at = facts.now.plus(RetryPolicy.delay(facts.attempt, retry_after, facts.jitter));
+    if at > facts.expires_at {
+        return Next::out_of_time(possible_duplicate);
+    }
+    Next::Retry { at, possible_duplicate, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            attempt: 1,
+            now: Timestamp::from_millis(1_000),
+            expires_at: Timestamp::from_millis(600_000),
+            possible_duplicate: false,
+            on_uncertain: OnUncertain::Fail,
+            idempotent: false,
+            max_attempts: 3,
+            jitter: 0.5,
+        }
+    }
+
+    fn not_taken() -> Outcome {
+        Outcome::NotTaken { detail: "d".into(), retry_after: None }
+    }
+
+    fn uncertain() -> Outcome {
+        Outcome::Uncertain { detail: "d".into() }
+    }
+
+    #[test]
+    fn what_was_not_taken_is_tried_again_within_its_time_and_budget() {
+        let at = Timestamp::from_millis(1_500);
+        assert_eq!(
+            next_state(not_taken(), &facts()),
+            Next::Retry { at, possible_duplicate: false, detail: "d".into() }
+        );
+        let late = Facts { expires_at: Timestamp::from_millis(1_499), ..facts() };
+        assert_eq!(next_state(not_taken(), &late), Next::end(State::Expired, Code::TtlExpired, ""));
+        let spent = Facts { attempt: 3, ..facts() };
+        assert_eq!(next_state(not_taken(), &spent), Next::end(State::Failed, Code::NotTaken, "d"));
+    }
+
+    #[test]
+    fn the_route_decides_what_uncertainty_means() {
+        assert_eq!(next_state(uncertain(), &facts()), Next::end(State::Failed, Code::Uncertain, "d"));
+        let hold = Facts { on_uncertain: OnUncertain::Hold, ..facts() };
+        assert_eq!(next_state(uncertain(), &hold), Next::Held { detail: "d".into() });
+        let retry = Facts { on_uncertain: OnUncertain::Retry, ..facts() };
+        let idempotent = Facts { idempotent: true, ..facts() };
+        for facts in [retry, idempotent] {
+            assert!(matches!(next_state(uncertain(), &facts), Next::Retry { possible_duplicate: true, .. }));
+        }
+    }
+
+    #[test]
+    fn doubt_once_raised_is_never_forgotten() {
+        let doubted = Facts { possible_duplicate: true, ..facts() };
+        assert!(matches!(next_state(not_taken(), &doubted), Next::Retry { possible_duplicate: true, .. }));
+        let late = Facts { expires_at: Timestamp::from_millis(0), ..doubted };
+        assert_eq!(next_state(not_taken(), &late), Next::end(State::Failed, Code::Uncertain, ""));
+        let spent = Facts { attempt: 3, ..doubted };
+        assert_eq!(next_state(not_taken(), &spent), Next::end(State::Failed, Code::Uncertain, "d"));
+    }
+}

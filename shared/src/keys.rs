@@ -1,0 +1,130 @@
+//! Secrets of a deployment and what is derived from them.
+//!
+//! One master key; every use gets a key of its own (HKDF's expand step with HMAC-SHA-256, RFC 5869 section 2.3, one block).
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::domain::{EnvelopeKeys, SecretHash};
+
+/// 256 secret bits; erased when dropped, never printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<[u8; 32]>);
+
+impl Secret {
+    /// From its bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// A new one from the operating system's generator.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::new(random_bytes())
+    }
+
+    /// From 64 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).ok()?);
+        Some(Self::new(bytes.as_slice().try_into().ok()?))
+    }
+
+    /// As 64 hexadecimal digits, to be written to a file of mode 0600 and nowhere else.
+    #[must_use]
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(data_encoding::HEXLOWER.encode(self.0.as_slice()))
+    }
+
+    /// The key for one use; another `purpose`, another key.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Self {
+        let mut mac = self.hmac();
+        mac.update(purpose.as_bytes());
+        mac.update(&[1]);
+        Self::new(mac.finalize().into_bytes().into())
+    }
+
+    /// HMAC-SHA-256 keyed with this secret.
+    #[must_use]
+    pub fn hmac(&self) -> Hmac<Sha256> {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
+        Hmac::new_from_slice(self.0.as_slice()).expect("32 bytes are a key")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Bytes from the operating system's generator.
+///
+/// # Panics
+/// If the operating system has no randomness to give: nothing safe can be done without it.
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[expect(
+        clippy::expect_used,
+        reason = "without randomness no secret can be made; stopping is the only safe act"
+    )]
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// The secrets of a deployment, each derived or kept for one use.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    /// Derives message ids; never rotates.
+    pub ids: Secret,
+    /// Hashes the secrets of credentials.
+    pub credentials: Secret,
+    /// Signs and verifies envelopes: the first signs, all verify. Ids and secrets.
+    pub envelopes: Vec<(String, Secret)>,
+}
+
+impl Keyring {
+    /// The keys of envelopes.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn envelope_keys(&self) -> Result<EnvelopeKeys, NoEnvelopeKey> {
+        let (first, rest) = self.envelopes.split_first().ok_or(NoEnvelopeKey)?;
+        let rest: Vec<(&str, &Secret)> = rest.iter().map(|(id, secret)| (id.as_str(), secret)).collect();
+        Ok(EnvelopeKeys::new((first.0.as_str(), &first.1), &rest))
+    }
+}
+
+/// There is no key to sign envelopes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no key to sign envelopes with")]
+pub struct NoEnvelopeKey;
+
+/// Hashes the secrets that Naru made (128 bits or more: a keyed hash is enough, and fast).
+#[derive(Clone)]
+pub struct CredentialHasher(Hmac<Sha256>);
+
+impl CredentialHasher {
+    /// Over the deployment's credential secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        Self(secret.hmac())
+    }
+
+    /// The hash of a Basic credential's password and API key; neither can hold a NUL (RFC 7617 section 2).
+    #[must_use]
+    pub fn basic(&self, id: &str, password: &str, api_key: &str) -> SecretHash {
+        let mut mac = self.0.clone();
+        for part in ["basic", id, password, api_key] {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        }
+        SecretHash(mac.finalize().into_bytes().into())
+    }
+}

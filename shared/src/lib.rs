@@ -1,0 +1,28 @@
+//! What every part of Naru shares: the domain, the ports with their adapters, and process plumbing.
+//!
+//! Read in this order: [`domain`] (words as types, pure), then the ports in the order a message meets them,
+//! then the plumbing.
+
+pub mod domain;
+
+pub mod registry;
+
+pub mod gate;
+
+pub mod queue;
+
+pub mod ledger;
+
+pub mod outbox;
+
+pub mod topic;
+
+pub mod catalog;
+
+pub mod ports;
+
+pub mod sqlite;
+
+pub mod keys;
+
+pub mod metrics;

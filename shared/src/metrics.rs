@@ -1,0 +1,88 @@
+//! Every metric of Naru, declared once, with unit and meaning. Raw macros are banned elsewhere.
+
+use metrics::{Counter, Gauge, Histogram, Label, Unit};
+
+/// Labels of a metric: names are fixed, values come from bounded sets (routes, lanes, codes; never ids).
+pub type Labels<'a> = &'a [(&'static str, &'a str)];
+
+macro_rules! metrics_table {
+    ($($(#[$doc:meta])* $kind:ident $const:ident = $name:literal, $unit:ident, $help:literal;)*) => {
+        $(metrics_table!(@one $kind $const $name $help);)*
+
+        /// Tells the recorder unit and meaning of each metric; once, after it is installed.
+        pub fn describe() {
+            $(metrics_table!(@describe $kind $name $unit $help);)*
+        }
+
+        /// Name, kind, unit and meaning of every metric, for documentation and tests.
+        pub const TABLE: &[(&str, &str, &str, &str)] =
+            &[$(($name, stringify!($kind), stringify!($unit), $help)),*];
+    };
+    (@one $kind:ident $const:ident $name:literal $help:literal) => {
+        #[doc = $help]
+        pub const $const: $kind::Metric = $kind::Metric($name);
+    };
+    (@describe counter $name:literal $unit:ident $help:literal) => {
+        metrics::describe_counter!($name, Unit::$unit, $help)
+    };
+    (@describe gauge $name:literal $unit:ident $help:literal) => {
+        metrics::describe_gauge!($name, Unit::$unit, $help)
+    };
+    (@describe histogram $name:literal $unit:ident $help:literal) => {
+        metrics::describe_histogram!($name, Unit::$unit, $help)
+    };
+}
+
+fn owned(labels: Labels<'_>) -> Vec<Label> {
+    labels.iter().map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+}
+
+macro_rules! kind {
+    ($module:ident, $type:ident, $macro:ident) => {
+        /// Metrics of this kind.
+        pub mod $module {
+            use super::{Labels, owned, $type};
+
+            /// A metric by name; ask for a handle once and keep it where it is used often.
+            #[derive(Debug, Clone, Copy)]
+            pub struct Metric(pub(super) &'static str);
+
+            impl Metric {
+                /// The handle for these labels.
+                #[expect(clippy::disallowed_macros, reason = "the one place where metrics are declared")]
+                pub fn of(self, labels: Labels<'_>) -> $type {
+                    metrics::$macro!(self.0, owned(labels))
+                }
+            }
+        }
+    };
+}
+
+kind!(counter, Counter, counter);
+kind!(gauge, Gauge, gauge);
+kind!(histogram, Histogram, histogram);
+
+metrics_table! {
+    counter HTTP_REQUESTS = "naru_http_requests_total", Count, "HTTP calls answered, by call and status";
+    histogram HTTP_SECONDS = "naru_http_request_seconds", Seconds, "Time from a call's head to its answer, by call";
+    counter ACCEPTED = "naru_messages_accepted_total", Count, "Messages answered 202, by environment";
+    counter REFUSED = "naru_messages_refused_total", Count, "Messages refused before publish, by problem code";
+    histogram PUBLISH_SECONDS = "naru_publish_seconds", Seconds, "Time from publishing packs to the queue's confirm";
+    histogram PACK_MESSAGES = "naru_pack_messages", Count, "Messages in a published pack";
+    counter INTAKE = "naru_intake_messages_total", Count, "Messages seen by intake, by route and verdict";
+    histogram INTAKE_SECONDS = "naru_intake_seconds", Seconds, "Time of one intake transaction";
+    counter QUARANTINED = "naru_envelopes_quarantined_total", Count, "Envelopes set aside because they could not be opened";
+    counter ATTEMPTS = "naru_attempts_total", Count, "Attempts ended, by route and outcome";
+    histogram ATTEMPT_SECONDS = "naru_attempt_seconds", Seconds, "Time of one attempt at a backend, by route";
+    gauge ATTEMPTS_UNDER_WAY = "naru_attempts_under_way", Count, "Attempts begun whose outcome is not committed, by route";
+    histogram SETTLE_SECONDS = "naru_settle_seconds", Seconds, "Time of one commit of outcomes";
+    counter SETTLED = "naru_settled_total", Count, "Outcomes committed, by what they did";
+    counter EXPIRED = "naru_messages_expired_total", Count, "Messages whose time to live ended, by route";
+    counter RECOVERED = "naru_messages_recovered_total", Count, "Messages found in the hands of dead workers, by route";
+    counter WORKER_RESTARTS = "naru_worker_restarts_total", Count, "Actors replaced after a panic or a stall, by actor";
+    counter RELAYED = "naru_events_relayed_total", Count, "Events published to the topic";
+    counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
+    gauge WAITING = "naru_messages_waiting", Count, "Messages waiting in the ledger, by route, lane and state";
+    gauge OLDEST_SECONDS = "naru_oldest_waiting_seconds", Seconds, "Age of the oldest waiting message, by route and lane";
+    gauge QUEUE_PACKS = "naru_queue_packs", Count, "Packs on a queue, by route and lane";
+}

@@ -1,0 +1,60 @@
+//! The port `topic`: fan-out. Every subscription is a queue with its own copy of each event.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{
+    domain::{Event, SubscriptionName},
+    queue::Receipt,
+};
+
+/// An event in the hands of a subscriber.
+#[derive(Debug, Clone)]
+pub struct EventDelivery {
+    /// To acknowledge it with.
+    pub receipt: Receipt,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The topic did not answer, or not as it should. Try again with back-off; an event published twice has one id.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// The engine is away.
+    #[error("the topic is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no subscription of that name.
+    #[error("there is no subscription `{0}`")]
+    Unknown(SubscriptionName),
+}
+
+/// Copies every event to every subscription, each of which receives it at least once.
+#[async_trait]
+pub trait Topic: Send + Sync + 'static {
+    /// Makes a subscription; it receives what is published from now on. Idempotent.
+    async fn subscribe(&self, name: &SubscriptionName) -> Result<(), TopicError>;
+
+    /// Ends a subscription and drops what it has not acknowledged. Idempotent.
+    async fn unsubscribe(&self, name: &SubscriptionName) -> Result<(), TopicError>;
+
+    /// The subscriptions there are, by name.
+    async fn subscriptions(&self) -> Result<Vec<SubscriptionName>, TopicError>;
+
+    /// Publishes events; one result for each, in order. `Ok` promises a durable copy for every subscription.
+    async fn publish(&self, events: Vec<Event>) -> Vec<Result<(), TopicError>>;
+
+    /// Receives up to `max` events, waiting up to `wait` for the first.
+    async fn receive(
+        &self,
+        name: &SubscriptionName,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<EventDelivery>, TopicError>;
+
+    /// Forgets events of this subscription; one result for each, in order. Idempotent.
+    async fn ack(&self, name: &SubscriptionName, receipts: Vec<Receipt>) -> Vec<Result<(), TopicError>>;
+
+    /// Events that a subscription has not acknowledged.
+    async fn depth(&self, name: &SubscriptionName) -> Result<u64, TopicError>;
+}

@@ -1,0 +1,1 @@
+//! Black-box tests of Naru, in one binary.
