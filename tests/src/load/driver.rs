@@ -81,7 +81,11 @@ impl<'a> Driver<'a> {
                 if self.idle.len() == self.connections.len() {
                     return Ok(());
                 }
-                anyhow::ensure!(now < at + span(LAST_ANSWERS), "some calls were never answered");
+                let free = self.idle.len();
+                anyhow::ensure!(
+                    now < at + span(LAST_ANSWERS),
+                    "some calls were never answered ({free} free)"
+                );
             } else {
                 self.begin_due(now)?;
             }
@@ -142,9 +146,9 @@ impl<'a> Driver<'a> {
             Ok(None) => Ok(()),
             Ok(Some(answer)) => {
                 let now = nanos();
-                if let Some(begun) = connection.begun.take() {
-                    self.count(begun, now, answer.status, answer.accepted);
-                }
+                // A server that ends an idle connection may say so first (408): that answers no call.
+                let Some(begun) = connection.begun.take() else { return self.reopen(index) };
+                self.count(begun, now, answer.status, answer.accepted);
                 let again =
                     !ending && self.plan.rate.is_none() && self.due().is_some() && now < self.measure_to;
                 if again {
@@ -167,14 +171,14 @@ impl<'a> Driver<'a> {
     }
 
     fn reopen(&mut self, index: usize) -> anyhow::Result<()> {
-        self.summary.broken += 1;
-        let hopeless = self.summary.broken > 1_000 && self.summary.statuses.is_empty();
-        anyhow::ensure!(!hopeless, "the server breaks every connection");
         let busy = self.connections[index].begun.is_some();
         self.connections[index] = register(&self.poll, self.plan, index)?;
         if busy {
+            self.summary.broken += 1;
             self.idle.push(index);
         }
+        let hopeless = self.summary.broken > 1_000 && self.summary.statuses.is_empty();
+        anyhow::ensure!(!hopeless, "the server breaks every connection");
         Ok(())
     }
 

@@ -47,7 +47,7 @@ pub struct Summary {
     pub seconds: f64,
     /// Answers by status, warm-up included.
     pub statuses: BTreeMap<u16, u64>,
-    /// Connections that broke, warm-up included.
+    /// Calls whose connection broke before the answer, warm-up included.
     pub broken: u64,
     /// From sending to the whole answer.
     pub latency: Percentiles,
