@@ -25,4 +25,10 @@ pub mod sqlite;
 
 pub mod keys;
 
+pub mod key_file;
+
+pub mod data_dir;
+
+pub mod telemetry;
+
 pub mod metrics;
