@@ -19,6 +19,8 @@ pub mod topic;
 
 pub mod catalog;
 
+pub mod engines;
+
 pub mod ports;
 
 pub mod sqlite;
