@@ -4,6 +4,7 @@
 //! Every commit is durable (`journal_mode=WAL`, `synchronous=FULL`): the write-ahead log is synced before `COMMIT`
 //! returns (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
+pub mod backup;
 mod error;
 pub(crate) mod in_hand;
 mod job;
