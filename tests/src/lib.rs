@@ -1,1 +1,3 @@
-//! tests
+//! Proves Naru: what every adapter of a port guarantees.
+
+pub mod conformance;
