@@ -1,1 +1,3 @@
 //! Black-box tests of Naru, in one binary.
+
+mod conformance_ledger;
