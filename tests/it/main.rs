@@ -2,6 +2,7 @@
 
 mod conformance_catalog;
 mod conformance_gate;
+mod conformance_ledger;
 mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;

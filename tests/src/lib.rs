@@ -1,3 +1,3 @@
-//! Proves Naru: what every adapter of a port guarantees.
+//! Proves Naru from outside: what every adapter of a port guarantees, faults, journals, benchmarks.
 
 pub mod conformance;

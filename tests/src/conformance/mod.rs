@@ -5,6 +5,8 @@
 
 pub mod queue;
 
+pub mod ledger;
+
 pub mod topic;
 
 pub mod catalog;

@@ -188,3 +188,6 @@ impl Ledger for SqliteLedger {
         Ok(self.db.read(read).await?.map(Timestamp::from_millis))
     }
 }
+
+#[cfg(test)]
+mod tests;
