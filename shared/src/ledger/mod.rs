@@ -3,6 +3,8 @@
 //! Three faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
 //! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator.
 
+mod sqlite;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -11,6 +13,7 @@ use crate::domain::{
     Account, Code, CustomerId, Day, IncarnationId, IntakeToken, Lane, Message, MessageId, MessageView, Next,
     Period, Quota, Report, RouteName, State, Timestamp,
 };
+pub use sqlite::{RESTORED_BEFORE, SqliteLedger};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 

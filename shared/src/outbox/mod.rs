@@ -1,5 +1,7 @@
 //! The port `outbox`: events written in the transaction of the state they tell of, until they are published.
 
+mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

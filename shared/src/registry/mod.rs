@@ -1,8 +1,11 @@
 //! The port `registry`: what an accept must know, by version. A projection of the catalog that is read without waiting.
 
+mod memory;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use memory::{Follower, MemoryRegistry};
 
 use crate::domain::{ChannelName, Credential, CredentialId, Customer, CustomerId, Quota, Route, RouteName};
 

@@ -1,0 +1,190 @@
+//! The ledger in one SQLite file, `ledger.db`, together with the outbox.
+//!
+//! Everything is one writer's work, so "exact" needs no locks: each call is a job, a group of jobs is a commit, and
+//! what is kept in memory beside the file changes after the commit it tells of. An operator's command may open the
+//! same file from another process; it never takes and never counts.
+
+mod backlog;
+mod change;
+mod desk;
+mod intake;
+mod memory;
+mod quotas;
+mod reads;
+mod recovery;
+mod rows;
+mod settle;
+mod take;
+mod turns;
+mod usage;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use change::Change;
+use memory::{Memory, News, rung};
+use rusqlite::OptionalExtension;
+
+use super::{
+    IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken, Waiting,
+    Woken, Work,
+};
+use crate::{
+    domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
+    sqlite::{Db, DbError},
+};
+
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// The row of table `meta` that holds when the oldest restored copy was made, in UTC milliseconds.
+pub const RESTORED_BEFORE: &str = "restored_before";
+
+/// The ledger and the outbox in one file. Clones share it.
+#[derive(Clone)]
+pub struct SqliteLedger {
+    db: Db,
+    memory: Arc<Memory>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteLedger {
+    /// Opens or makes the file.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or was made by a newer program.
+    pub fn open(path: &Path) -> Result<Self, DbError> {
+        Self::open_with_clock(path, Arc::new(SystemClock))
+    }
+
+    /// As [`SqliteLedger::open`], with the clock by which leases of reports and events are counted.
+    ///
+    /// # Errors
+    /// As [`SqliteLedger::open`].
+    pub fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        Ok(Self { db: Db::open(path, MIGRATIONS)?, memory: Arc::new(Memory::new()), clock })
+    }
+
+    pub(crate) const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Rings after a commit that wrote events.
+    pub(crate) fn event_bell(&self) -> &tokio::sync::Notify {
+        &self.memory.events
+    }
+
+    /// Runs a change in one transaction and tells its news once it is durable.
+    async fn change<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (clock, memory) = (Arc::clone(&self.clock), Arc::clone(&self.memory));
+        let job = move |connection: &rusqlite::Connection| {
+            let mut change = Change::new(connection, clock.now());
+            let value = work(&mut change)?;
+            Ok((value, change.close()?))
+        };
+        let tell = move |(value, news): (T, News)| {
+            memory.tell(&news);
+            value
+        };
+        Ok(self.db.write_then(job, tell).await?)
+    }
+}
+
+impl From<DbError> for LedgerError {
+    fn from(error: DbError) -> Self {
+        if error.is_data() { Self::Indigestible(Box::new(error)) } else { Self::Unavailable(Box::new(error)) }
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
+        self.change(move |change| intake::intake(change, &batch)).await
+    }
+
+    async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError> {
+        let memory = Arc::clone(&self.memory);
+        self.change(move |change| take::take(change, &request, &memory)).await
+    }
+
+    async fn settle(
+        &self,
+        batch: Vec<Settlement>,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<Settled>, LedgerError> {
+        self.change(move |change| settle::settle(change, &batch, now, emit)).await
+    }
+
+    async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
+        self.change(move |change| recovery::give_back(change, &rows)).await
+    }
+
+    async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {
+        self.change(move |change| recovery::beat(change.connection, incarnation)).await
+    }
+
+    async fn incarnations(&self) -> Result<Vec<(IncarnationId, i64)>, LedgerError> {
+        Ok(self.db.read(recovery::incarnations).await?)
+    }
+
+    async fn lost(&self, incarnation: IncarnationId, max: usize) -> Result<Vec<Work>, LedgerError> {
+        Ok(self.db.read(move |c| recovery::lost(c, incarnation, max)).await?)
+    }
+
+    async fn bury(&self, incarnation: IncarnationId) -> Result<bool, LedgerError> {
+        self.change(move |change| recovery::bury(change.connection, incarnation)).await
+    }
+
+    async fn wake(&self, now: Timestamp, max: usize, emit: bool) -> Result<Woken, LedgerError> {
+        self.change(move |change| {
+            backlog::take_drift(change)?;
+            recovery::wake(change, now, max, emit)
+        })
+        .await
+    }
+
+    async fn due_reports(
+        &self,
+        now: Timestamp,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Work>, LedgerError> {
+        self.change(move |change| recovery::due_reports(change, now, max, lease)).await
+    }
+
+    async fn await_ready(&self, route: &RouteName, wait: Duration) {
+        let bell = self.memory.ready.listen(route);
+        let mut notified = std::pin::pin!(bell.notified());
+        notified.as_mut().enable();
+        let name = route.clone();
+        // If the file does not answer, the caller's own next call says so.
+        if !matches!(self.db.read(move |c| take::is_ready(c, name.as_str())).await, Ok(true)) {
+            rung(notified, wait).await;
+        }
+    }
+
+    async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
+        if let Some(waiting) = self.memory.waiting() {
+            return Ok(waiting);
+        }
+        let memory = Arc::clone(&self.memory);
+        self.db.write_then(backlog::count, move |counted| memory.count_anew(counted)).await?;
+        Ok(self.memory.waiting().unwrap_or_default())
+    }
+
+    async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let read = |c: &rusqlite::Connection| {
+            c.query_row("SELECT value FROM meta WHERE name = ?1", [RESTORED_BEFORE], |row| row.get(0))
+                .optional()
+        };
+        Ok(self.db.read(read).await?.map(Timestamp::from_millis))
+    }
+}

@@ -1,0 +1,128 @@
+//! Take: ready rows into the hands of a courier, customers by weighted turns.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{
+    change::{Change, End},
+    memory::Memory,
+    rows::{Row, content, lane_number, row_columns},
+    turns::LaneTurns,
+};
+use crate::{
+    domain::{Code, Lane, State},
+    ledger::{TakeRequest, Taken, Work},
+};
+
+/// Rows that one take may end because they were found expired, so that no take holds the file for long.
+const EXPIRED: usize = 512;
+
+/// One take under way.
+struct Take<'t, 'c> {
+    change: &'t mut Change<'c>,
+    request: &'t TakeRequest,
+    expired: usize,
+}
+
+pub(super) fn take(
+    change: &mut Change<'_>,
+    request: &TakeRequest,
+    memory: &Memory,
+) -> rusqlite::Result<Taken> {
+    // Turns change here and not after the commit: two takes of one group must not give the same turn twice, and a
+    // turn lost with a failed commit harms nobody.
+    let mut turns = memory.turns.lock().entry(request.route.clone()).or_default().clone();
+    let mut take = Take { change, request, expired: 0 };
+    let bulk_share = turns.bulk_of(request.max);
+    let mut express = take.lane(Lane::Express, turns.lane(Lane::Express), request.max - bulk_share)?;
+    let bulk = take.lane(Lane::Bulk, turns.lane(Lane::Bulk), request.max - express.len())?;
+    let room = request.max - express.len() - bulk.len();
+    express.extend(take.lane(Lane::Express, turns.lane(Lane::Express), room)?);
+    let expired = take.expired;
+    let work = turns.merge(express, bulk);
+    memory.turns.lock().insert(request.route.clone(), turns);
+    let more = is_ready(change.connection, request.route.as_str())?;
+    Ok(Taken { work, expired, more })
+}
+
+/// Whether a route has anything ready.
+pub(super) fn is_ready(connection: &Connection, route: &str) -> rusqlite::Result<bool> {
+    connection.prepare_cached(READY)?.query_row([route], |row| row.get::<_, bool>(0))
+}
+
+pub(super) const READY: &str = "SELECT EXISTS (SELECT 1 FROM message WHERE state = 1 AND route = ?1)";
+
+pub(super) const NEXT_CUSTOMER: &str = "SELECT customer FROM message \
+     WHERE state = 1 AND route = ?1 AND lane = ?2 AND customer > ?3 ORDER BY customer LIMIT 1";
+
+pub(super) const READY_ROWS: &str = concat!(
+    "SELECT ",
+    row_columns!(),
+    " FROM message WHERE state = 1 AND route = ?1 AND lane = ?2 AND customer = ?3 ORDER BY row LIMIT ?4"
+);
+
+impl Take<'_, '_> {
+    /// Up to `max` rows of a lane.
+    fn lane(&mut self, lane: Lane, turns: &mut LaneTurns, max: usize) -> rusqlite::Result<Vec<Work>> {
+        let mut work = Vec::new();
+        while work.len() < max && self.expired < EXPIRED {
+            if turns.left == 0 && !self.next_turn(lane, turns)? {
+                break;
+            }
+            let wanted = (max - work.len()).min(turns.left as usize);
+            let rows = self.change.rows(
+                READY_ROWS,
+                (self.request.route.as_str(), lane_number(lane), turns.customer.as_str(), wanted as i64),
+            )?;
+            let found = rows.len();
+            for row in rows {
+                work.extend(self.hand_out(row)?);
+            }
+            turns.left =
+                if found < wanted { 0 } else { turns.left - u32::try_from(found).unwrap_or(turns.left) };
+        }
+        Ok(work)
+    }
+
+    /// Moves the turn to the next customer who has something ready; `false` if nobody has.
+    fn next_turn(&self, lane: Lane, turns: &mut LaneTurns) -> rusqlite::Result<bool> {
+        let mut next = self.change.connection.prepare_cached(NEXT_CUSTOMER)?;
+        let mut after = |customer: &str| {
+            next.query_row((self.request.route.as_str(), lane_number(lane), customer), |row| {
+                row.get::<_, String>(0)
+            })
+            .optional()
+        };
+        let found = match after(&turns.customer)? {
+            None if !turns.customer.is_empty() => after("")?,
+            found => found,
+        };
+        let Some(customer) = found else { return Ok(false) };
+        let weight = customer.parse().map_or(1, |customer| (self.request.weights)(&customer));
+        *turns = LaneTurns { customer, left: weight.clamp(1, 100) };
+        Ok(true)
+    }
+
+    /// A ready row begins its next attempt, unless its time is over or it cannot be read.
+    fn hand_out(&mut self, mut row: Row) -> rusqlite::Result<Option<Work>> {
+        let (now, emit) = (self.request.now, self.request.emit);
+        if now > row.expires_at {
+            self.change.end(&row, &End::out_of_time(row.possible_duplicate), now, emit)?;
+            self.expired += 1;
+            return Ok(None);
+        }
+        let Some(message) = content(self.change.connection, row.at.row)? else {
+            self.change.end(&row, &End::plain(State::Failed, Code::Indigestible), now, emit)?;
+            return Ok(None);
+        };
+        self.change.leaves(&row);
+        row.attempt = row.attempt.saturating_add(1);
+        self.change
+            .connection
+            .prepare_cached(
+                "UPDATE message SET state = 3, attempt = ?2, incarnation = ?3, sent_at = ?4, wake_at = NULL \
+                 WHERE row = ?1",
+            )?
+            .execute((row.at.row, row.attempt, self.request.incarnation.as_i64(), now.as_millis()))?;
+        Ok(Some(row.into_work(message)))
+    }
+}
