@@ -30,6 +30,8 @@ mod patience;
 
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use backend::{BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends};
 pub use config::WorkersConfig;

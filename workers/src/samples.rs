@@ -1,7 +1,7 @@
 //! Values for tests.
 
 use naru_shared::domain::{
-    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, OnUncertain, Route,
+    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, OnUncertain, Period, Quota, Route,
     SimulatorBackend, Timestamp, Units,
 };
 
@@ -46,4 +46,8 @@ pub(crate) fn message(number: u8, recipient: &str) -> Message {
         traceparent: None,
         content,
     }
+}
+
+pub(crate) fn quota(limit: u64) -> Quota {
+    Quota { customer: account().customer, channel: None, period: Period::Month, limit, version: 1 }
 }

@@ -99,10 +99,15 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Global unicast is 2000::/3; what carries an IPv4 address inside (mapped, NAT64, 6to4, Teredo) could reach any
     // private address through a translator, so it is refused whole.
     let global = s[0] & 0xe000 == 0x2000;
-    let special = (s[0] == 0x2001 && s[1] < 0x0200) // protocol assignments, Teredo among them, RFC 2928
-        || (s[0] == 0x2001 && s[1] == 0x0db8) // documentation, RFC 3849
-        || s[0] == 0x2002 // 6to4, RFC 3056
-        || (s[0] == 0x3fff && s[1] < 0x1000); // documentation, RFC 9637
+    let special = match s[0] {
+        // Protocol assignments, Teredo among them (RFC 2928); documentation (RFC 3849).
+        0x2001 => s[1] < 0x0200 || s[1] == 0x0db8,
+        // 6to4 (RFC 3056).
+        0x2002 => true,
+        // Documentation (RFC 9637).
+        0x3fff => s[1] < 0x1000,
+        _ => false,
+    };
     global && !special
 }
 

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use naru_shared::{
-    domain::{Code, Next, State},
+    domain::{Code, Next, Outcome, State},
     ledger::{LedgerError, Settlement, Work},
 };
 
@@ -46,7 +46,10 @@ async fn inquire(crew: Arc<Crew>, work: Work) -> Option<Settlement> {
     {
         let asking = AssertUnwindSafe(backend.inquire(&work)).catch_unwind();
         match tokio::time::timeout(plan.limit(), asking).await {
-            Ok(Ok(outcome)) => answer = outcome.map(|outcome| attempt::decide(&crew, plan, &work, outcome)),
+            Ok(Ok(outcome)) => {
+                let report = outcome.filter(is_report);
+                answer = report.map(|outcome| attempt::decide(&crew, plan, &work, outcome));
+            }
             Ok(Err(_panic)) => tracing::error!(id = %work.row.id, "asking for a report failed"),
             Err(_elapsed) => tracing::warn!(id = %work.row.id, "asking for a report took too long"),
         }
@@ -55,4 +58,9 @@ async fn inquire(crew: Arc<Crew>, work: Work) -> Option<Settlement> {
     let no_report = || Next::end(State::Expired, Code::NoReport, "");
     let next = answer.or_else(|| missed.then(no_report))?;
     Some(Settlement { row: work.row, attempt: work.attempt, next })
+}
+
+/// What was taken is never sent again because its report is in doubt: only an end, or a later report, counts.
+const fn is_report(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Delivered { .. } | Outcome::Failed { .. } | Outcome::Sent { .. })
 }
