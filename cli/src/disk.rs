@@ -71,7 +71,11 @@ impl Disk {
             if enough {
                 tracing::info!(free_bytes, "the disk has room: accepting");
             } else {
-                tracing::warn!(free_bytes, low_bytes = self.low_bytes, "the disk is nearly full: refusing accepts");
+                tracing::warn!(
+                    free_bytes,
+                    low_bytes = self.low_bytes,
+                    "the disk is nearly full: refusing accepts"
+                );
             }
         }
     }

@@ -30,7 +30,7 @@ impl Output {
             return print("none");
         }
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(head);
         for row in rows {
             table.add_row(cells(row).iter().map(|cell| plain(cell)));

@@ -107,7 +107,9 @@ mod tests {
         assert_eq!(rate_words(&rate.0), "burst=100/1s+200");
         assert_eq!("slow=5/1m".parse::<Rate>().unwrap().0.window_seconds, 60);
         assert_eq!("slow=5/1m".parse::<Rate>().unwrap().0.burst, 5);
-        for wrong in ["", "burst", "burst=0/1s", "burst=1/0s", "burst=1/500ms", "Burst=1/1s", "b=1/1", "b=1/1s+0"] {
+        for wrong in
+            ["", "burst", "burst=0/1s", "burst=1/0s", "burst=1/500ms", "Burst=1/1s", "b=1/1", "b=1/1s+0"]
+        {
             assert_eq!(wrong.parse::<Rate>(), Err(NotARate), "{wrong}");
         }
     }

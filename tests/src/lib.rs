@@ -1,7 +1,11 @@
-//! Proves Naru from outside, as processes that talk to it over sockets.
+//! Proves Naru: what every adapter of a port guarantees, and what whole processes promise to whoever talks to them.
 //!
-//! Read in this order: [`monotonic`] (one clock for all processes) and [`journal`] (what each side saw), then [`wire`] and
-//! [`customer`] (who ask), [`receiver`] (who takes), [`checker`] (who judges); then [`load`] and [`bench`] (who measure).
+//! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
+//! (what each side saw); [`wire`] and [`customer`] (who ask), [`gateway`] (who is asked), [`receiver`] (who takes),
+//! [`faults`] (who interrupts), [`durability`] (all of them at once) and [`checker`] (who judges); [`load`] and [`bench`]
+//! (who measure).
+
+pub mod conformance;
 
 pub mod monotonic;
 
@@ -11,9 +15,15 @@ pub mod wire;
 
 pub mod customer;
 
+pub mod gateway;
+
 pub mod receiver;
 
+pub mod faults;
+
 pub mod checker;
+
+pub mod durability;
 
 pub mod load;
 

@@ -28,7 +28,10 @@ pub fn unsafe_settings(config: &Config, routes: &[Route]) -> Vec<String> {
         ));
     }
     if config.process.drain_ms > 60_000 {
-        found.push("process.drain_ms is more than a minute: whoever stops this process would kill it first".to_owned());
+        found.push(
+            "process.drain_ms is more than a minute: whoever stops this process would kill it first"
+                .to_owned(),
+        );
     }
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
     found

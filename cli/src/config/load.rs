@@ -44,7 +44,8 @@ pub fn load(
     if let Some(path) = file {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let wrong = |what: &str| ConfigError::Wrong { place: path.display().to_string(), what: explain(what) };
+        let wrong =
+            |what: &str| ConfigError::Wrong { place: path.display().to_string(), what: explain(what) };
         let table: Table = toml::from_str(&text).map_err(|e| wrong(&e.to_string()))?;
         merge(&mut merged, table);
         let _whole: Config = merged.clone().try_into().map_err(|e: toml::de::Error| wrong(&e.to_string()))?;
@@ -105,9 +106,8 @@ fn explain(said: &str) -> String {
     let quoted: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
     let unknown = said.contains("unknown field") || said.contains("unknown variant");
     let Some((word, known)) = quoted.split_first().filter(|_| unknown) else { return said.to_owned() };
-    let nearest = known.iter().max_by(|a, b| {
-        strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b))
-    });
+    let nearest =
+        known.iter().max_by(|a, b| strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b)));
     match nearest.filter(|near| strsim::jaro_winkler(word, near) > 0.75) {
         Some(near) => format!("{said}\ndid you mean `{near}`?"),
         None => said.to_owned(),

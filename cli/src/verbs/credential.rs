@@ -93,7 +93,9 @@ impl<'a> Shown<'a> {
 /// See the exit codes.
 pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
-        CredentialVerb::Add { customer, environment, id } => add(desk, customer, environment.into(), id).await,
+        CredentialVerb::Add { customer, environment, id } => {
+            add(desk, customer, environment.into(), id).await
+        }
         CredentialVerb::List { customer } => list(desk, customer.as_ref()).await,
         CredentialVerb::Revoke { id } => revoke(desk, &id).await,
     }

@@ -135,7 +135,7 @@ pub async fn run(verb: CustomerVerb, desk: &Desk) -> anyhow::Result<()> {
 
 async fn change<F>(desk: &Desk, id: &CustomerId, change: F) -> anyhow::Result<()>
 where
-    F: Fn(&mut Customer) -> anyhow::Result<()> + Send,
+    F: Fn(&mut Customer) -> anyhow::Result<()> + Send + Sync,
 {
     let apply = |entry| match entry {
         Entry::Customer(mut customer) => {
@@ -155,7 +155,14 @@ async fn list(desk: &Desk) -> anyhow::Result<()> {
     let customers: Vec<Customer> =
         entries.into_iter().filter_map(|e| if let Entry::Customer(c) = e { Some(c) } else { None }).collect();
     desk.out.rows(&customers, &["customer", "title", "state", "time zone", "weight", "rates"], |c| {
-        vec![c.id.to_string(), c.title.clone(), state(c), c.time_zone.name().to_owned(), c.weight.to_string(), rates(c)]
+        vec![
+            c.id.to_string(),
+            c.title.clone(),
+            state(c),
+            c.time_zone.name().to_owned(),
+            c.weight.to_string(),
+            rates(c),
+        ]
     })
 }
 

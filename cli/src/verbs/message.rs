@@ -158,7 +158,7 @@ fn view_lines(account: &Account, view: &MessageView) -> Vec<(&'static str, Strin
         ("reference", optional(view.reference.clone())),
         ("key", optional(view.key.as_ref().map(|key| key.as_str().to_owned()))),
         ("route", format!("{} ({})", view.route, view.lane.as_str())),
-        ("units", format!("{}{}", view.units, if view.charged { ", charged" } else { "" })),
+        ("units", format!("{}{}", view.units.get(), if view.charged { ", charged" } else { "" })),
         ("attempts", view.attempts.to_string()),
         ("accepted", view.accepted_at.to_string()),
         ("send at", optional(view.send_at.map(|at| at.to_string()))),

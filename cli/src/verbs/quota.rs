@@ -86,8 +86,13 @@ pub async fn run(verb: QuotaVerb, desk: &Desk) -> anyhow::Result<()> {
         QuotaVerb::Set { customer, limit, channel, period } => {
             let book = desk.book()?;
             book.customer(&customer).await?;
-            let quota =
-                Quota { customer: customer.clone(), channel: channel.0, period: period.into(), limit, version: 0 };
+            let quota = Quota {
+                customer: customer.clone(),
+                channel: channel.0,
+                period: period.into(),
+                limit,
+                version: 0,
+            };
             let entry = Entry::Quota(quota);
             let version = book.find(Kind::Quota, &entry.key()).await?.map_or(0, |there| there.version());
             book.put(vec![entry.at_version(version)]).await?;

@@ -213,7 +213,9 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
         return Err(Failure::Refused(unsafe_setting).into());
     }
     let built = StandardBackends.build(route);
-    built.map(drop).map_err(|error| Failure::Refused(format!("route {}: {}", route.name, anyhow::Error::new(error))).into())
+    built.map(drop).map_err(|error| {
+        Failure::Refused(format!("route {}: {}", route.name, anyhow::Error::new(error))).into()
+    })
 }
 
 async fn assignment(book: &Book, route: &Route, to: &AssignTo) -> anyhow::Result<Entry> {
@@ -234,7 +236,7 @@ async fn assignment(book: &Book, route: &Route, to: &AssignTo) -> anyhow::Result
 
 async fn change<F>(desk: &Desk, name: &RouteName, change: F) -> anyhow::Result<()>
 where
-    F: Fn(&mut Route) -> anyhow::Result<()> + Send,
+    F: Fn(&mut Route) -> anyhow::Result<()> + Send + Sync,
 {
     let book = desk.book()?;
     let apply = |entry| match entry {

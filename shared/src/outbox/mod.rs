@@ -2,6 +2,9 @@
 
 mod sqlite;
 
+#[cfg(test)]
+pub(crate) use sqlite::{FREE, HAS_FREE};
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -37,10 +37,10 @@ impl Outbox for SqliteLedger {
     }
 }
 
+pub(crate) const HAS_FREE: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE free_at <= ?1)";
+
 fn has_free(connection: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE free_at <= ?1)")?
-        .query_row([now.as_millis()], |row| row.get(0))
+    connection.prepare_cached(HAS_FREE)?.query_row([now.as_millis()], |row| row.get(0))
 }
 
 pub(crate) const FREE: &str =

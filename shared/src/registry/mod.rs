@@ -48,7 +48,7 @@ pub trait Registry: Send + Sync + 'static {
     /// A route.
     async fn route(&self, name: &RouteName) -> Result<Option<Arc<Route>>, RegistryError>;
 
-    /// Every route.
+    /// Every route, by name; only a complete registry can tell.
     async fn routes(&self) -> Result<Vec<Arc<Route>>, RegistryError>;
 
     /// Whether anybody listens to the topic.

@@ -135,7 +135,7 @@ pub fn connect(path: &Path) -> Result<Connection, DbError> {
     Ok(connection)
 }
 
-fn migrate(connection: &Connection, migrations: &[&str]) -> Result<(), DbError> {
+pub(crate) fn migrate(connection: &Connection, migrations: &[&str]) -> Result<(), DbError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let done: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if done > migrations.len() {

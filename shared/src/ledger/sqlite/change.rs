@@ -219,10 +219,12 @@ pub(super) fn select(
     connection.prepare_cached(query)?.query_map(params, Row::read)?.collect()
 }
 
+pub(super) const BY_ID: &str =
+    concat!("SELECT ", row_columns!(), " FROM message WHERE id = ?1 AND fingerprint IS NOT NULL");
+
 /// A row by its message's id, unless it is a tombstone.
 pub(super) fn by_id(connection: &Connection, id: crate::domain::MessageId) -> rusqlite::Result<Option<Row>> {
-    let query = concat!("SELECT ", row_columns!(), " FROM message WHERE id = ?1 AND fingerprint IS NOT NULL");
-    Ok(select(connection, query, [id.as_bytes()])?.pop())
+    Ok(select(connection, BY_ID, [id.as_bytes()])?.pop())
 }
 
 /// How a message stands, boxed as the port wants it.

@@ -79,12 +79,12 @@ impl LedgerReads for SqliteLedger {
     }
 }
 
+pub(super) const HAS_UNREAD: &str = "SELECT EXISTS (SELECT 1 FROM message \
+             WHERE customer = ?1 AND sandbox = ?2 AND report_at IS NOT NULL AND report_at <= ?3)";
+
 fn has_unread(connection: &Connection, account: &Account, now: Timestamp) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM message \
-             WHERE customer = ?1 AND sandbox = ?2 AND report_at IS NOT NULL AND report_at <= ?3)",
-        )?
+        .prepare_cached(HAS_UNREAD)?
         .query_row((account.customer.as_str(), sandbox(account.environment), now.as_millis()), |row| {
             row.get(0)
         })

@@ -25,6 +25,15 @@ macro_rules! row_columns {
 }
 pub(super) use row_columns;
 
+pub(super) const BY_NUMBER: &str = concat!(
+    "SELECT ",
+    row_columns!(),
+    " FROM message WHERE row = ?1 AND id = ?2 AND fingerprint IS NOT NULL"
+);
+
+pub(super) const KNOWN: &str =
+    "SELECT row, customer, sandbox, state, token, fingerprint FROM message WHERE id = ?1";
+
 /// What became of a message's units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Charge {
@@ -110,10 +119,7 @@ impl Row {
 
     /// The row by its number, if it is of that message.
     pub(super) fn load(connection: &Connection, at: RowRef) -> rusqlite::Result<Option<Self>> {
-        connection
-            .prepare_cached(concat!("SELECT ", row_columns!(), " FROM message WHERE row = ?1 AND id = ?2"))?
-            .query_row((at.row, at.id.as_bytes()), Self::read)
-            .optional()
+        connection.prepare_cached(BY_NUMBER)?.query_row((at.row, at.id.as_bytes()), Self::read).optional()
     }
 
     pub(super) fn view(self) -> MessageView {
@@ -192,9 +198,7 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn load(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Self>> {
         connection
-            .prepare_cached(
-                "SELECT row, customer, sandbox, state, token, fingerprint FROM message WHERE id = ?1",
-            )?
+            .prepare_cached(KNOWN)?
             .query_row([id.as_bytes()], |row| {
                 Ok(Self {
                     at: RowRef { row: row.get(0)?, id },

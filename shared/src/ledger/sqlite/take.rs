@@ -65,10 +65,11 @@ impl Take<'_, '_> {
     fn lane(&mut self, lane: Lane, turns: &mut LaneTurns, max: usize) -> rusqlite::Result<Vec<Work>> {
         let mut work = Vec::new();
         while work.len() < max && self.expired < EXPIRED {
-            if turns.left == 0 && !self.next_turn(lane, turns)? {
+            let room = max - work.len();
+            if turns.left == 0 && !self.next_turn(lane, turns, room)? {
                 break;
             }
-            let wanted = (max - work.len()).min(turns.left as usize);
+            let wanted = room.min(turns.left as usize);
             let rows = self.change.rows(
                 READY_ROWS,
                 (self.request.route.as_str(), lane_number(lane), turns.customer.as_str(), wanted as i64),
@@ -84,7 +85,8 @@ impl Take<'_, '_> {
     }
 
     /// Moves the turn to the next customer who has something ready; `false` if nobody has.
-    fn next_turn(&self, lane: Lane, turns: &mut LaneTurns) -> rusqlite::Result<bool> {
+    /// A customer who waits alone is given all of the `room` there is.
+    fn next_turn(&self, lane: Lane, turns: &mut LaneTurns, room: usize) -> rusqlite::Result<bool> {
         let mut next = self.change.connection.prepare_cached(NEXT_CUSTOMER)?;
         let mut after = |customer: &str| {
             next.query_row((self.request.route.as_str(), lane_number(lane), customer), |row| {
@@ -97,8 +99,12 @@ impl Take<'_, '_> {
             found => found,
         };
         let Some(customer) = found else { return Ok(false) };
-        let weight = customer.parse().map_or(1, |customer| (self.request.weights)(&customer));
-        *turns = LaneTurns { customer, left: weight.clamp(1, 100) };
+        let left = if customer == turns.customer {
+            u32::try_from(room).unwrap_or(u32::MAX)
+        } else {
+            customer.parse().map_or(1, |customer| (self.request.weights)(&customer)).clamp(1, 100)
+        };
+        *turns = LaneTurns { customer, left };
         Ok(true)
     }
 

@@ -76,14 +76,14 @@ fn is_closed(day: Day, now: Timestamp) -> bool {
     Day::of(now.minus(CLOSED_AFTER), &crate::domain::TimeZone::UTC).month() > day.month()
 }
 
+pub(super) const USED: &str = "SELECT coalesce(sum(used - iif(?5, credited, 0)), 0) FROM usage \
+         WHERE customer = ?1 AND day BETWEEN ?2 AND ?3 AND (?4 IS NULL OR channel = ?4)";
+
 /// Units used of a quota in the period of `day`. A credit gives back to what never renews, and to nothing else.
 pub(super) fn used(connection: &Connection, quota: &Quota, day: Day) -> rusqlite::Result<u64> {
     let (first, last) = quota.period.days(day);
     let credit = quota.period == Period::Prepaid;
-    let mut sum = connection.prepare_cached(
-        "SELECT coalesce(sum(used - iif(?5, credited, 0)), 0) FROM usage \
-         WHERE customer = ?1 AND day BETWEEN ?2 AND ?3 AND (?4 IS NULL OR channel = ?4)",
-    )?;
+    let mut sum = connection.prepare_cached(USED)?;
     let channel = quota.channel.as_ref().map(ChannelName::as_str);
     let used: i64 = sum
         .query_row((quota.customer.as_str(), first.as_i32(), last.as_i32(), channel, credit), |row| {

@@ -1,0 +1,103 @@
+//! What an accept holds of the gate until its publish is decided: a key in flight, units in flight.
+
+use std::sync::Arc;
+
+use naru_shared::{
+    domain::{Account, ChannelName, Day, Key},
+    gate::{FirstAnswer, Gate, GateError},
+    registry::Profile,
+};
+use tokio::sync::mpsc;
+
+/// Units that count as in flight.
+#[derive(Debug)]
+pub struct Reserved {
+    /// Of which channel.
+    pub channel: ChannelName,
+    /// Whose limits.
+    pub profile: Arc<Profile>,
+    /// On which day.
+    pub day: Day,
+}
+
+/// What is held.
+#[derive(Debug)]
+pub struct Held {
+    /// Whose.
+    pub account: Account,
+    /// The key, if the call had one and the gate knows of it.
+    pub key: Option<Key>,
+    /// The units, if there are limits.
+    pub reserved: Option<Reserved>,
+    /// What the call is answered with.
+    pub answer: FirstAnswer,
+}
+
+/// Where claims go that were dropped undecided.
+pub type Undo = mpsc::Sender<Box<Held>>;
+
+/// Holds until it is told what became of the publish. Dropped undecided (the caller hung up while the gate was asked),
+/// it is undone elsewhere.
+#[derive(Debug)]
+pub struct Claim {
+    held: Option<Box<Held>>,
+    undo: Undo,
+}
+
+impl Claim {
+    /// A claim; without key and units it holds nothing.
+    pub fn new(held: Held, undo: Undo) -> Self {
+        let held = (held.key.is_some() || held.reserved.is_some()).then(|| Box::new(held));
+        Self { held, undo }
+    }
+
+    /// The message was accepted: its answer is remembered under its key, its units stay in flight until intake.
+    pub async fn keep(mut self, gate: &dyn Gate) -> Result<(), GateError> {
+        match self.held.take().map(|held| *held) {
+            Some(Held { account, key: Some(key), answer, .. }) => gate.finish(&account, &key, answer).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The message was certainly not accepted.
+    pub async fn undo(mut self, gate: &dyn Gate) -> Result<(), GateError> {
+        match self.held.take() {
+            Some(held) => held.undo(gate).await,
+            None => Ok(()),
+        }
+    }
+
+    /// It is not known: the key is free for another try, which derives the same id; the units stay in flight.
+    pub async fn doubt(mut self, gate: &dyn Gate) -> Result<(), GateError> {
+        match self.held.take().map(|held| *held) {
+            Some(Held { account, key: Some(key), .. }) => gate.abandon(&account, &key).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Held {
+    /// Gives everything back, the units even where the key could not be.
+    pub async fn undo(self, gate: &dyn Gate) -> Result<(), GateError> {
+        let abandoned = match &self.key {
+            Some(key) => gate.abandon(&self.account, key).await,
+            None => Ok(()),
+        };
+        if let Some(Reserved { channel, profile, day }) = &self.reserved {
+            gate.give_back(&self.account, channel, &profile.quotas, *day, self.answer.units).await?;
+        }
+        abandoned
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take()
+            && self.undo.try_send(held).is_err()
+        {
+            tracing::warn!(
+                "a key or units in flight could not be given back; they are free again by their time-out"
+            );
+        }
+    }
+}

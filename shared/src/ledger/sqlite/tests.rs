@@ -1,0 +1,116 @@
+use super::*;
+use crate::{domain::State, outbox};
+
+fn plan(connection: &rusqlite::Connection, query: &str) -> Vec<String> {
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+    let nulls = vec![rusqlite::types::Null; explain.parameter_count()];
+    let rows = explain.query_map(rusqlite::params_from_iter(nulls), |row| row.get("detail")).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn no_query_on_the_way_of_a_message_scans_or_sorts() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = SqliteLedger::open(&dir.path().join("ledger.db")).unwrap();
+    let plans = ledger.db.read(|c| {
+        let queries = [
+            take::READY,
+            take::NEXT_CUSTOMER,
+            take::READY_ROWS,
+            recovery::LOST,
+            recovery::DUE,
+            recovery::DUE_REPORTS,
+            reads::HAS_UNREAD,
+            reads::UNREAD,
+            rows::KNOWN,
+            rows::BY_NUMBER,
+            change::BY_ID,
+            usage::USED,
+            outbox::FREE,
+            outbox::HAS_FREE,
+        ];
+        Ok(queries.map(|query| (query, plan(c, query))))
+    });
+    for (query, steps) in plans.await.unwrap() {
+        assert!(!steps.is_empty(), "{query}");
+        for step in steps {
+            let bad = step.starts_with("SCAN message")
+                || step.contains("TEMP B-TREE")
+                || step.starts_with("SCAN usage");
+            assert!(!bad, "{query}: {step}");
+        }
+    }
+}
+
+#[test]
+fn the_numbers_in_the_statements_are_the_domain_s() {
+    let numbers = [
+        State::Ready,
+        State::Scheduled,
+        State::Sending,
+        State::Retrying,
+        State::Held,
+        State::Stopped,
+        State::Sent,
+        State::Delivered,
+        State::Cancelled,
+    ]
+    .map(State::as_u8);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 10, 14]);
+}
+
+#[tokio::test]
+async fn what_an_operator_s_command_makes_ready_is_counted_by_the_server() {
+    use crate::domain::{Account, Code, Content, Day, Environment, Fingerprint, IntakeToken, Lane, Message};
+    use crate::ledger::{Disposition, IntakeEntry, LedgerDesk, Resolution};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    let (server, command) = (SqliteLedger::open(&path).unwrap(), SqliteLedger::open(&path).unwrap());
+    let now = Timestamp::from_millis(1_760_000_000_000);
+    let content = Content {
+        channel: "sms".parse().unwrap(),
+        recipient: "+82".into(),
+        sender: None,
+        subject: None,
+        body: "b".into(),
+        attachments: Vec::new(),
+        data: serde_json::Map::new(),
+        reference: None,
+        send_at: None,
+        ttl: None,
+    };
+    let message = Message {
+        id: crate::domain::MessageId::from_bytes([1; 16]),
+        key: None,
+        fingerprint: Fingerprint::of(&content, Lane::Bulk),
+        units: crate::domain::Units::ONE,
+        accepted_at: now,
+        traceparent: None,
+        content,
+    };
+    let id = message.id;
+    let entry = IntakeEntry {
+        account: Account { customer: "acme".parse().unwrap(), environment: Environment::Live },
+        route: "r".parse().unwrap(),
+        lane: Lane::Bulk,
+        day: Day::from_i32(20_251_009),
+        disposition: Disposition::Hold(Code::Restored),
+        message: Arc::new(message),
+    };
+    let batch = IntakeBatch {
+        token: IntakeToken::random(),
+        incarnation: IncarnationId::random(),
+        now,
+        emit: false,
+        entries: vec![entry],
+        quotas: Vec::new(),
+    };
+    server.intake(batch).await.unwrap();
+    assert!(server.waiting().await.unwrap().is_empty());
+    let decided = command.resolve(vec![id], Resolution::Retry, now, false).await.unwrap();
+    assert_eq!(decided, [id]);
+    server.wake(now, 10, false).await.unwrap();
+    let waiting = server.waiting().await.unwrap();
+    assert_eq!(waiting.iter().map(|one| one.messages).sum::<u64>(), 1);
+    assert!(command.restored_before().await.unwrap().is_none());
+}

@@ -1,0 +1,115 @@
+//! What every ledger and outbox promises, one function for each sentence.
+//!
+//! An engine runs them all by [`ledger_conformance!`](crate::ledger_conformance); a test of this crate holds the list
+//! in that macro against the functions of these files, so that none is forgotten.
+
+mod bed;
+pub mod intake;
+pub mod money;
+pub mod outbox;
+pub mod recovery;
+pub mod reports;
+pub mod settle;
+pub mod take;
+
+pub use bed::{Bed, Engine};
+
+/// One test for each guarantee. `$open` is a path to an `async fn(Arc<ManualClock>) -> anyhow::Result<Engine>`.
+#[macro_export]
+macro_rules! ledger_conformance {
+    ($open:path) => {
+        $crate::ledger_conformance! { @each $open;
+            intake: a_second_intake_of_the_same_id_changes_nothing_and_says_so,
+            intake: an_id_that_comes_twice_in_one_batch_is_recorded_once,
+            intake: another_content_under_the_same_id_is_a_conflict_and_changes_nothing,
+            intake: an_intake_whose_commit_answer_was_lost_knows_its_own_rows,
+            intake: a_row_that_cannot_be_digested_is_singled_out,
+            intake: what_ends_at_intake_has_a_report,
+            intake: what_starts_at_intake_is_the_first_attempt_of_its_starter,
+            take: customers_take_turns_among_what_is_ready,
+            take: a_customer_s_weight_is_its_share,
+            take: express_goes_first_and_bulk_is_not_starved,
+            take: what_is_taken_is_not_taken_again,
+            take: what_is_given_back_is_ready_again_and_its_attempt_is_not_counted,
+            take: a_take_wakes_when_something_becomes_ready,
+            take: what_waits_is_counted,
+            take: what_comes_out_is_what_went_in,
+            settle: an_outcome_of_an_older_attempt_is_kept_as_evidence,
+            settle: a_late_word_never_overrides_delivered,
+            settle: a_late_delivered_settles_a_waiting_message_without_another_attempt,
+            settle: a_late_delivered_does_not_interrupt_a_newer_attempt,
+            settle: a_late_delivered_corrects_a_failed_one_by_a_new_revision,
+            settle: a_settlement_repeated_changes_nothing,
+            settle: what_is_not_there_is_unknown,
+            settle: held_messages_are_decided_once,
+            settle: a_held_message_sent_again_is_a_possible_duplicate,
+            settle: attempts_that_were_not_the_first_and_last_are_remembered,
+            recovery: a_row_of_a_dead_incarnation_is_found_and_a_row_of_a_living_one_is_not,
+            recovery: an_incarnation_that_never_beat_is_found_by_its_rows,
+            recovery: an_incarnation_with_rows_is_not_buried,
+            recovery: what_is_due_wakes_what_is_over_expires_and_what_is_under_way_does_neither,
+            recovery: doubt_once_raised_ends_as_uncertain_and_not_expired,
+            recovery: what_is_found_expired_by_a_take_is_ended,
+            recovery: a_sent_row_is_handed_out_for_its_report_once_per_lease,
+            money: used_quota_equals_the_units_reserved_or_captured,
+            money: a_charge_never_exceeds_any_matching_limit,
+            money: charges_of_concurrent_intakes_are_exact,
+            money: a_duplicate_is_not_charged,
+            money: a_release_after_the_period_closed_does_not_enlarge_the_current_quota,
+            money: a_correction_is_charged_again,
+            money: sandbox_is_never_charged,
+            reports: an_unread_report_comes_back_until_acknowledged,
+            reports: a_leased_report_is_not_handed_out_twice_within_its_lease,
+            reports: a_report_of_a_newer_revision_stays_unread,
+            reports: a_poll_wakes_when_a_report_comes,
+            reports: another_account_s_message_does_not_exist,
+            reports: only_what_was_certainly_not_taken_can_be_cancelled,
+            reports: a_cancelled_message_is_not_taken_and_not_paid_for,
+            reports: a_tombstone_cancels_what_comes_after_it,
+            reports: a_search_finds_what_matches_and_nothing_else,
+            outbox: an_outbox_row_exists_exactly_when_its_state_does,
+            outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
+            outbox: what_is_not_deleted_is_claimed_again,
+            outbox: delete_is_idempotent,
+            outbox: a_relay_wakes_when_an_event_is_written,
+        }
+    };
+    (@each $open:path; $($part:ident: $name:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::conformance::ledger::Bed::run(
+                    |clock| Box::pin($open(clock)),
+                    |bed| Box::pin($crate::conformance::ledger::$part::$name(bed)),
+                )
+                .await
+                .unwrap();
+            }
+        )*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_guarantee_is_in_the_list() {
+        let parts = [
+            ("intake", include_str!("intake.rs")),
+            ("money", include_str!("money.rs")),
+            ("outbox", include_str!("outbox.rs")),
+            ("recovery", include_str!("recovery.rs")),
+            ("reports", include_str!("reports.rs")),
+            ("settle", include_str!("settle.rs")),
+            ("take", include_str!("take.rs")),
+        ];
+        let list = include_str!("mod.rs");
+        for (part, source) in parts {
+            let names: Vec<&str> =
+                source.split("pub async fn ").skip(1).filter_map(|rest| rest.split('(').next()).collect();
+            assert!(!names.is_empty(), "{part}");
+            for name in names {
+                assert!(list.contains(&format!("{part}: {name},")), "{part}: {name} is not in the list");
+            }
+        }
+    }
+}

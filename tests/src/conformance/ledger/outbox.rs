@@ -1,0 +1,105 @@
+//! The outbox.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use naru_shared::{
+    domain::{Code, State},
+    ledger::{Disposition, Settlement},
+};
+
+use super::bed::{Bed, LEASE, delivered, failed, live};
+
+async fn settle_with_event(bed: &Bed, count: usize) -> Result<()> {
+    for _ in 0..count {
+        let row = bed.start("acme").await?;
+        let batch = vec![Settlement { row, attempt: 1, next: delivered() }];
+        bed.engine.ledger.settle(batch, bed.now(), true).await?;
+    }
+    Ok(())
+}
+
+/// One for each report revision if events are wanted, none if not.
+pub async fn an_outbox_row_exists_exactly_when_its_state_does(bed: &Bed) -> Result<()> {
+    let (ledger, outbox) = (&bed.engine.ledger, &bed.engine.outbox);
+    let quiet = bed.start("acme").await?;
+    bed.settle(quiet, 1, delivered()).await?;
+    ensure!(outbox.claim(10, LEASE).await?.is_empty());
+    let row = bed.start("acme").await?;
+    for next in [failed(), failed(), delivered(), delivered()] {
+        ledger.settle(vec![Settlement { row, attempt: 1, next }], bed.now(), true).await?;
+    }
+    let refused = Disposition::Finish(State::Rejected, Code::Suspended);
+    let mut batch = bed.batch(vec![bed.entry("acme", refused)?, bed.entry("acme", Disposition::Ready)?]);
+    batch.emit = true;
+    ledger.intake(batch).await?;
+    let ready = bed.take(1).await?[0].row;
+    ledger.give_back(vec![(ready, 1)]).await?;
+    bed.engine.reads.cancel(&live("acme")?, ready.id, bed.now(), true).await?;
+    let doubtful = bed.start("acme").await?;
+    let mut events = outbox.claim(10, LEASE).await?;
+    events.sort_by_key(|event| event.row);
+    let told: Vec<_> = events.iter().map(|row| row.event.kind.as_str()).collect();
+    let expected =
+        ["failed", "delivered", "rejected", "cancelled"].map(|word| format!("naru.message.{word}"));
+    ensure!(told == expected, "{told:?}");
+    ensure!(events[0].event.id == format!("{}.1", row.id) && events[1].event.id == format!("{}.2", row.id));
+    ensure!(events[1].event.data["charged"] == true && events[1].event.data["customer"] == "acme");
+    bed.pass(Duration::from_secs(601));
+    ledger.wake(bed.now(), 10, true).await?;
+    ensure!(bed.state("acme", doubtful).await? == State::Sending);
+    Ok(())
+}
+
+/// By whomever.
+pub async fn what_is_claimed_is_not_claimed_again_within_its_lease(bed: &Bed) -> Result<()> {
+    settle_with_event(bed, 6).await?;
+    let outbox = &bed.engine.outbox;
+    let (a, b) = tokio::join!(outbox.claim(4, LEASE), outbox.claim(4, LEASE));
+    let (a, b) = (a?, b?);
+    let mut rows: Vec<_> = a.iter().chain(&b).map(|row| row.row).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    ensure!(rows.len() == 6 && a.len() + b.len() == 6);
+    ensure!(outbox.claim(4, LEASE).await?.is_empty());
+    Ok(())
+}
+
+/// The same event, with the same id.
+pub async fn what_is_not_deleted_is_claimed_again(bed: &Bed) -> Result<()> {
+    settle_with_event(bed, 3).await?;
+    let outbox = &bed.engine.outbox;
+    let first = outbox.claim(10, LEASE).await?;
+    outbox.delete(vec![first[1].row]).await?;
+    bed.pass(LEASE);
+    let second = outbox.claim(10, LEASE).await?;
+    let ids: Vec<_> = second.iter().map(|row| &row.event).collect();
+    ensure!(ids == [&first[0].event, &first[2].event]);
+    Ok(())
+}
+
+/// And deletes nothing else.
+pub async fn delete_is_idempotent(bed: &Bed) -> Result<()> {
+    settle_with_event(bed, 2).await?;
+    let outbox = &bed.engine.outbox;
+    let claimed = outbox.claim(1, LEASE).await?;
+    for _ in 0..2 {
+        outbox.delete(vec![claimed[0].row]).await?;
+    }
+    settle_with_event(bed, 1).await?;
+    outbox.delete(vec![claimed[0].row]).await?;
+    ensure!(outbox.claim(10, LEASE).await?.len() == 2, "a number is not given to another event");
+    Ok(())
+}
+
+/// No wake-up is missed, and what is there is not waited for.
+pub async fn a_relay_wakes_when_an_event_is_written(bed: &Bed) -> Result<()> {
+    let outbox = Arc::clone(&bed.engine.outbox);
+    let waiter = tokio::spawn(async move { outbox.await_events(Duration::from_secs(30)).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    settle_with_event(bed, 1).await?;
+    tokio::time::timeout(Duration::from_secs(5), waiter).await.context("not woken")??;
+    let there = bed.engine.outbox.await_events(Duration::from_secs(30));
+    tokio::time::timeout(Duration::from_secs(5), there).await.context("waits")?;
+    Ok(())
+}
