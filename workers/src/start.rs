@@ -9,7 +9,7 @@ use std::{
 use actix_rt::{ArbiterHandle, System};
 use naru_shared::{
     catalog::Catalog,
-    domain::Clock,
+    domain::{Clock, IncarnationId},
     gate::Gate,
     keys::{Keyring, NoEnvelopeKey},
     ledger::{Ledger, LedgerReads},
@@ -147,12 +147,23 @@ impl Workers {
             return;
         }
         for incarnation in crew.incarnations.all() {
-            match patience::ledger(crew.deps.ledger.bury(incarnation)).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    tracing::warn!("rows are left in this process's name, to be recovered by the next life")
-                }
-                Err(error) => tracing::warn!(%error, "the heartbeat's row is left to the next life"),
+            bury(crew, incarnation).await;
+        }
+    }
+}
+
+/// Forgets one of this process's names; tried until the ledger answers, which the drain's deadline bounds.
+async fn bury(crew: &Crew, incarnation: IncarnationId) {
+    loop {
+        match patience::ledger(crew.deps.ledger.bury(incarnation)).await {
+            Ok(true) => return,
+            Ok(false) => {
+                tracing::warn!("rows are left in this process's name, to be recovered by the next life");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the ledger does not forget this process yet");
+                tokio::time::sleep(LOOK * 5).await;
             }
         }
     }

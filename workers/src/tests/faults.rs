@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use naru_shared::{
     domain::{Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SystemClock, Timestamp},
     ledger::{
-        IntakeBatch, IntakeDone, Ledger, LedgerDesk, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken,
-        Waiting, Woken, Work,
+        IntakeBatch, IntakeDone, Ledger, LedgerDesk, LedgerError, RowRef, Settled, Settlement, TakeRequest,
+        Taken, Waiting, Woken, Work,
     },
 };
 
@@ -94,7 +94,12 @@ impl Ledger for Faulty {
     async fn wake(&self, now: Timestamp, max: usize, emit: bool) -> Result<Woken, LedgerError> {
         self.call("wake", None, self.inner.wake(now, max, emit)).await
     }
-    async fn due_reports(&self, now: Timestamp, max: usize, lease: Duration) -> Result<Vec<Work>, LedgerError> {
+    async fn due_reports(
+        &self,
+        now: Timestamp,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Work>, LedgerError> {
         self.call("due_reports", None, self.inner.due_reports(now, max, lease)).await
     }
     async fn await_ready(&self, route: &RouteName, wait: Duration) {
@@ -180,7 +185,7 @@ async fn a_panicking_heartbeat_feeder_or_sweeper_is_replaced() {
 async fn a_ledger_that_is_away_for_a_while_is_waited_for() {
     let calls = AtomicUsize::new(0);
     all_is_well_in_spite_of(Box::new(move |_, _| {
-        (calls.fetch_add(1, Ordering::SeqCst) % 3 != 0).then_some(Fault::Away)
+        (!calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(3)).then_some(Fault::Away)
     }))
     .await;
 }
@@ -195,7 +200,9 @@ async fn rows_that_were_taken_and_told_to_nobody_go_back_and_are_sent() {
         let seen = Arc::clone(&taken);
         let workers = start(
             &site,
-            Box::new(move |name, _| (name == "take" && seen.fetch_add(1, Ordering::SeqCst) == 0).then_some(fault)),
+            Box::new(move |name, _| {
+                (name == "take" && seen.fetch_add(1, Ordering::SeqCst) == 0).then_some(fault)
+            }),
         );
         let ids = site.accept("carrier-a", &["+820000000001"; 5]).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -214,7 +221,8 @@ async fn a_message_that_cannot_be_stored_fails_alone() {
     let workers = start(
         &site,
         Box::new(|_, batch| {
-            let poison = |batch: &IntakeBatch| batch.entries.iter().any(|e| e.message.content.body == "poison");
+            let poison =
+                |batch: &IntakeBatch| batch.entries.iter().any(|e| e.message.content.body == "poison");
             batch.is_some_and(poison).then_some(Fault::Indigestible)
         }),
     );
@@ -223,7 +231,8 @@ async fn a_message_that_cannot_be_stored_fails_alone() {
     site.publish("carrier-a", &messages).await;
     for (index, message) in messages.iter().enumerate() {
         let report = site.report(message.id).await;
-        let expected = if index == 7 { (State::Failed, Code::Indigestible) } else { (State::Delivered, Code::Ok) };
+        let expected =
+            if index == 7 { (State::Failed, Code::Indigestible) } else { (State::Delivered, Code::Ok) };
         assert_eq!((report.status, report.code), expected, "{index}");
     }
     workers.drain(DRAIN).await;

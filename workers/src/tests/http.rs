@@ -218,16 +218,19 @@ async fn a_server_that_asks_for_patience_gets_it() {
         ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", None),
         ("HTTP/1.1 503 No\r\nretry-after: soon\r\ncontent-length: 0\r\n\r\n", None),
     ] {
-        let Outcome::NotTaken { retry_after, .. } = outcome_of(Act::Answer(answer)).await else { panic!("{answer}") };
+        let Outcome::NotTaken { retry_after, .. } = outcome_of(Act::Answer(answer)).await else {
+            panic!("{answer}")
+        };
         assert_eq!(retry_after, asked.map(Duration::from_secs), "{answer}");
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let outcome =
-        outcome_of(Act::Answer("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"))
-            .await;
+    let outcome = outcome_of(Act::Answer(
+        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+    ))
+    .await;
     assert_eq!(outcome, Outcome::Failed { detail: "HTTP 302".into() });
 }
 
@@ -249,7 +252,9 @@ async fn a_destination_that_is_not_allowed_is_never_connected_to() {
 #[test]
 fn a_url_that_cannot_be_posted_to_makes_no_backend() {
     install_tls();
-    for url in ["", "ftp://a.example/", "http://u:p@a.example/", "http://a.example/#f", "http:///x y", "a.example"] {
+    for url in
+        ["", "ftp://a.example/", "http://u:p@a.example/", "http://a.example/#f", "http:///x y", "a.example"]
+    {
         assert!(StandardBackends.build(&route(url, &[])).is_err(), "{url}");
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use naru_shared::{
     catalog::{Catalog, Entry, Subscription},
-    domain::{Code, OnUncertain, Route, State, SystemClock},
     domain::Clock,
+    domain::{Code, OnUncertain, Route, State, SystemClock},
     ledger::{LedgerDesk, LedgerReads},
     queue::{Queue, QueueName},
     topic::Topic,

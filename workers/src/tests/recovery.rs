@@ -77,7 +77,7 @@ async fn a_drain_lets_attempts_end_and_leaves_the_rest_to_wait() {
     let workers = site.start();
     let ids = site.accept("carrier-a", &["+820000000091"; 6]).await;
     for _ in within(Duration::from_secs(5)) {
-        if site.view(ids[0]).await.is_some() {
+        if site.view(ids[1]).await.is_some_and(|view| view.status == State::Sending) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
