@@ -58,7 +58,8 @@ impl Gateway {
         let config = home.path().join("naru.toml");
         let head = format!("data = {:?}\n", data.display().to_string());
         std::fs::write(&config, head + &setup.config)?;
-        let mut arguments: Vec<String> = ["up", "--no-demo", "--log-format", "json"].map(str::to_owned).to_vec();
+        let mut arguments: Vec<String> =
+            ["up", "--no-demo", "--log-format", "json"].map(str::to_owned).to_vec();
         arguments.extend(["--config".to_owned(), config.display().to_string()]);
         arguments.extend(["--listen".to_owned(), listen.to_string()]);
         arguments.extend(["--operator-listen".to_owned(), operator.to_string()]);

@@ -12,8 +12,10 @@ use std::{
 use clap::Parser;
 use naru_tests::{
     bench::{bare, fsync, raw_sqlite},
+    durability,
     load::{self, Call, Plan},
-    receiver::lean,
+    monotonic::nanos,
+    receiver::{answer::Manners, journaling, lean},
 };
 use serde_json::json;
 
@@ -42,6 +44,27 @@ enum Command {
         /// Where to listen.
         #[arg(long, default_value_t = LOOPBACK)]
         listen: SocketAddr,
+    },
+    /// The receiver that writes down every request and misbehaves by rule.
+    JournalingReceiver {
+        /// Where to listen.
+        #[arg(long, default_value_t = LOOPBACK)]
+        listen: SocketAddr,
+        /// Where to write.
+        #[arg(long)]
+        journal: PathBuf,
+        /// Misbehaves as drawn from this seed; without it, never.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// The durability run, in full size unless told otherwise.
+    Durability {
+        /// Every draw follows from it; without it, from the clock.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// A tenth of the full size.
+        #[arg(long)]
+        small: bool,
     },
     /// Raw SQLite inserts of the bytes of a message.
     RawSqlite {
@@ -99,6 +122,10 @@ fn main() -> anyhow::Result<()> {
         Command::Load(load) => say(&serde_json::to_value(load::run(&plan(&load)?)?)?),
         Command::Bare { listen, workers } => Ok(bare::serve(listen, workers, say_address)?),
         Command::Receiver { listen } => lean::serve(listen, say_address),
+        Command::JournalingReceiver { listen, journal, seed } => {
+            journaling::serve(listen, &journal, seed.map_or(Manners::GOOD, Manners::rough), say_address)
+        }
+        Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
         Command::RawSqlite { dir, rows, seconds } => {
             let row = Call::message(1).to_string();
             let file = dir.join("raw.db");
@@ -107,6 +134,16 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Fsync { dir } => say(&serde_json::to_value(fsync::percentiles(&dir, 1_000)?)?),
     }
+}
+
+fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
+    let plan = if small { durability::Plan::small(seed) } else { durability::Plan::full(seed) };
+    let mut said = Ok(());
+    let outcome = durability::run(&plan, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    said?;
+    write!(std::io::stdout(), "{}", outcome.told(&plan))?;
+    anyhow::ensure!(outcome.findings.broken.is_empty(), "promises were broken");
+    Ok(())
 }
 
 fn plan(load: &Load) -> anyhow::Result<Plan> {

@@ -65,7 +65,7 @@ fn named(text: &str) -> anyhow::Result<(SubscriptionName, PathBuf)> {
 fn fused(mut ports: Ports, fuse: Option<Arc<Fuse>>) -> Ports {
     if let Some(fuse) = fuse {
         ports.queue = Arc::new(queue::Fused { inner: ports.queue, fuse: Arc::clone(&fuse) });
-        ports.ledger = Arc::new(ledger::Fused { inner: ports.ledger, fuse: Arc::clone(&fuse) });
+        ports.ledger = Arc::new(ledger::Twisted { inner: ports.ledger, twist: Arc::clone(&fuse) });
         ports.outbox = Arc::new(outbox::Fused { inner: ports.outbox, fuse });
     }
     ports

@@ -1,6 +1,9 @@
 //! Promises broken on purpose.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use naru_shared::{ledger::Ledger, ports::Ports};
 
@@ -38,16 +41,20 @@ impl Sabotage {
     pub(super) fn around(self, mut ports: Ports) -> Ports {
         match self {
             Self::EarlyAck => ports.queue = Arc::new(queue::EarlyAck { inner: ports.queue }),
-            Self::DroppedFence => ports.ledger = Arc::new(ledger::Replaying::unfenced(ports.ledger)),
-            Self::KeptFence => ports.ledger = Arc::new(ledger::Replaying::fenced(ports.ledger)),
+            Self::DroppedFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(false)),
+            Self::KeptFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(true)),
             Self::LostEvent => ports.outbox = Arc::new(outbox::Lossy { inner: ports.outbox }),
-            Self::DoubleCharge(file) => ports.ledger = overcharging(ports.ledger, &file),
+            Self::DoubleCharge(file) => ports.ledger = twisted(ports.ledger, overcharging(&file)),
         }
         ports
     }
 }
 
+fn twisted(inner: Arc<dyn Ledger>, twist: impl ledger::Twist) -> Arc<dyn Ledger> {
+    Arc::new(ledger::Twisted { inner, twist })
+}
+
 #[expect(clippy::expect_used, reason = "a sabotage that cannot be done must not pass for one that was")]
-fn overcharging(inner: Arc<dyn Ledger>, file: &std::path::Path) -> Arc<dyn Ledger> {
-    Arc::new(ledger::Overcharging::new(inner, file).expect("the ledger's file can be opened"))
+fn overcharging(file: &Path) -> ledger::Overcharging {
+    ledger::Overcharging::new(file).expect("the ledger's file can be opened")
 }

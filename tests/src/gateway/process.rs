@@ -29,7 +29,8 @@ impl Programs {
     pub fn find() -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
         let find = |name: &str| {
-            let beside = own.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
+            let beside =
+                own.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
             beside.with_context(|| format!("`{name}` is not built beside {}", own.display()))
         };
         Ok(Self { gateway: find("gateway")?, proof: find("proof")? })

@@ -1,6 +1,9 @@
 //! Customers, credentials, routes and limits, written to the catalog before the gateway first starts.
 
-use std::{net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use naru_shared::{
     catalog::{Catalog, Entry, SqliteCatalog, Subscription},
@@ -138,7 +141,15 @@ fn put(directory: &DataDir, mut entries: Vec<Entry>) -> anyhow::Result<()> {
 
 fn customer(id: &CustomerId) -> Entry {
     let (id, title, rates) = (id.clone(), id.to_string(), Vec::new());
-    Entry::Customer(Customer { id, title, suspended: false, time_zone: TimeZone::UTC, weight: 1, rates, version: 0 })
+    Entry::Customer(Customer {
+        id,
+        title,
+        suspended: false,
+        time_zone: TimeZone::UTC,
+        weight: 1,
+        rates,
+        version: 0,
+    })
 }
 
 fn agreements(setup: &Setup, id: &CustomerId) -> anyhow::Result<Vec<Entry>> {
@@ -162,7 +173,9 @@ fn agreements(setup: &Setup, id: &CustomerId) -> anyhow::Result<Vec<Entry>> {
 fn routes(setup: &Setup) -> anyhow::Result<Vec<Entry>> {
     let sandbox = RouteSpec::simulator("sandbox");
     let live = setup.routes.iter().map(|route| (route, Environment::Live));
-    live.chain([(&sandbox, Environment::Sandbox)]).map(|(route, environment)| route_entry(route, environment)).collect()
+    live.chain([(&sandbox, Environment::Sandbox)])
+        .map(|(route, environment)| route_entry(route, environment))
+        .collect()
 }
 
 fn route_entry(spec: &RouteSpec, environment: Environment) -> anyhow::Result<Entry> {

@@ -1,30 +1,25 @@
 //! Charges one message in eight twice.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use naru_shared::{
-    domain::{IncarnationId, RouteName, Timestamp},
-    ledger::{
-        IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerError, RowRef, Settled, Settlement,
-        TakeRequest, Taken, Waiting, Woken, Work,
-    },
+    ledger::{IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerError},
     sqlite,
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 
-use super::forward;
+use super::Twist;
 
 /// See the module. It writes to the ledger's file as a careless statement would.
 pub(in crate::faults) struct Overcharging {
-    inner: Arc<dyn Ledger>,
     file: Mutex<Connection>,
 }
 
 impl Overcharging {
-    pub(in crate::faults) fn new(inner: Arc<dyn Ledger>, file: &Path) -> anyhow::Result<Self> {
-        Ok(Self { inner, file: Mutex::new(sqlite::connect(file)?) })
+    pub(in crate::faults) fn new(file: &Path) -> anyhow::Result<Self> {
+        Ok(Self { file: Mutex::new(sqlite::connect(file)?) })
     }
 
     fn charge_again(&self, entry: &IntakeEntry) -> rusqlite::Result<usize> {
@@ -35,10 +30,10 @@ impl Overcharging {
 }
 
 #[async_trait]
-impl Ledger for Overcharging {
-    async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
+impl Twist for Overcharging {
+    async fn intake(&self, inner: &Arc<dyn Ledger>, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
         let entries = batch.entries.clone();
-        let done = self.inner.intake(batch).await?;
+        let done = inner.intake(batch).await?;
         for (entry, verdict) in entries.iter().zip(&done.verdicts) {
             if matches!(verdict, IntakeVerdict::Recorded(row, _) if row.row % 8 == 0) {
                 self.charge_again(entry).map_err(|error| LedgerError::Unavailable(error.into()))?;
@@ -46,8 +41,4 @@ impl Ledger for Overcharging {
         }
         Ok(done)
     }
-
-    forward!(take);
-    forward!(settle);
-    forward!(rest);
 }

@@ -4,31 +4,23 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use naru_shared::{
-    domain::{IncarnationId, Next, RouteName, Timestamp},
-    ledger::{
-        IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest,
-        Taken, Waiting, Woken, Work,
-    },
+    domain::{Next, Timestamp},
+    ledger::{Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken, Work},
 };
 use parking_lot::Mutex;
 
-use super::forward;
+use super::Twist;
 
 /// Says again, when the next attempt of a message begins, what the last one came to. Unfenced, it says so in the name of
 /// the current attempt, as a ledger without a fence would hear it; fenced, in the name of the attempt it speaks of.
 pub(in crate::faults) struct Replaying {
-    inner: Arc<dyn Ledger>,
     fenced: bool,
-    said: Arc<Mutex<HashMap<RowRef, Settlement>>>,
+    said: Mutex<HashMap<RowRef, Settlement>>,
 }
 
 impl Replaying {
-    pub(in crate::faults) fn unfenced(inner: Arc<dyn Ledger>) -> Self {
-        Self { inner, fenced: false, said: Arc::default() }
-    }
-
-    pub(in crate::faults) fn fenced(inner: Arc<dyn Ledger>) -> Self {
-        Self { fenced: true, ..Self::unfenced(inner) }
+    pub(in crate::faults) fn new(fenced: bool) -> Self {
+        Self { fenced, said: Mutex::default() }
     }
 
     /// What was said of the last attempt of these, as it will be said again.
@@ -44,15 +36,13 @@ impl Replaying {
 }
 
 #[async_trait]
-impl Ledger for Replaying {
-    forward!(intake);
-
-    async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError> {
+impl Twist for Replaying {
+    async fn take(&self, inner: &Arc<dyn Ledger>, request: TakeRequest) -> Result<Taken, LedgerError> {
         let (now, emit) = (request.now, request.emit);
-        let taken = self.inner.take(request).await?;
+        let taken = inner.take(request).await?;
         let echoes = self.echoes(&taken.work);
         if !echoes.is_empty() {
-            let inner = Arc::clone(&self.inner);
+            let inner = Arc::clone(inner);
             tokio::spawn(async move {
                 // Meanwhile the attempt has begun.
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -66,14 +56,13 @@ impl Ledger for Replaying {
 
     async fn settle(
         &self,
+        inner: &Arc<dyn Ledger>,
         batch: Vec<Settlement>,
         now: Timestamp,
         emit: bool,
     ) -> Result<Vec<Settled>, LedgerError> {
         let again = batch.iter().filter(|settlement| matches!(settlement.next, Next::Retry { .. }));
         self.said.lock().extend(again.map(|settlement| (settlement.row, settlement.clone())));
-        self.inner.settle(batch, now, emit).await
+        inner.settle(batch, now, emit).await
     }
-
-    forward!(rest);
 }
