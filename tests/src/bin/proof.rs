@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use naru_tests::{
-    bench::{bare, fsync, raw_sqlite},
+    bench::{bare, fsync, raw_sqlite, suite},
     durability,
     load::{self, Call, Plan},
     monotonic::nanos,
@@ -65,6 +65,21 @@ enum Command {
         /// A tenth of the full size.
         #[arg(long)]
         small: bool,
+    },
+    /// The benchmark.
+    Bench {
+        /// Also write the table to this file.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Seconds of each short stage.
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+        /// Seconds of the end-to-end stage.
+        #[arg(long, default_value_t = 60.0)]
+        long_seconds: f64,
+        /// Only these stages, by letter (`bc`).
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// Raw SQLite inserts of the bytes of a message.
     RawSqlite {
@@ -126,6 +141,9 @@ fn main() -> anyhow::Result<()> {
             journaling::serve(listen, &journal, seed.map_or(Manners::GOOD, Manners::rough), say_address)
         }
         Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
+        Command::Bench { out, seconds, long_seconds, only } => {
+            bench(out, &suite::Options { seconds, long_seconds, only })
+        }
         Command::RawSqlite { dir, rows, seconds } => {
             let row = Call::message(1).to_string();
             let file = dir.join("raw.db");
@@ -143,6 +161,18 @@ fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     said?;
     write!(std::io::stdout(), "{}", outcome.told(&plan))?;
     anyhow::ensure!(outcome.findings.broken.is_empty(), "promises were broken");
+    Ok(())
+}
+
+fn bench(out: Option<PathBuf>, options: &suite::Options) -> anyhow::Result<()> {
+    let mut said = Ok(());
+    let table = suite::run(options, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    said?;
+    write!(std::io::stdout(), "{table}")?;
+    if let Some(path) = out {
+        std::fs::write(path, table.to_string())?;
+    }
+    anyhow::ensure!(table.missed() == 0, "{} goals were missed", table.missed());
     Ok(())
 }
 
