@@ -25,6 +25,8 @@ pub(super) struct Change<'a> {
     pub(super) clock: Timestamp,
     pub(super) usage: UsageChanges,
     pub(super) news: News,
+    /// Whether anybody waited for reports when the change began.
+    listened: bool,
     last_report: Option<Account>,
 }
 
@@ -54,8 +56,15 @@ impl<'a> End<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(super) fn new(connection: &'a Connection, clock: Timestamp) -> Self {
-        Self { connection, clock, usage: UsageChanges::default(), news: News::default(), last_report: None }
+    pub(super) fn new(connection: &'a Connection, clock: Timestamp, listened: bool) -> Self {
+        Self {
+            connection,
+            clock,
+            usage: UsageChanges::default(),
+            news: News::default(),
+            listened,
+            last_report: None,
+        }
     }
 
     /// From when what happened `now` may be handed out: never later than by the clock that leases are read by.
@@ -126,6 +135,21 @@ impl<'a> Change<'a> {
             self.last_report = Some(account);
         }
         Ok(())
+    }
+
+    /// As [`Change::tell_report`], for a row of which nothing was read. Whose it is matters only if somebody listens.
+    pub(super) fn tell_report_of(&mut self, row: i64) -> rusqlite::Result<()> {
+        if !self.listened {
+            self.news.any_report = true;
+            return Ok(());
+        }
+        let mut whose =
+            self.connection.prepare_cached("SELECT customer, sandbox FROM message WHERE row = ?1")?;
+        let mut rows = whose.query([row])?;
+        match rows.next()? {
+            Some(row) => self.tell_report(row.get_ref(0)?.as_str()?, row.get(1)?),
+            None => Ok(()),
+        }
     }
 
     /// Writes an event to publish.
