@@ -17,6 +17,7 @@ use crate::{
     meters::Call,
     problem::{Code, Problem},
     request_id::RequestId,
+    unread,
 };
 
 /// One call under way.
@@ -29,7 +30,9 @@ pub struct Exchange {
     pub request: HttpRequest,
     /// Its id.
     pub id: RequestId,
-    payload: Option<web::Payload>,
+    payload: web::Payload,
+    /// The call's body was not read to its end.
+    unread: bool,
     standing: Vec<RateStanding>,
 }
 
@@ -44,8 +47,15 @@ pub async fn exchange(
 ) -> HttpResponse {
     let began = Instant::now();
     let id = RequestId::random();
-    let mut exchange =
-        Exchange { front, environment, request, id, payload: Some(payload), standing: Vec::new() };
+    let mut exchange = Exchange {
+        front,
+        environment,
+        unread: unread::has_body(&request),
+        request,
+        id,
+        payload,
+        standing: Vec::new(),
+    };
     let result = if exchange.front.draining.is_cancelled() {
         Err(Code::Draining.into())
     } else {
@@ -57,8 +67,9 @@ pub async fn exchange(
     if let Err(problem) = &result {
         exchange.front.meters.refused(problem.code);
     }
-    let response = respond(result, &exchange.id, &exchange.standing);
-    exchange.front.meters.answered(call, response.status(), began.elapsed());
+    let Exchange { front, id, payload, unread, standing, .. } = exchange;
+    let response = respond(result, &id, &standing, unread.then_some(payload));
+    front.meters.answered(call, response.status(), began.elapsed());
     response
 }
 
@@ -99,8 +110,9 @@ impl Exchange {
 
     /// Reads the JSON body, once.
     pub async fn body(&mut self, limit: usize) -> Result<Bytes, Problem> {
-        let payload = self.payload.take().ok_or(Code::Internal)?;
-        limits::body(self.request.headers(), payload, limit).await
+        let body = limits::body(self.request.headers(), &mut self.payload, limit).await?;
+        self.unread = false;
+        Ok(body)
     }
 
     /// The path of a message in the base that was called.

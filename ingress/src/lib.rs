@@ -24,6 +24,8 @@ mod auth;
 
 mod limits;
 
+mod unread;
+
 mod strict_json;
 
 mod problem;

@@ -71,7 +71,7 @@ fn media_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a JSON body of at most `limit` bytes, in at most 10 seconds.
-pub async fn body(headers: &HeaderMap, payload: web::Payload, limit: usize) -> Result<Bytes, Problem> {
+pub async fn body(headers: &HeaderMap, payload: &mut web::Payload, limit: usize) -> Result<Bytes, Problem> {
     media_type(headers)?;
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if told.is_some_and(|length| length > limit as u64) {
@@ -81,7 +81,7 @@ pub async fn body(headers: &HeaderMap, payload: web::Payload, limit: usize) -> R
 }
 
 /// Most bodies come in one piece, which is then not copied.
-async fn collect(mut payload: web::Payload, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Bytes, Problem> {
     let first = match payload.next().await {
         Some(piece) => piece.map_err(|error| cut(&error))?,
         None => return Ok(Bytes::new()),
