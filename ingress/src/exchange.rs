@@ -17,8 +17,16 @@ use crate::{
     meters::Call,
     problem::{Code, Problem},
     request_id::RequestId,
+    room::Places,
     unread,
 };
+
+/// A body, and the room that it takes.
+pub struct Body {
+    /// As it came.
+    pub bytes: Bytes,
+    _room: Option<Places>,
+}
 
 /// One call under way.
 pub struct Exchange {
@@ -108,11 +116,21 @@ impl Exchange {
         if (self.front.disk)() { Ok(()) } else { Err(Problem::from(Code::LowDisk).retry_after(30)) }
     }
 
-    /// Reads the JSON body, once.
-    pub async fn body(&mut self, limit: usize) -> Result<Bytes, Problem> {
-        let body = limits::body(self.request.headers(), &mut self.payload, limit).await?;
+    /// Reads the JSON body, once. A large one needs room, of which no customer has more than a part.
+    pub async fn body(&mut self, caller: &Caller, limit: usize) -> Result<Body, Problem> {
+        let most = limits::announced(self.request.headers(), limit)?;
+        let room = match most > limits::SMALL_BODY {
+            true => Some(self.front.bodies.take(&caller.account, most).ok_or(Code::Overloaded)?),
+            false => None,
+        };
+        let bytes = limits::body(&mut self.payload, most).await?;
         self.unread = false;
-        Ok(body)
+        Ok(Body { bytes, _room: room })
+    }
+
+    /// A place among those that ask the ledger.
+    pub fn reading(&self, caller: &Caller) -> Result<Places, Problem> {
+        self.front.reading.take(&caller.account, 1).ok_or_else(|| Code::TooManyReads.into())
     }
 
     /// The path of a message in the base that was called.

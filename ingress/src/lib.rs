@@ -26,6 +26,8 @@ mod limits;
 
 mod unread;
 
+mod room;
+
 mod strict_json;
 
 mod problem;
