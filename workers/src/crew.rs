@@ -94,6 +94,10 @@ impl Crew {
         self.desks.read().get(route).cloned()
     }
 
+    pub(crate) fn routes(&self) -> Vec<RouteName> {
+        self.desks.read().keys().cloned().collect()
+    }
+
     pub(crate) fn add_desk(&self, desk: Arc<Desk>) {
         self.desks.write().insert(desk.name.clone(), desk);
     }

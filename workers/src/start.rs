@@ -143,6 +143,10 @@ impl Workers {
         while !self.quarters.is_empty() {
             tokio::time::sleep(LOOK).await;
         }
+        // What is in this process's name and in nobody's hands was never begun.
+        if let Err(error) = sweeper::give_back_unheld(crew).await {
+            tracing::warn!(%error, "rows that were never begun are left to the next life");
+        }
         if !idle {
             return;
         }

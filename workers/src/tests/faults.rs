@@ -24,7 +24,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     Panic,
     Hang,
     /// It takes effect, and the answer is lost.
@@ -34,14 +34,18 @@ enum Fault {
     Indigestible,
 }
 
-type Plan = Box<dyn Fn(&str, Option<&IntakeBatch>) -> Option<Fault> + Send + Sync>;
+pub(super) type Plan = Box<dyn Fn(&str, Option<&IntakeBatch>) -> Option<Fault> + Send + Sync>;
 
-struct Faulty {
+pub(super) struct Faulty {
     inner: Arc<dyn Ledger>,
     plan: Plan,
 }
 
 impl Faulty {
+    pub(super) fn new(inner: Arc<dyn Ledger>, plan: Plan) -> Self {
+        Self { inner, plan }
+    }
+
     async fn call<T>(
         &self,
         name: &str,
@@ -120,7 +124,7 @@ fn first(times: usize, wanted: &'static str, fault: Fault) -> Plan {
 }
 
 fn start(site: &Site, plan: Plan) -> Workers {
-    let ledger = Arc::new(Faulty { inner: site.ledger.clone(), plan });
+    let ledger = Arc::new(Faulty::new(site.ledger.clone(), plan));
     Workers::start(&config(), WorkersDeps { ledger, ..site.deps() }).unwrap()
 }
 

@@ -42,6 +42,7 @@ pub(super) struct Server {
     pub(super) url: String,
     pub(super) requests: Arc<Mutex<Vec<String>>>,
     pub(super) connections: Arc<Mutex<usize>>,
+    act: Arc<Mutex<Act>>,
 }
 
 impl Server {
@@ -51,20 +52,27 @@ impl Server {
             url: format!("http://{}/send", listener.local_addr().unwrap()),
             requests: Arc::default(),
             connections: Arc::default(),
+            act: Arc::new(Mutex::new(act)),
         };
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *serving.connections.lock().unwrap() += 1;
-                tokio::spawn(serving.clone().serve(stream, act.clone()));
+                tokio::spawn(serving.clone().serve(stream));
             }
         });
         server
     }
 
-    async fn serve(self, mut stream: TcpStream, act: Act) {
+    /// Answers so from now on.
+    pub(super) fn answer(&self, text: &'static str) {
+        *self.act.lock().unwrap() = Act::Answer(text);
+    }
+
+    async fn serve(self, mut stream: TcpStream) {
         while let Some(request) = read_request(&mut stream).await {
             self.requests.lock().unwrap().push(request);
+            let act = self.act.lock().unwrap().clone();
             match act {
                 Act::Answer(text) => stream.write_all(text.as_bytes()).await.unwrap(),
                 Act::AnswerAndClose(text) => {
