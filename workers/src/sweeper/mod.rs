@@ -69,6 +69,11 @@ impl Turn {
 }
 
 async fn run(crew: Arc<Crew>, progress: Progress) {
+    // Whether events are wanted, and what a route does with uncertainty, is known only of a complete registry.
+    while !crew.deps.registry.is_complete() && !crew.end.is_cancelled() {
+        progress.mark();
+        rest(crew.config.sweep(), &crew.end).await;
+    }
     let mut observe = Turn::every(OBSERVE);
     let mut queues = Turn::every(QUEUES);
     let mut own = Turn::every(OWN);

@@ -215,6 +215,33 @@ async fn what_was_never_written_was_not_taken() {
 }
 
 #[tokio::test]
+async fn a_connect_that_times_out_and_a_handshake_that_fails_were_not_taken() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    // Nobody accepts: once the queue is full, a connect is not answered.
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+    {
+        queued.push(stream);
+    }
+    let outcome = backend(&format!("http://{address}/")).deliver(&work()).await;
+    assert_eq!(outcome, Outcome::NotTaken { detail: "connecting timed out".into(), retry_after: None });
+
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", plain.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    });
+    let outcome = backend(&url).deliver(&work()).await;
+    assert!(matches!(outcome, Outcome::NotTaken { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_asks_for_patience_gets_it() {
     for (answer, asked) in [
         ("HTTP/1.1 429 No\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n", Some(7)),

@@ -288,3 +288,19 @@ async fn a_backend_that_takes_nothing_is_left_alone_and_tried_again() {
     }
     workers.drain(DRAIN).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_of_a_newer_program_is_left_for_a_newer_worker() {
+    let site = Site::new(&[route()]);
+    let envelope = naru_shared::domain::Envelope(bytes::Bytes::from_static(b"2.later\nbinary"));
+    let pack = naru_shared::queue::Outgoing { queue: queue(), group: samples::account().customer, envelope };
+    for result in site.queue.publish(vec![pack]).await {
+        result.unwrap();
+    }
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000001"]).await;
+    assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    workers.drain(DRAIN).await;
+    let depth = site.queue.depth(&queue()).await.unwrap();
+    assert_eq!((depth.packs, depth.quarantined), (1, 0));
+}
