@@ -28,7 +28,7 @@ impl Disk {
     /// Looks once.
     #[must_use]
     pub fn new(path: PathBuf, low_bytes: u64) -> Arc<Self> {
-        let disk = Self { path, low_bytes, free_bytes: AtomicU64::new(0), enough: AtomicBool::new(false) };
+        let disk = Self { path, low_bytes, free_bytes: AtomicU64::new(0), enough: AtomicBool::new(true) };
         disk.look();
         Arc::new(disk)
     }

@@ -22,6 +22,9 @@ use crate::{
 #[must_use]
 pub fn main(decorate: Decorations) -> ExitCode {
     let cli = Cli::parse();
+    // What is written holds messages and secrets: for the owner only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    up::install_tls();
     let json = cli.global.json;
     match dispatch(cli, decorate) {
         Ok(()) => ExitCode::SUCCESS,

@@ -92,14 +92,19 @@ impl Default for Decorations {
 pub fn run(options: UpOptions, decorate: Decorations) -> anyhow::Result<()> {
     telemetry::start_logs(options.config.log.format, &options.config.log.filter)?;
     let metrics = telemetry::start_metrics()?;
-    // An error means that this process has one already.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    install_tls();
     let dir = DataDir::acquire(&options.config.data)?;
     let keyring = keys(&dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("naru").build()?;
     let result = runtime.block_on(serve(&options, decorate, &dir, keyring, metrics));
     runtime.shutdown_timeout(CLOSE);
     result
+}
+
+/// Gives the process its one TLS implementation; whoever needs one may ask again.
+pub(crate) fn install_tls() {
+    // An error means that this process has one already.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }
 
 /// The secrets: made on the first start, and never again beside data that was written with others.

@@ -6,5 +6,5 @@ mod conformance_ledger;
 mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;
-#[cfg(test)]
 mod durability;
+mod model_ledger;

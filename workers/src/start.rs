@@ -21,7 +21,7 @@ use naru_shared::{
 
 use crate::{
     backend::BackendFactory,
-    config::WorkersConfig,
+    config::{ConfigError, WorkersConfig},
     crew::Crew,
     heartbeat,
     outcome::{self, Committer},
@@ -70,6 +70,9 @@ pub struct WorkersDeps {
 /// Why the workers did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A setting is outside its bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Envelopes cannot be opened.
     #[error(transparent)]
     Keys(#[from] NoEnvelopeKey),
@@ -95,9 +98,10 @@ impl Workers {
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: &WorkersConfig, deps: WorkersDeps) -> Result<Self, StartError> {
+        config.check()?;
         let envelopes = deps.keyring.envelope_keys()?;
         let runtime = deps.runtime.clone();
-        let (ended, incoming) = tokio::sync::mpsc::channel(config.settle_backlog.max(1));
+        let (ended, incoming) = tokio::sync::mpsc::channel(config.settle_backlog);
         let crew = Arc::new(Crew::new(deps, config.clone(), envelopes, ended));
         let committer = Arc::new(Committer::new(incoming));
         let (system, arbiter, thread) = begin_system()?;
@@ -142,6 +146,10 @@ impl Workers {
         crew.end.cancel();
         while !self.quarters.is_empty() {
             tokio::time::sleep(LOOK).await;
+        }
+        // What is in this process's name and in nobody's hands was never begun.
+        if let Err(error) = sweeper::give_back_unheld(crew).await {
+            tracing::warn!(%error, "rows that were never begun are left to the next life");
         }
         if !idle {
             return;

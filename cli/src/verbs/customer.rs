@@ -19,6 +19,7 @@ pub enum CustomerVerb {
     Add {
         /// Its name for ever
         id: CustomerId,
+        /// What is set
         #[command(flatten)]
         settings: Settings,
     },
@@ -26,6 +27,7 @@ pub enum CustomerVerb {
     Set {
         /// Which
         id: CustomerId,
+        /// What is set
         #[command(flatten)]
         settings: Settings,
     },

@@ -25,6 +25,7 @@ pub enum RouteVerb {
     Add {
         /// Its name for ever
         name: RouteName,
+        /// What takes the messages
         #[command(subcommand)]
         backend: BackendArg,
     },
@@ -32,6 +33,7 @@ pub enum RouteVerb {
     Set {
         /// Which
         name: RouteName,
+        /// What is set
         #[command(flatten)]
         policy: Policy,
     },
@@ -71,11 +73,13 @@ pub enum BackendArg {
         /// A private, loopback or link-local network that may be connected to all the same, such as 127.0.0.0/8
         #[arg(long = "allow-network")]
         allow_networks: Vec<IpNetwork>,
+        /// What else is set
         #[command(flatten)]
         new: NewRoute,
     },
     /// Send nothing: the recipient's last digits choose what happens
     Simulator {
+        /// What else is set
         #[command(flatten)]
         new: NewRoute,
     },

@@ -139,3 +139,33 @@ async fn a_refused_call_does_not_become_another() {
     assert_eq!(reply.code(), "missing-authorization");
     assert!(gateway.messages().await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_body_of_a_refused_call_is_not_read_on() {
+    let gateway = Gateway::spawn().await;
+    for (method, path) in [("POST", "/v1.0/messages"), ("GET", "/v1.0/quota"), ("GET", "/nowhere")] {
+        let mut wire = Wire::open(gateway.addr).await;
+        wire.send(
+            &request("GET", path, &[("Transfer-Encoding", "chunked")], "")
+                .strip_prefix(b"GET")
+                .map(|rest| [method.as_bytes(), rest].concat())
+                .unwrap(),
+        )
+        .await;
+        wire.send(b"5\r\nhello\r\n").await;
+        assert!(wire.reply().await.unwrap().status >= 400, "{path}");
+        assert!(wire.ends().await, "{method} {path}: the connection ends although the body does not");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_kept_when_a_call_was_read_to_its_end() {
+    let gateway = Gateway::spawn().await;
+    let mut wire = Wire::open(gateway.addr).await;
+    for body in ["{}".to_owned(), sms("a").to_string(), "{".to_owned()] {
+        wire.send(&request("POST", "/v1.0/messages", &[LIVE, JSON], &body)).await;
+        let reply = wire.reply().await.expect("the same connection");
+        assert_ne!(reply.header("connection"), Some("close"));
+        assert!([202, 400, 422].contains(&reply.status), "{reply:?}");
+    }
+}

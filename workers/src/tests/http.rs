@@ -42,6 +42,7 @@ pub(super) struct Server {
     pub(super) url: String,
     pub(super) requests: Arc<Mutex<Vec<String>>>,
     pub(super) connections: Arc<Mutex<usize>>,
+    act: Arc<Mutex<Act>>,
 }
 
 impl Server {
@@ -51,20 +52,27 @@ impl Server {
             url: format!("http://{}/send", listener.local_addr().unwrap()),
             requests: Arc::default(),
             connections: Arc::default(),
+            act: Arc::new(Mutex::new(act)),
         };
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *serving.connections.lock().unwrap() += 1;
-                tokio::spawn(serving.clone().serve(stream, act.clone()));
+                tokio::spawn(serving.clone().serve(stream));
             }
         });
         server
     }
 
-    async fn serve(self, mut stream: TcpStream, act: Act) {
+    /// Answers so from now on.
+    pub(super) fn answer(&self, text: &'static str) {
+        *self.act.lock().unwrap() = Act::Answer(text);
+    }
+
+    async fn serve(self, mut stream: TcpStream) {
         while let Some(request) = read_request(&mut stream).await {
             self.requests.lock().unwrap().push(request);
+            let act = self.act.lock().unwrap().clone();
             match act {
                 Act::Answer(text) => stream.write_all(text.as_bytes()).await.unwrap(),
                 Act::AnswerAndClose(text) => {
@@ -204,6 +212,33 @@ async fn what_was_never_written_was_not_taken() {
     drop(listener);
     let outcome = backend(&url).deliver(&work()).await;
     assert_eq!(outcome, Outcome::NotTaken { detail: "connection refused".into(), retry_after: None });
+}
+
+#[tokio::test]
+async fn a_connect_that_times_out_and_a_handshake_that_fails_were_not_taken() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    // Nobody accepts: once the queue is full, a connect is not answered.
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+    {
+        queued.push(stream);
+    }
+    let outcome = backend(&format!("http://{address}/")).deliver(&work()).await;
+    assert_eq!(outcome, Outcome::NotTaken { detail: "connecting timed out".into(), retry_after: None });
+
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", plain.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    });
+    let outcome = backend(&url).deliver(&work()).await;
+    assert!(matches!(outcome, Outcome::NotTaken { .. }), "{outcome:?}");
 }
 
 #[tokio::test]
