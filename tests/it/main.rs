@@ -6,3 +6,4 @@ mod conformance_ledger;
 mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;
+mod tidy;
