@@ -6,6 +6,7 @@ use actix_web::{
         StatusCode,
         header::{ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
+    web,
 };
 use naru_shared::gate::RateStanding;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use crate::{
     problem::{Code, Problem},
     rate_headers,
     request_id::RequestId,
+    unread,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -56,7 +58,12 @@ fn head(status: StatusCode, id: &RequestId, standing: &[RateStanding]) -> HttpRe
 }
 
 /// The response of a call.
-pub fn respond(result: Result<Answer, Problem>, id: &RequestId, standing: &[RateStanding]) -> HttpResponse {
+pub fn respond(
+    result: Result<Answer, Problem>,
+    id: &RequestId,
+    standing: &[RateStanding],
+    unread: Option<web::Payload>,
+) -> HttpResponse {
     match result {
         Ok(answer) => {
             let mut response = head(answer.status, id, standing);
@@ -67,13 +74,25 @@ pub fn respond(result: Result<Answer, Problem>, id: &RequestId, standing: &[Rate
             if let Some(seconds) = answer.retry_after {
                 response.insert_header((RETRY_AFTER, seconds));
             }
-            response.body(answer.body)
+            finish(&mut response, answer.body, unread)
         }
-        Err(problem) => refuse(&problem, id, standing),
+        Err(problem) => refuse(&problem, id, standing, unread),
     }
 }
 
-fn refuse(problem: &Problem, id: &RequestId, standing: &[RateStanding]) -> HttpResponse {
+fn finish(response: &mut HttpResponseBuilder, body: Vec<u8>, unread: Option<web::Payload>) -> HttpResponse {
+    match unread {
+        Some(call) => response.body(unread::keep(body, call)),
+        None => response.body(body),
+    }
+}
+
+fn refuse(
+    problem: &Problem,
+    id: &RequestId,
+    standing: &[RateStanding],
+    unread: Option<web::Payload>,
+) -> HttpResponse {
     let status = problem.code.status();
     let mut response = head(status, id, standing);
     response.insert_header((CONTENT_TYPE, "application/problem+json"));
@@ -86,8 +105,9 @@ fn refuse(problem: &Problem, id: &RequestId, standing: &[RateStanding]) -> HttpR
     if let Some(methods) = problem.allow {
         response.insert_header((ALLOW, methods));
     }
-    if matches!(problem.code, Code::RequestTimeout | Code::BodyTooLarge | Code::Draining) {
+    if problem.code == Code::Draining {
         response.force_close();
     }
-    response.body(serde_json::to_vec(&problem.document(id.as_str())).unwrap_or_default())
+    let body = serde_json::to_vec(&problem.document(id.as_str())).unwrap_or_default();
+    finish(&mut response, body, unread)
 }

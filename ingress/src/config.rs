@@ -16,7 +16,8 @@ pub struct IngressConfig {
     pub max_connections: usize,
     /// Listen beyond loopback without TLS: only behind something that ends TLS, since Basic credentials are readable.
     pub allow_plain_http: bool,
-    /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun.
+    /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun. One customer gets
+    /// half of it at most, and a batch of 1,000 needs 1,000 to 1,512 at once.
     pub publish_in_flight: usize,
     /// How long a publish may take, in milliseconds, before its outcome counts as unknown.
     pub publish_timeout_ms: u64,

@@ -17,7 +17,16 @@ use crate::{
     meters::Call,
     problem::{Code, Problem},
     request_id::RequestId,
+    room::Places,
+    unread,
 };
+
+/// A body, and the room that it takes.
+pub struct Body {
+    /// As it came.
+    pub bytes: Bytes,
+    _room: Option<Places>,
+}
 
 /// One call under way.
 pub struct Exchange {
@@ -29,7 +38,9 @@ pub struct Exchange {
     pub request: HttpRequest,
     /// Its id.
     pub id: RequestId,
-    payload: Option<web::Payload>,
+    payload: web::Payload,
+    /// The call's body was not read to its end.
+    unread: bool,
     standing: Vec<RateStanding>,
 }
 
@@ -44,8 +55,15 @@ pub async fn exchange(
 ) -> HttpResponse {
     let began = Instant::now();
     let id = RequestId::random();
-    let mut exchange =
-        Exchange { front, environment, request, id, payload: Some(payload), standing: Vec::new() };
+    let mut exchange = Exchange {
+        front,
+        environment,
+        unread: unread::has_body(&request),
+        request,
+        id,
+        payload,
+        standing: Vec::new(),
+    };
     let result = if exchange.front.draining.is_cancelled() {
         Err(Code::Draining.into())
     } else {
@@ -57,8 +75,9 @@ pub async fn exchange(
     if let Err(problem) = &result {
         exchange.front.meters.refused(problem.code);
     }
-    let response = respond(result, &exchange.id, &exchange.standing);
-    exchange.front.meters.answered(call, response.status(), began.elapsed());
+    let Exchange { front, id, payload, unread, standing, .. } = exchange;
+    let response = respond(result, &id, &standing, unread.then_some(payload));
+    front.meters.answered(call, response.status(), began.elapsed());
     response
 }
 
@@ -97,10 +116,21 @@ impl Exchange {
         if (self.front.disk)() { Ok(()) } else { Err(Problem::from(Code::LowDisk).retry_after(30)) }
     }
 
-    /// Reads the JSON body, once.
-    pub async fn body(&mut self, limit: usize) -> Result<Bytes, Problem> {
-        let payload = self.payload.take().ok_or(Code::Internal)?;
-        limits::body(self.request.headers(), payload, limit).await
+    /// Reads the JSON body, once. A large one needs room, of which no customer has more than a part.
+    pub async fn body(&mut self, caller: &Caller, limit: usize) -> Result<Body, Problem> {
+        let most = limits::announced(self.request.headers(), limit)?;
+        let room = match most > limits::SMALL_BODY {
+            true => Some(self.front.bodies.take(&caller.account, most).ok_or(Code::Overloaded)?),
+            false => None,
+        };
+        let bytes = limits::body(&mut self.payload, most).await?;
+        self.unread = false;
+        Ok(Body { bytes, _room: room })
+    }
+
+    /// A place among those that ask the ledger.
+    pub fn reading(&self, caller: &Caller) -> Result<Places, Problem> {
+        self.front.reading.take(&caller.account, 1).ok_or_else(|| Code::TooManyReads.into())
     }
 
     /// The path of a message in the base that was called.

@@ -11,7 +11,7 @@ use naru_shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{meters::Meters, publisher::Publisher};
+use crate::{meters::Meters, publisher::Publisher, room::Room};
 
 /// The parts behind the HTTP front, and its bounds.
 pub struct Front {
@@ -31,6 +31,10 @@ pub struct Front {
     pub hasher: CredentialHasher,
     /// Takes accepted messages to the queue.
     pub publisher: Publisher,
+    /// Bytes of large bodies that are being read or worked on.
+    pub bodies: Arc<Room>,
+    /// Calls that ask the ledger.
+    pub reading: Arc<Room>,
     /// Metrics.
     pub meters: Meters,
     /// The route of every sandbox message.

@@ -24,6 +24,10 @@ mod auth;
 
 mod limits;
 
+mod unread;
+
+mod room;
+
 mod strict_json;
 
 mod problem;

@@ -70,18 +70,27 @@ fn media_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Reads a JSON body of at most `limit` bytes, in at most 10 seconds.
-pub async fn body(headers: &HeaderMap, payload: web::Payload, limit: usize) -> Result<Bytes, Problem> {
+/// Bytes of a body that need no room of their own.
+pub const SMALL_BODY: usize = 16 * 1024;
+
+/// Refuses a body by its head, before anything of it is read; the bytes that it may come to.
+pub fn announced(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
     media_type(headers)?;
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|length| length > limit as u64) {
-        return Err(Code::BodyTooLarge.into());
+    match told.map(usize::try_from) {
+        None => Ok(limit),
+        Some(Ok(length)) if length <= limit => Ok(length),
+        Some(_) => Err(Code::BodyTooLarge.into()),
     }
+}
+
+/// Reads a body of at most `limit` bytes, in at most 10 seconds.
+pub async fn body(payload: &mut web::Payload, limit: usize) -> Result<Bytes, Problem> {
     tokio::time::timeout(BODY_TIME, collect(payload, limit)).await.map_err(|_| Code::RequestTimeout)?
 }
 
 /// Most bodies come in one piece, which is then not copied.
-async fn collect(mut payload: web::Payload, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Bytes, Problem> {
     let first = match payload.next().await {
         Some(piece) => piece.map_err(|error| cut(&error))?,
         None => return Ok(Bytes::new()),

@@ -116,6 +116,8 @@ problem_table! {
         "The customer calls faster than its rates allow. Nothing was accepted. Retry-After says when to call again.";
     QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The quota is used up",
         "The units of this period are used up. Retry-After says when the quota is renewed; a prepaid quota is renewed by buying more.";
+    TooManyReads = "too-many-reads", TOO_MANY_REQUESTS, "Too many reads at once",
+        "The customer has too many reads or long polls under way at once. Call again when one has been answered.";
     BacklogFull = "backlog-full", TOO_MANY_REQUESTS, "Too many messages of this customer are waiting",
         "The route still works on what this customer sent before. Nothing was accepted; call again later.";
     HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The head is too large",
@@ -213,6 +215,7 @@ impl From<Code> for Problem {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT if code != Code::NotCancellable => {
                 problem.retry_after(1)
             }
+            _ if code == Code::TooManyReads => problem.retry_after(1),
             _ => problem,
         }
     }

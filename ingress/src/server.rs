@@ -24,11 +24,20 @@ use crate::{
     front::Front,
     meters::Meters,
     publisher::{Publisher, PublisherParts},
+    room::Room,
     versions,
 };
 
 /// Connections that the kernel holds until a thread takes them.
 const BACKLOG: u32 = 2_048;
+
+/// Bytes of large bodies held at once, and the part of them that one account may hold.
+const BODIES: usize = 256 * 1024 * 1024;
+const BODY_SHARES: usize = 4;
+
+/// Calls that ask the ledger at once, long polls included, and the part of them that one account may make.
+const READS: usize = 2_048;
+const READ_SHARES: usize = 8;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -105,6 +114,8 @@ impl Ingress {
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
             publisher,
+            bodies: Room::new(BODIES, BODY_SHARES),
+            reading: Room::new(READS, READ_SHARES),
             meters: Meters::new(),
             sandbox,
             route_backlog: config.route_backlog,

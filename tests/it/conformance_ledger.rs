@@ -5,7 +5,7 @@ use std::sync::Arc;
 use naru_shared::{domain::ManualClock, ledger::SqliteLedger};
 use naru_tests::{conformance::ledger::Engine, ledger_conformance};
 
-async fn sqlite(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
+pub(crate) async fn sqlite(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
     let dir = tempfile::tempdir()?;
     let ledger = Arc::new(SqliteLedger::open_with_clock(&dir.path().join("ledger.db"), clock)?);
     Ok(Engine {

@@ -6,4 +6,5 @@ mod conformance_ledger;
 mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;
+mod model_ledger;
 mod tidy;

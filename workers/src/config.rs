@@ -52,7 +52,40 @@ impl Default for WorkersConfig {
     }
 }
 
+/// A setting is outside its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`workers.{name}` is {value}; it must be within {least} and {most}")]
+pub struct ConfigError {
+    name: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+}
+
 impl WorkersConfig {
+    /// Whether every setting is within its bounds.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        let bounds = [
+            ("lease_ms", self.lease_ms, 1_000, 3_600_000),
+            ("intake_group", wide(self.intake_group), 1, 10_000),
+            ("take_group", wide(self.take_group), 1, 10_000),
+            ("settle_group", wide(self.settle_group), 1, 10_000),
+            ("settle_backlog", wide(self.settle_backlog), 1, 1_000_000),
+            ("relay_group", wide(self.relay_group), 1, 10_000),
+            ("sweep_ms", self.sweep_ms, 10, 60_000),
+            ("poll_ms", self.poll_ms, 10, 60_000),
+            ("stuck_ms", self.stuck_ms, 1_000, 3_600_000),
+            ("report_window_ms", self.report_window_ms, 0, 90 * 86_400_000),
+            ("breaker_failures", u64::from(self.breaker_failures), 1, 1_000_000),
+        ];
+        let outside = bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value));
+        outside.map_or(Ok(()), |(name, value, least, most)| Err(ConfigError { name, value, least, most }))
+    }
+
     pub(crate) const fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
     }
@@ -71,5 +104,20 @@ impl WorkersConfig {
 
     pub(crate) const fn report_window(&self) -> Duration {
         Duration::from_millis(self.report_window_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_their_bounds_and_what_is_outside_is_named() {
+        assert_eq!(WorkersConfig::default().check(), Ok(()));
+        let wrong = WorkersConfig { lease_ms: 0, ..WorkersConfig::default() };
+        assert_eq!(
+            wrong.check().unwrap_err().to_string(),
+            "`workers.lease_ms` is 0; it must be within 1000 and 3600000"
+        );
     }
 }

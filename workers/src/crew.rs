@@ -25,8 +25,11 @@ use crate::{
     start::WorkersDeps,
 };
 
-/// Customers at their limit that are watched; beyond that, the next intake of theirs tells.
+/// Limits that are watched; beyond that, the next intake of their customers tells.
 const WATCHED_LIMITS: usize = 10_000;
+
+/// With fewer units left than these, a limit is watched however large it is.
+const FEW_UNITS: u64 = 1_000;
 
 /// Names a limit of record: there is one for each customer and channel.
 type LimitKey = (naru_shared::domain::CustomerId, Option<naru_shared::domain::ChannelName>, Period);
@@ -44,7 +47,7 @@ pub(crate) struct Crew {
     /// Ends what finishes work: committer, relay, sweeper, heartbeat.
     pub(crate) end: CancellationToken,
     desks: RwLock<HashMap<RouteName, Arc<Desk>>>,
-    at_limit: Mutex<HashMap<LimitKey, (Arc<Quota>, Day)>>,
+    watched: Mutex<HashMap<LimitKey, (Arc<Quota>, Day)>>,
     suspected: AtomicBool,
 }
 
@@ -65,7 +68,7 @@ impl Crew {
             stop: CancellationToken::new(),
             end: CancellationToken::new(),
             desks: RwLock::default(),
-            at_limit: Mutex::default(),
+            watched: Mutex::default(),
             suspected: AtomicBool::new(false),
         }
     }
@@ -94,6 +97,10 @@ impl Crew {
         self.desks.read().get(route).cloned()
     }
 
+    pub(crate) fn routes(&self) -> Vec<RouteName> {
+        self.desks.read().keys().cloned().collect()
+    }
+
     pub(crate) fn add_desk(&self, desk: Arc<Desk>) {
         self.desks.write().insert(desk.name.clone(), desk);
     }
@@ -118,18 +125,26 @@ impl Crew {
         self.suspected.swap(false, Ordering::AcqRel)
     }
 
-    /// Remembers a limit that is used up, so that ingress learns when units are released.
-    pub(crate) fn watch_limit(&self, quota: Arc<Quota>, day: Day) {
-        let mut watched = self.at_limit.lock();
+    /// Remembers a limit that is nearly used up, so that ingress learns when units are released: once it refuses, no intake
+    /// would tell it.
+    pub(crate) fn watch_limit(&self, quota: Arc<Quota>, day: Day, used: u64) {
+        let left = quota.limit.saturating_sub(used);
+        let near = left <= (quota.limit / 10).max(FEW_UNITS);
+        let mut watched = self.watched.lock();
         let key = (quota.customer.clone(), quota.channel.clone(), quota.period);
-        if watched.len() < WATCHED_LIMITS || watched.contains_key(&key) {
+        if !near {
+            watched.remove(&key);
+        } else if watched.len() < WATCHED_LIMITS || watched.contains_key(&key) {
             watched.insert(key, (quota, day));
         }
     }
 
-    /// The limits that were found used up, no longer remembered.
-    pub(crate) fn take_watched_limits(&self) -> Vec<(Arc<Quota>, Day)> {
-        std::mem::take(&mut *self.at_limit.lock()).into_values().collect()
+    /// Up to `max` of the limits that are watched.
+    pub(crate) fn watched_limits(&self, max: usize) -> Vec<(Arc<Quota>, Day)> {
+        let watched = self.watched.lock();
+        // More than `max` are looked at in turns that begin anywhere.
+        let begin = if watched.len() > max { fastrand::usize(..watched.len()) } else { 0 };
+        watched.values().cycle().skip(begin).take(max.min(watched.len())).cloned().collect()
     }
 
     pub(crate) fn count_expired(&self, route: &str, count: usize) {

@@ -1,6 +1,6 @@
 //! The workers of Naru: what takes messages from the queue, through the ledger, to a backend and back.
 //!
-//! Logic is plain `async fn`s on the engines' runtime; a [`shell`] (an actix actor) owns each loop and begins it anew when it
+//! Logic is plain `async fn`s on the engines' runtime; a shell (an actix actor) owns each loop and begins it anew when it
 //! panics or stands still. In the order in which a message meets them:
 
 mod config;
@@ -34,5 +34,5 @@ mod samples;
 mod tests;
 
 pub use backend::{BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends, may_connect};
-pub use config::WorkersConfig;
+pub use config::{ConfigError, WorkersConfig};
 pub use start::{StartError, Workers, WorkersDeps};

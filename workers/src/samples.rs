@@ -1,8 +1,8 @@
 //! Values for tests.
 
 use naru_shared::domain::{
-    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, OnUncertain, Period, Quota, Route,
-    SimulatorBackend, Timestamp, Units,
+    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, OnUncertain, Period,
+    Quota, Route, SimulatorBackend, Timestamp, Units,
 };
 
 pub(crate) fn account() -> Account {

@@ -9,7 +9,7 @@ use std::{
 use actix_rt::{ArbiterHandle, System};
 use naru_shared::{
     catalog::Catalog,
-    domain::Clock,
+    domain::{Clock, IncarnationId},
     gate::Gate,
     keys::{Keyring, NoEnvelopeKey},
     ledger::{Ledger, LedgerReads},
@@ -21,7 +21,7 @@ use naru_shared::{
 
 use crate::{
     backend::BackendFactory,
-    config::WorkersConfig,
+    config::{ConfigError, WorkersConfig},
     crew::Crew,
     heartbeat,
     outcome::{self, Committer},
@@ -70,6 +70,9 @@ pub struct WorkersDeps {
 /// Why the workers did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A setting is outside its bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Envelopes cannot be opened.
     #[error(transparent)]
     Keys(#[from] NoEnvelopeKey),
@@ -95,9 +98,10 @@ impl Workers {
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: &WorkersConfig, deps: WorkersDeps) -> Result<Self, StartError> {
+        config.check()?;
         let envelopes = deps.keyring.envelope_keys()?;
         let runtime = deps.runtime.clone();
-        let (ended, incoming) = tokio::sync::mpsc::channel(config.settle_backlog.max(1));
+        let (ended, incoming) = tokio::sync::mpsc::channel(config.settle_backlog);
         let crew = Arc::new(Crew::new(deps, config.clone(), envelopes, ended));
         let committer = Arc::new(Committer::new(incoming));
         let (system, arbiter, thread) = begin_system()?;
@@ -143,16 +147,31 @@ impl Workers {
         while !self.quarters.is_empty() {
             tokio::time::sleep(LOOK).await;
         }
+        // What is in this process's name and in nobody's hands was never begun.
+        if let Err(error) = sweeper::give_back_unheld(crew).await {
+            tracing::warn!(%error, "rows that were never begun are left to the next life");
+        }
         if !idle {
             return;
         }
         for incarnation in crew.incarnations.all() {
-            match patience::ledger(crew.deps.ledger.bury(incarnation)).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    tracing::warn!("rows are left in this process's name, to be recovered by the next life")
-                }
-                Err(error) => tracing::warn!(%error, "the heartbeat's row is left to the next life"),
+            bury(crew, incarnation).await;
+        }
+    }
+}
+
+/// Forgets one of this process's names; tried until the ledger answers, which the drain's deadline bounds.
+async fn bury(crew: &Crew, incarnation: IncarnationId) {
+    loop {
+        match patience::ledger(crew.deps.ledger.bury(incarnation)).await {
+            Ok(true) => return,
+            Ok(false) => {
+                tracing::warn!("rows are left in this process's name, to be recovered by the next life");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the ledger does not forget this process yet");
+                tokio::time::sleep(LOOK * 5).await;
             }
         }
     }

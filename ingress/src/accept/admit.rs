@@ -51,19 +51,22 @@ pub async fn admit(
         route,
         accepted_at: now,
     };
-    if let Some(key) = &key
-        && let Some(first) = begin(front, &caller.account, key, fingerprint).await?
-    {
-        return Ok(Admission::Known(first));
+    let mut claim = Claim::empty();
+    if let Some(key) = &key {
+        if let Some(first) = begin(front, &caller.account, key, fingerprint).await? {
+            return Ok(Admission::Known(first));
+        }
+        // From here on the key is in this call's hands, and the claim gives it back whatever happens.
+        let (account, key) = (caller.account.clone(), Some(key.clone()));
+        claim.hold(Held { account, key, reserved: None, answer: answer.clone() }, front.publisher.undo());
     }
-    // From here on the key is in this call's hands, and the claim gives it back whatever happens.
-    let held =
-        Held { account: caller.account.clone(), key: key.clone(), reserved: None, answer: answer.clone() };
-    let (reserved, refusal) = reserve(front, caller, &draft.content.channel, answer.units, now).await;
-    let claim = Claim::new(Held { reserved, ..held }, front.publisher.undo());
-    if let Some(problem) = refusal {
-        undo(front, claim).await;
-        return Err(problem);
+    match reserve(front, caller, &draft.content.channel, answer.units, now).await {
+        Ok(None) => {}
+        Ok(Some(reserved)) => claim.add(reserved, &caller.account, &answer, front.publisher.undo()),
+        Err(problem) => {
+            undo(front, claim).await;
+            return Err(problem);
+        }
     }
     let message = Message {
         id: answer.id,
@@ -155,21 +158,21 @@ async fn reserve(
     channel: &ChannelName,
     units: Units,
     now: Timestamp,
-) -> (Option<Reserved>, Option<Problem>) {
+) -> Result<Option<Reserved>, Problem> {
     let quotas = &caller.profile.quotas;
     if quotas.is_empty() || caller.account.environment == Environment::Sandbox {
-        return (None, None);
+        return Ok(None);
     }
     let day = Day::of(now, &caller.profile.customer.time_zone);
     match front.gate.reserve(&caller.account, channel, quotas, day, units).await {
         Ok(QuotaVerdict::Within) => {
             let profile = Arc::clone(&caller.profile);
-            (Some(Reserved { channel: channel.clone(), profile, day }), None)
+            Ok(Some(Reserved { channel: channel.clone(), profile, day }))
         }
-        Ok(QuotaVerdict::Exceeded(quota)) => (None, Some(exceeded(&quota, caller, now))),
+        Ok(QuotaVerdict::Exceeded(quota)) => Err(exceeded(&quota, caller, now)),
         Err(error) => {
             front.meters.gate_failed(&error);
-            (None, None)
+            Ok(None)
         }
     }
 }

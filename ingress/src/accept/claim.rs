@@ -39,21 +39,33 @@ pub type Undo = mpsc::Sender<Box<Held>>;
 /// Holds until it is told what became of the publish. Dropped undecided (the caller hung up while the gate was asked),
 /// it is undone elsewhere.
 #[derive(Debug)]
-pub struct Claim {
-    held: Option<Box<Held>>,
-    undo: Undo,
-}
+pub struct Claim(Option<(Box<Held>, Undo)>);
 
 impl Claim {
-    /// A claim; without key and units it holds nothing.
-    pub fn new(held: Held, undo: Undo) -> Self {
-        let held = (held.key.is_some() || held.reserved.is_some()).then(|| Box::new(held));
-        Self { held, undo }
+    /// Holds nothing yet.
+    pub const fn empty() -> Self {
+        Self(None)
+    }
+
+    /// Holds a key, units, or both; takes the place of what it held.
+    pub fn hold(&mut self, held: Held, undo: &Undo) {
+        self.0 = Some((Box::new(held), undo.clone()));
+    }
+
+    /// Adds units to what is held.
+    pub fn add(&mut self, reserved: Reserved, account: &Account, answer: &FirstAnswer, undo: &Undo) {
+        match &mut self.0 {
+            Some((held, _)) => held.reserved = Some(reserved),
+            None => {
+                let (account, answer) = (account.clone(), answer.clone());
+                self.hold(Held { account, key: None, reserved: Some(reserved), answer }, undo);
+            }
+        }
     }
 
     /// The message was accepted: its answer is remembered under its key, its units stay in flight until intake.
     pub async fn keep(mut self, gate: &dyn Gate) -> Result<(), GateError> {
-        match self.held.take().map(|held| *held) {
+        match self.0.take().map(|(held, _)| *held) {
             Some(Held { account, key: Some(key), answer, .. }) => gate.finish(&account, &key, answer).await,
             _ => Ok(()),
         }
@@ -61,15 +73,15 @@ impl Claim {
 
     /// The message was certainly not accepted.
     pub async fn undo(mut self, gate: &dyn Gate) -> Result<(), GateError> {
-        match self.held.take() {
-            Some(held) => held.undo(gate).await,
+        match self.0.take() {
+            Some((held, _)) => held.undo(gate).await,
             None => Ok(()),
         }
     }
 
     /// It is not known: the key is free for another try, which derives the same id; the units stay in flight.
     pub async fn doubt(mut self, gate: &dyn Gate) -> Result<(), GateError> {
-        match self.held.take().map(|held| *held) {
+        match self.0.take().map(|(held, _)| *held) {
             Some(Held { account, key: Some(key), .. }) => gate.abandon(&account, &key).await,
             _ => Ok(()),
         }
@@ -92,8 +104,8 @@ impl Held {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take()
-            && self.undo.try_send(held).is_err()
+        if let Some((held, undo)) = self.0.take()
+            && undo.try_send(held).is_err()
         {
             tracing::warn!(
                 "a key or units in flight could not be given back; they are free again by their time-out"

@@ -38,8 +38,8 @@ enum Step {
 pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let caller = exchange.authenticate().await?;
     exchange.room()?;
-    let body = exchange.body(limits::BATCH_BODY).await?;
-    let items = batch_body::split(&body)?;
+    let body = exchange.body(&caller, limits::BATCH_BODY).await?;
+    let items = batch_body::split(&body.bytes)?;
     fits_rates(&caller, items.len())?;
     exchange.rate(&caller, u32::try_from(items.len()).unwrap_or(u32::MAX)).await?;
     let now = exchange.front.clock.now();

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use naru_shared::{domain::State, ledger::Cancelled};
 
 use super::{
-    reading::{away, message_id},
+    reading::{ANSWER, message_id, within},
     status::Queued,
 };
 use crate::{
@@ -21,14 +21,14 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     if !front.minter.is_of(&caller.account, id) {
         return Err(Code::NotFound.into());
     }
-    let now = front.clock.now();
-    match front.reads.cancel(&caller.account, id, now, front.registry.has_subscribers()).await {
-        Ok(Cancelled::Done(view)) => Answer::json(StatusCode::OK, &view),
-        Ok(Cancelled::Tombstone) => Answer::json(StatusCode::OK, &Queued::new(id, State::Cancelled)),
-        Ok(Cancelled::TooLate(view)) => {
+    let _place = exchange.reading(&caller)?;
+    let cancel = front.reads.cancel(&caller.account, id, front.clock.now(), front.registry.has_subscribers());
+    match within(front, ANSWER, cancel).await? {
+        Cancelled::Done(view) => Answer::json(StatusCode::OK, &view),
+        Cancelled::Tombstone => Answer::json(StatusCode::OK, &Queued::new(id, State::Cancelled)),
+        Cancelled::TooLate(view) => {
             let sentence = format!("The message is {} and cannot be cancelled.", view.status.as_str());
             Err(Problem::new(Code::NotCancellable, sentence))
         }
-        Err(error) => Err(away(front, &error)),
     }
 }

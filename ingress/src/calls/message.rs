@@ -18,11 +18,11 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let caller = exchange.authenticate().await?;
     exchange.room()?;
     exchange.rate(&caller, 1).await?;
-    let body = exchange.body(limits::BODY).await?;
+    let body = exchange.body(&caller, limits::BODY).await?;
     let headers = exchange.request.headers();
     let key = headers.get(limits::IDEMPOTENCY_KEY).map(|v| key_header::parse(v.as_bytes())).transpose()?;
     let front = &exchange.front;
-    let draft = accept::parse(&body, Place::Alone, front.clock.now())?;
+    let draft = accept::parse(&body.bytes, Place::Alone, front.clock.now())?;
     drop(body);
     let reference = draft.content.reference.clone();
     let trace = headers.get("traceparent").and_then(|v| traceparent::parse(v.to_str().ok()?));

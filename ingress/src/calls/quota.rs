@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use naru_shared::domain::{ChannelName, Day, Environment, RatePolicy, Timestamp};
 use serde::Serialize;
 
-use super::reading::away;
+use super::reading::{ANSWER, within};
 use crate::{answer::Answer, exchange::Exchange, problem::Problem};
 
 #[derive(Serialize)]
@@ -32,9 +32,10 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let now = front.clock.now();
     let day = Day::of(now, &customer.time_zone);
     let charged = caller.account.environment == Environment::Live;
+    let _place = exchange.reading(&caller)?;
     let mut quotas = Vec::new();
     for quota in caller.profile.quotas.iter().filter(|_| charged) {
-        let used = front.reads.used(quota, day).await.map_err(|error| away(front, &error))?;
+        let used = within(front, ANSWER, front.reads.used(quota, day)).await?;
         quotas.push(Line {
             channel: quota.channel.as_ref().map_or("*", ChannelName::as_str),
             period: quota.period.as_str(),

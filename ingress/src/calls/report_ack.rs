@@ -3,7 +3,10 @@
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
-use super::{batch_body, reading::away};
+use super::{
+    batch_body,
+    reading::{ANSWER, within},
+};
 use crate::{
     answer::Answer,
     exchange::Exchange,
@@ -19,10 +22,10 @@ struct Done {
 /// Marks reports as read; how many were unread until now.
 pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let caller = exchange.caller(0).await?;
-    let body = exchange.body(limits::BODY).await?;
+    let body = exchange.body(&caller, limits::BODY).await?;
     let front = &exchange.front;
     let mut reports = Vec::new();
-    for revision in batch_body::revisions(&body)? {
+    for revision in batch_body::revisions(&body.bytes)? {
         let id = revision
             .id
             .parse()
@@ -35,8 +38,8 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let acknowledged = match reports.is_empty() {
         true => 0,
         false => {
-            let done = front.reads.acknowledge(&caller.account, reports).await;
-            done.map_err(|error| away(front, &error))?
+            let _place = exchange.reading(&caller)?;
+            within(front, ANSWER, front.reads.acknowledge(&caller.account, reports)).await?
         }
     };
     Answer::json(StatusCode::OK, &Done { acknowledged })

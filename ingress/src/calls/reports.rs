@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use naru_shared::domain::Report;
 use serde::Serialize;
 
-use super::reading::away;
+use super::reading::{ANSWER, within};
 use crate::{
     answer::Answer,
     exchange::Exchange,
@@ -36,9 +36,10 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let ask = parse(exchange.request.query_string())?;
     let front = &exchange.front;
     let wait = if front.draining.is_cancelled() { Duration::ZERO } else { Duration::from_secs(ask.wait) };
+    let _place = exchange.reading(&caller)?;
     let read = front.reads.reports(&caller.account, ask.limit, wait, LEASE);
     let read = tokio::select! {
-        read = read => read.map_err(|error| away(front, &error))?,
+        read = within(front, wait + ANSWER, read) => read?,
         // A server that stops does not wait for news; nothing has been handed out yet.
         () = front.draining.cancelled() => (Vec::new(), false),
     };

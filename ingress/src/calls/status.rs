@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use naru_shared::domain::{MessageId, State};
 use serde::Serialize;
 
-use super::reading::{away, message_id};
+use super::reading::{ANSWER, message_id, within};
 use crate::{
     answer::Answer,
     exchange::Exchange,
@@ -33,9 +33,9 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     if !front.minter.is_of(&caller.account, id) {
         return Err(Code::NotFound.into());
     }
-    match front.reads.view(&caller.account, id).await {
-        Ok(Some(view)) => Answer::json(StatusCode::OK, &view),
-        Ok(None) => Answer::json(StatusCode::OK, &Queued::new(id, State::Queued)),
-        Err(error) => Err(away(front, &error)),
+    let _place = exchange.reading(&caller)?;
+    match within(front, ANSWER, front.reads.view(&caller.account, id)).await? {
+        Some(view) => Answer::json(StatusCode::OK, &view),
+        None => Answer::json(StatusCode::OK, &Queued::new(id, State::Queued)),
     }
 }

@@ -16,13 +16,16 @@ use naru_shared::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::{Claim, Undo};
+use crate::{
+    accept::{Claim, Undo},
+    room::{Places, Room},
+};
 
 /// One message on its way to the queue.
 #[derive(Debug)]
@@ -57,7 +60,7 @@ struct Job {
     reply: oneshot::Sender<Vec<Verdict>>,
     /// After this moment the publish is not begun any more.
     begin_by: Instant,
-    _room: OwnedSemaphorePermit,
+    _room: Places,
 }
 
 /// What the publisher works with.
@@ -76,12 +79,15 @@ pub struct PublisherParts {
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
     undo: Undo,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     time_out: Duration,
 }
 
-/// Bytes that one permit stands for.
-const PERMIT_BYTES: usize = 4 * 1024;
+/// Bytes that one place stands for.
+const PLACE_BYTES: usize = 4 * 1024;
+
+/// One account fills at most half of the room.
+const SHARES: usize = 2;
 
 /// Claims that may wait to be undone.
 const UNDO: usize = 8_192;
@@ -94,29 +100,28 @@ impl Publisher {
         parts: PublisherParts,
         stop: CancellationToken,
     ) -> (Self, JoinHandle<()>) {
-        let in_flight = in_flight.clamp(1, Semaphore::MAX_PERMITS.min(1 << 20));
-        // Each job holds a permit or more, so that the channel is never full.
+        let in_flight = in_flight.clamp(1, 1 << 20);
+        // Each job holds a place or more, so that the channel is never full.
         let (jobs, waiting) = mpsc::channel(in_flight);
         let (undo, undone) = mpsc::channel(UNDO);
         let time_out = parts.time_out;
         let task = runtime.spawn(task::run(parts, waiting, undone, stop));
-        (Self { jobs, undo, room: Arc::new(Semaphore::new(in_flight)), time_out }, task)
+        (Self { jobs, undo, room: Room::new(in_flight, SHARES), time_out }, task)
     }
 
     /// Where claims go that are dropped undecided.
-    pub fn undo(&self) -> Undo {
-        self.undo.clone()
+    pub const fn undo(&self) -> &Undo {
+        &self.undo
     }
 
     /// Publishes the messages of one call and waits for a word about each, in order.
     ///
     /// # Errors
-    /// The messages, untouched, when too many are in flight.
+    /// The messages, untouched, when too many are in flight, of all or of this account.
     pub async fn publish(&self, account: &Account, items: Vec<Item>) -> Result<Vec<Verdict>, Vec<Item>> {
         let count = items.len();
-        let weight: usize = items.iter().map(|item| 1 + item.fragment.len() / PERMIT_BYTES).sum();
-        let permits = u32::try_from(weight).ok();
-        let Some(room) = permits.and_then(|n| Arc::clone(&self.room).try_acquire_many_owned(n).ok()) else {
+        let weight: usize = items.iter().map(|item| 1 + item.fragment.len() / PLACE_BYTES).sum();
+        let Some(room) = self.room.take(account, weight) else {
             return Err(items);
         };
         let (reply, answer) = oneshot::channel();

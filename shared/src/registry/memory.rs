@@ -85,9 +85,15 @@ impl MemoryRegistry {
 }
 
 impl Maps {
+    /// The same name, in the memory that it already has.
+    fn one_copy(&self, id: CustomerId) -> CustomerId {
+        self.tenants.get_key_value(&id).map_or(id, |(known, _)| known.clone())
+    }
+
     fn apply(&mut self, entry: Entry, touched: &mut HashSet<CustomerId>) {
         match entry {
-            Entry::Credential(new) => {
+            Entry::Credential(mut new) => {
+                new.customer = self.one_copy(new.customer);
                 if self.credentials.get(&new.id).is_none_or(|known| known.version < new.version) {
                     self.credentials.insert(new.id.clone(), Arc::new(new));
                 }
@@ -106,11 +112,14 @@ impl Maps {
                 touched.insert(new.id.clone());
                 self.tenants.entry(new.id.clone()).or_default().set_customer(new);
             }
-            Entry::Assignment(new) => {
+            Entry::Assignment(mut new) => {
+                new.customer = self.one_copy(new.customer);
+                new.route = self.routes.get(&new.route).map_or(new.route, |route| route.name.clone());
                 touched.insert(new.customer.clone());
                 self.tenants.entry(new.customer.clone()).or_default().set_assignment(new);
             }
-            Entry::Quota(new) => {
+            Entry::Quota(mut new) => {
+                new.customer = self.one_copy(new.customer);
                 touched.insert(new.customer.clone());
                 self.tenants.entry(new.customer.clone()).or_default().set_quota(new);
             }

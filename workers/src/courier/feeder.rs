@@ -42,6 +42,8 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
                 }
             }
             Err(error) => {
+                // It may have taken effect all the same.
+                crew.suspect();
                 if backoff.is_news() {
                     tracing::warn!(route = %desk.name, %error, "nothing can be taken from the ledger");
                 }

@@ -7,7 +7,6 @@ use std::{
 
 use naru_shared::ledger::Work;
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
 
 use super::Permit;
 
@@ -18,7 +17,6 @@ pub(crate) type Key = (i64, u32);
 pub(crate) struct Held {
     pub(crate) work: Work,
     since: Instant,
-    task: Option<AbortHandle>,
     ended: bool,
     _permit: Permit,
 }
@@ -28,18 +26,19 @@ pub(crate) struct Held {
 pub(crate) struct Table(Mutex<HashMap<Key, Held>>);
 
 impl Table {
-    /// Holds a row whose attempt `spawn` begins; nothing sees the row before its task is known.
-    pub(crate) fn hold(&self, work: Work, permit: Permit, spawn: impl FnOnce() -> AbortHandle) {
-        let mut rows = self.0.lock();
-        let task = Some(spawn());
-        let key = (work.row.row, work.attempt);
-        rows.insert(key, Held { work, since: Instant::now(), task, ended: false, _permit: permit });
+    /// Holds a row; to be called before its attempt is spawned, so that the attempt finds it.
+    pub(crate) fn hold(&self, work: Work, permit: Permit) {
+        self.insert(work, permit, false);
     }
 
     /// Holds a row whose attempt does not begin, until it was given back.
     pub(crate) fn hold_idle(&self, work: Work, permit: Permit) {
+        self.insert(work, permit, true);
+    }
+
+    fn insert(&self, work: Work, permit: Permit, ended: bool) {
         let key = (work.row.row, work.attempt);
-        let held = Held { work, since: Instant::now(), task: None, ended: true, _permit: permit };
+        let held = Held { work, since: Instant::now(), ended, _permit: permit };
         self.0.lock().insert(key, held);
     }
 
@@ -49,16 +48,13 @@ impl Table {
         rows.get_mut(&key).is_some_and(|held| !std::mem::replace(&mut held.ended, true))
     }
 
-    /// Claims attempts that are older than `limit` (their own time-outs did not end them), stops their tasks, and hands
-    /// out what they held.
+    /// Claims attempts that are older than `limit` and hands out what they held. Their own time-outs did not end them, so they
+    /// block a thread; they are not stopped, since what they say in the end is still worth knowing.
     pub(crate) fn overdue(&self, limit: Duration, max: usize) -> Vec<Work> {
         let mut rows = self.0.lock();
         let late = rows.values_mut().filter(|held| !held.ended && held.since.elapsed() > limit).take(max);
         late.map(|held| {
             held.ended = true;
-            if let Some(task) = held.task.take() {
-                task.abort();
-            }
             held.work.clone()
         })
         .collect()

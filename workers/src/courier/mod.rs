@@ -158,7 +158,8 @@ pub(crate) fn start(crew: &Arc<Crew>, desk: &Arc<Desk>, work: Vec<(Work, Permit)
     for (work, permit) in work {
         if goes {
             let task = attempt::run(Arc::clone(crew), Arc::clone(desk), work.clone());
-            desk.table.hold(work, permit, || crew.deps.runtime.spawn(task).abort_handle());
+            desk.table.hold(work, permit);
+            drop(crew.deps.runtime.spawn(task));
         } else {
             back.push((work.row, work.attempt));
             desk.table.hold_idle(work, permit);

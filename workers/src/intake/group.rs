@@ -21,6 +21,10 @@ use crate::{
 /// How long a pack that a newer program wrote waits for a newer worker.
 const FOR_NEWER: Duration = Duration::from_secs(5);
 
+/// Deliveries from which on a pack goes into a transaction of its own, after all others. It is never set aside for its
+/// deliveries alone: workers that were killed raise them too.
+const SUSPECT: u32 = 3;
+
 /// See the module. `permits` are index for index with `entries`.
 #[derive(Default)]
 pub(super) struct Group {
@@ -37,21 +41,28 @@ pub(super) struct Opened {
     route: RouteName,
     lane: Lane,
     pub(super) messages: Vec<Arc<Message>>,
+    deliveries: u32,
 }
 
 impl Opened {
-    fn new(receipt: Receipt, pack: Pack) -> Self {
+    fn new(receipt: Receipt, pack: Pack, deliveries: u32) -> Self {
         let Pack { account, route, lane, messages } = pack;
-        Self { receipt, account, route, lane, messages: messages.into_iter().map(Arc::new).collect() }
+        let messages = messages.into_iter().map(Arc::new).collect();
+        Self { receipt, account, route, lane, messages, deliveries }
+    }
+
+    /// Whether it came so often that it may be why intake fails: then it must not take others with it.
+    const fn is_suspect(&self) -> bool {
+        self.deliveries >= SUSPECT
     }
 }
 
 /// Opens what was received. What cannot be opened is set aside or given back, and is no longer in hand.
 pub(super) async fn open(crew: &Crew, queue: &QueueName, deliveries: Vec<Delivery>) -> Vec<Opened> {
     let mut opened = Vec::with_capacity(deliveries.len());
-    for Delivery { receipt, envelope, .. } in deliveries {
+    for Delivery { receipt, envelope, deliveries } in deliveries {
         match crew.envelopes.open(&envelope) {
-            Ok(pack) => opened.push(Opened::new(receipt, pack)),
+            Ok(pack) => opened.push(Opened::new(receipt, pack, deliveries)),
             Err(error) => put_away(crew, queue, receipt, &error).await,
         }
     }
@@ -77,21 +88,25 @@ async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: &Enve
     }
 }
 
-/// Splits what was opened into groups of whole packs, each of at most `max` messages (or one pack).
+/// Splits what was opened into groups of whole packs, each of at most `max` messages (or one pack); suspects alone and last.
 pub(super) fn split(opened: Vec<Opened>, max: usize) -> Vec<Vec<Opened>> {
+    let (suspects, sound): (Vec<Opened>, Vec<Opened>) = opened.into_iter().partition(Opened::is_suspect);
     let mut groups: Vec<Vec<Opened>> = Vec::new();
-    let mut messages = max;
-    for one in opened {
+    let mut group: Vec<Opened> = Vec::new();
+    let mut messages = 0;
+    for one in sound {
         let size = one.messages.len();
-        if messages + size > max || groups.is_empty() {
-            groups.push(Vec::new());
+        if messages + size > max && !group.is_empty() {
+            groups.push(std::mem::take(&mut group));
             messages = 0;
         }
         messages += size;
-        if let Some(group) = groups.last_mut() {
-            group.push(one);
-        }
+        group.push(one);
     }
+    if !group.is_empty() {
+        groups.push(group);
+    }
+    groups.extend(suspects.into_iter().map(|suspect| vec![suspect]));
     groups
 }
 
@@ -152,25 +167,32 @@ mod tests {
     use super::*;
     use crate::samples;
 
-    fn opened(messages: u8) -> Opened {
+    fn opened(messages: u8, deliveries: u32) -> Opened {
         let pack = Pack {
             account: samples::account(),
             route: "carrier-a".parse().unwrap(),
             lane: Lane::Express,
             messages: (0..messages).map(|n| samples::message(n, "1")).collect(),
         };
-        Opened::new(Receipt("r".into()), pack)
+        Opened::new(Receipt("r".into()), pack, deliveries)
+    }
+
+    fn sizes(packs: &[(u8, u32)], max: usize) -> Vec<Vec<usize>> {
+        split(packs.iter().map(|(n, deliveries)| opened(*n, *deliveries)).collect(), max)
+            .iter()
+            .map(|group| group.iter().map(|one| one.messages.len()).collect())
+            .collect()
     }
 
     #[test]
     fn groups_hold_whole_packs_within_the_bound() {
-        let sizes = |packs: &[u8], max| -> Vec<Vec<usize>> {
-            split(packs.iter().map(|n| opened(*n)).collect(), max)
-                .iter()
-                .map(|group| group.iter().map(|one| one.messages.len()).collect())
-                .collect()
-        };
         assert_eq!(sizes(&[], 4), Vec::<Vec<usize>>::new());
-        assert_eq!(sizes(&[1, 3, 1, 5, 2, 2], 4), [vec![1, 3], vec![1], vec![5], vec![2, 2]]);
+        let packs = [(1, 1), (3, 1), (1, 2), (5, 1), (2, 1), (2, 1)];
+        assert_eq!(sizes(&packs, 4), [vec![1, 3], vec![1], vec![5], vec![2, 2]]);
+    }
+
+    #[test]
+    fn a_pack_that_came_too_often_goes_alone_and_last() {
+        assert_eq!(sizes(&[(1, 3), (2, 1), (3, 9), (4, 2)], 64), [vec![2, 4], vec![1], vec![3]]);
     }
 }

@@ -161,8 +161,8 @@ async fn observe(crew: &Crew, used: &[QuotaUse]) {
     if used.is_empty() {
         return;
     }
-    for one in used.iter().filter(|one| one.used >= one.quota.limit) {
-        crew.watch_limit(Arc::clone(&one.quota), one.day);
+    for one in used {
+        crew.watch_limit(Arc::clone(&one.quota), one.day, one.used);
     }
     if let Err(error) = crew.deps.gate.observe_quota(used).await {
         tracing::warn!(%error, "the gate was not told what is used; the ledger decides all the same");

@@ -15,6 +15,7 @@ use std::{
 
 use futures_util::FutureExt;
 use naru_shared::ledger::LedgerError;
+pub(crate) use own::give_back_unheld;
 
 use crate::{
     crew::Crew,
@@ -24,6 +25,9 @@ use crate::{
 
 /// How often ingress is told what waits and what is used.
 const OBSERVE: Duration = Duration::from_secs(1);
+
+/// How often the queues are asked how much lies on them.
+const QUEUES: Duration = Duration::from_secs(5);
 
 /// How often this process looks for rows in its own name that nobody holds, suspicion or not.
 const OWN: Duration = Duration::from_secs(30);
@@ -65,7 +69,13 @@ impl Turn {
 }
 
 async fn run(crew: Arc<Crew>, progress: Progress) {
+    // Whether events are wanted, and what a route does with uncertainty, is known only of a complete registry.
+    while !crew.deps.registry.is_complete() && !crew.end.is_cancelled() {
+        progress.mark();
+        rest(crew.config.sweep(), &crew.end).await;
+    }
     let mut observe = Turn::every(OBSERVE);
+    let mut queues = Turn::every(QUEUES);
     let mut own = Turn::every(OWN);
     let mut suspected = Turn::every(OWN_SUSPECTED);
     let mut watch = lost::Watch::new(crew.config.lease());
@@ -79,6 +89,9 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
         if observe.is_due() {
             said("observe what waits", waiting::observe(&crew, &mut gauges).await);
             said("observe what is used", quota::observe(&crew).await);
+        }
+        if queues.is_due() {
+            waiting::observe_queues(&crew, &progress).await;
         }
         let suspicion = suspected.is_due() && (crew.take_suspicion() || orphans.are_suspected());
         if suspicion || own.is_due() {

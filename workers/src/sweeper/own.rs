@@ -66,3 +66,10 @@ async fn forget_former(crew: &Crew, incarnation: IncarnationId) -> Result<(), Le
     }
     Ok(())
 }
+
+/// At the end of work, when no call is under way any more: gives back at once what nobody holds.
+pub(crate) async fn give_back_unheld(crew: &Arc<Crew>) -> Result<(), LedgerError> {
+    let mut orphans = Orphans::default();
+    look_after(crew, &mut orphans).await?;
+    if orphans.are_suspected() { look_after(crew, &mut orphans).await } else { Ok(()) }
+}

@@ -42,6 +42,7 @@ pub(super) struct Server {
     pub(super) url: String,
     pub(super) requests: Arc<Mutex<Vec<String>>>,
     pub(super) connections: Arc<Mutex<usize>>,
+    act: Arc<Mutex<Act>>,
 }
 
 impl Server {
@@ -51,20 +52,27 @@ impl Server {
             url: format!("http://{}/send", listener.local_addr().unwrap()),
             requests: Arc::default(),
             connections: Arc::default(),
+            act: Arc::new(Mutex::new(act)),
         };
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *serving.connections.lock().unwrap() += 1;
-                tokio::spawn(serving.clone().serve(stream, act.clone()));
+                tokio::spawn(serving.clone().serve(stream));
             }
         });
         server
     }
 
-    async fn serve(self, mut stream: TcpStream, act: Act) {
+    /// Answers so from now on.
+    pub(super) fn answer(&self, text: &'static str) {
+        *self.act.lock().unwrap() = Act::Answer(text);
+    }
+
+    async fn serve(self, mut stream: TcpStream) {
         while let Some(request) = read_request(&mut stream).await {
             self.requests.lock().unwrap().push(request);
+            let act = self.act.lock().unwrap().clone();
             match act {
                 Act::Answer(text) => stream.write_all(text.as_bytes()).await.unwrap(),
                 Act::AnswerAndClose(text) => {
@@ -207,6 +215,33 @@ async fn what_was_never_written_was_not_taken() {
 }
 
 #[tokio::test]
+async fn a_connect_that_times_out_and_a_handshake_that_fails_were_not_taken() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    // Nobody accepts: once the queue is full, a connect is not answered.
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+    {
+        queued.push(stream);
+    }
+    let outcome = backend(&format!("http://{address}/")).deliver(&work()).await;
+    assert_eq!(outcome, Outcome::NotTaken { detail: "connecting timed out".into(), retry_after: None });
+
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", plain.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    });
+    let outcome = backend(&url).deliver(&work()).await;
+    assert!(matches!(outcome, Outcome::NotTaken { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_asks_for_patience_gets_it() {
     for (answer, asked) in [
         ("HTTP/1.1 429 No\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n", Some(7)),
@@ -218,16 +253,19 @@ async fn a_server_that_asks_for_patience_gets_it() {
         ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", None),
         ("HTTP/1.1 503 No\r\nretry-after: soon\r\ncontent-length: 0\r\n\r\n", None),
     ] {
-        let Outcome::NotTaken { retry_after, .. } = outcome_of(Act::Answer(answer)).await else { panic!("{answer}") };
+        let Outcome::NotTaken { retry_after, .. } = outcome_of(Act::Answer(answer)).await else {
+            panic!("{answer}")
+        };
         assert_eq!(retry_after, asked.map(Duration::from_secs), "{answer}");
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let outcome =
-        outcome_of(Act::Answer("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"))
-            .await;
+    let outcome = outcome_of(Act::Answer(
+        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+    ))
+    .await;
     assert_eq!(outcome, Outcome::Failed { detail: "HTTP 302".into() });
 }
 
@@ -249,7 +287,9 @@ async fn a_destination_that_is_not_allowed_is_never_connected_to() {
 #[test]
 fn a_url_that_cannot_be_posted_to_makes_no_backend() {
     install_tls();
-    for url in ["", "ftp://a.example/", "http://u:p@a.example/", "http://a.example/#f", "http:///x y", "a.example"] {
+    for url in
+        ["", "ftp://a.example/", "http://u:p@a.example/", "http://a.example/#f", "http:///x y", "a.example"]
+    {
         assert!(StandardBackends.build(&route(url, &[])).is_err(), "{url}");
     }
 }

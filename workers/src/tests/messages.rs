@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use naru_shared::{
     catalog::{Catalog, Entry, Subscription},
-    domain::{Code, OnUncertain, Route, State, SystemClock},
-    domain::Clock,
+    domain::{
+        BackendConfig, Clock, Code, Day, HttpBackend, OnUncertain, Quota, Route, State, SystemClock,
+        TimeZone, Units,
+    },
+    gate::{Gate, QuotaVerdict},
     ledger::{LedgerDesk, LedgerReads},
     queue::{Queue, QueueName},
     topic::Topic,
 };
 
-use super::site::{Site, within};
-use crate::samples;
+use super::{
+    http::{Act, Server},
+    site::{Site, config, within},
+};
+use crate::{Workers, WorkersConfig, samples};
 
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -61,7 +67,7 @@ async fn many_messages_beyond_the_permits_all_arrive_once() {
     }
     workers.drain(DRAIN).await;
     let quota = samples::quota(1_000_000);
-    let day = naru_shared::domain::Day::of(SystemClock.now(), &naru_shared::domain::TimeZone::UTC);
+    let day = Day::of(SystemClock.now(), &TimeZone::UTC);
     assert_eq!(site.ledger.used(&quota, day).await.unwrap(), 1_280);
 }
 
@@ -159,7 +165,7 @@ async fn a_route_that_holds_what_is_uncertain_keeps_its_charge() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(status, Some(State::Held));
-    let day = naru_shared::domain::Day::of(SystemClock.now(), &naru_shared::domain::TimeZone::UTC);
+    let day = Day::of(SystemClock.now(), &TimeZone::UTC);
     assert_eq!(site.ledger.used(&samples::quota(1), day).await.unwrap(), 1);
     workers.drain(DRAIN).await;
 }
@@ -209,4 +215,92 @@ async fn a_forged_pack_is_set_aside_and_those_behind_it_go_on() {
     let depth = site.queue.depth(&queue()).await.unwrap();
     assert_eq!((depth.packs, depth.quarantined), (0, 1));
     assert_eq!(site.view(forged.id).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_and_never_reported_ends_after_the_window() {
+    let site = Site::new(&[route()]);
+    let config = WorkersConfig { report_window_ms: 500, ..config() };
+    let workers = Workers::start(&config, site.deps()).unwrap();
+    let mut message = site.message("+820000000095");
+    message.content.ttl = Some(1);
+    site.publish("carrier-a", std::slice::from_ref(&message)).await;
+    let report = site.report(message.id).await;
+    assert_eq!((report.status, report.code, report.charged), (State::Expired, Code::NoReport, false));
+    assert!(report.final_at.since(report.accepted_at) >= Duration::from_millis(1_500));
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingress_learns_of_units_that_were_released() {
+    let site = Site::new(&[Route { attempt_timeout_ms: 1_500, ..route() }]);
+    let quota = std::sync::Arc::new(Quota { version: 0, ..samples::quota(2) });
+    site.limit(2);
+    let workers = site.start();
+    // Reserved while the simulator is silent, released when it is found uncertain.
+    let ids = site.accept("carrier-a", &["+820000000092"; 2]).await;
+    let (account, channel) = (samples::account(), "sms".parse().unwrap());
+    let day = Day::of(SystemClock.now(), &TimeZone::UTC);
+    let ask = async || {
+        let units = Units::ONE;
+        let verdict = site.gate.reserve(&account, &channel, std::slice::from_ref(&quota), day, units).await;
+        if verdict.is_ok_and(|verdict| verdict == QuotaVerdict::Within) {
+            site.gate.give_back(&account, &channel, std::slice::from_ref(&quota), day, units).await.unwrap();
+            return true;
+        }
+        false
+    };
+    let mut refused = false;
+    for _ in within(Duration::from_secs(5)) {
+        refused = !ask().await;
+        if refused {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(refused, "the limit is reached");
+    site.reports(&ids).await;
+    let begun = std::time::Instant::now();
+    while !ask().await {
+        assert!(begun.elapsed() < Duration::from_secs(4), "released units are seen soon");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_takes_nothing_is_left_alone_and_tried_again() {
+    super::http::install_tls();
+    let full = "HTTP/1.1 503 Full\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(Act::Answer(full)).await;
+    let http = HttpBackend { url: server.url.clone(), allow_networks: vec!["127.0.0.0/8".parse().unwrap()] };
+    let site =
+        Site::new(&[Route { backend: BackendConfig::Http(http), attempt_timeout_ms: 5_000, ..route() }]);
+    let workers = Workers::start(&WorkersConfig { breaker_failures: 5, ..config() }, site.deps()).unwrap();
+    let ids = site.accept("carrier-a", &["+820000000001"; 60]).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let tried = server.requests.lock().unwrap().len();
+    // What was under way when it opened, at most a permit each, and then nothing.
+    assert!((5..=5 + 16).contains(&tried), "{tried}");
+    server.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    for report in site.reports(&ids).await {
+        assert_eq!(report.status, State::Delivered);
+    }
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_of_a_newer_program_is_left_for_a_newer_worker() {
+    let site = Site::new(&[route()]);
+    let envelope = naru_shared::domain::Envelope(bytes::Bytes::from_static(b"2.later\nbinary"));
+    let pack = naru_shared::queue::Outgoing { queue: queue(), group: samples::account().customer, envelope };
+    for result in site.queue.publish(vec![pack]).await {
+        result.unwrap();
+    }
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000001"]).await;
+    assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    workers.drain(DRAIN).await;
+    let depth = site.queue.depth(&queue()).await.unwrap();
+    assert_eq!((depth.packs, depth.quarantined), (1, 0));
 }

@@ -8,8 +8,8 @@ use std::{
 use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, PackEncoder, Quota, Report, Route,
-        SystemClock, TimeZone,
+        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, PackEncoder,
+        Quota, Report, Route, SystemClock, TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},

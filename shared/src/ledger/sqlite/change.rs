@@ -1,22 +1,22 @@
 //! One transaction's changes: the steps that every way to an end shares, and what is told once it is durable.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, types::Type};
 
 use super::{
     memory::News,
-    rows::{Row, row_columns},
+    rows::{Row, row_columns, sandbox},
     usage::UsageChanges,
 };
 use crate::{
-    domain::{Account, Code, Event, MessageView, Next, Report, State, Timestamp},
+    domain::{Account, Code, Environment, Event, MessageView, Next, Report, State, Timestamp},
     ledger::RowRef,
 };
 
 /// The longest detail that is kept, in bytes.
-const DETAIL: usize = 1_024;
+pub(super) const DETAIL: usize = 1_024;
 
 /// The longest id of a backend that is kept, in bytes.
-const BACKEND_ID: usize = 256;
+pub(super) const BACKEND_ID: usize = 256;
 
 /// A transaction under way. Messages change first, usage is written last.
 pub(super) struct Change<'a> {
@@ -25,6 +25,9 @@ pub(super) struct Change<'a> {
     pub(super) clock: Timestamp,
     pub(super) usage: UsageChanges,
     pub(super) news: News,
+    /// Whether anybody waited for reports when the change began.
+    listened: bool,
+    last_report: Option<Account>,
 }
 
 /// An end, as it is written.
@@ -53,8 +56,15 @@ impl<'a> End<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(super) fn new(connection: &'a Connection, clock: Timestamp) -> Self {
-        Self { connection, clock, usage: UsageChanges::default(), news: News::default() }
+    pub(super) fn new(connection: &'a Connection, clock: Timestamp, listened: bool) -> Self {
+        Self {
+            connection,
+            clock,
+            usage: UsageChanges::default(),
+            news: News::default(),
+            listened,
+            last_report: None,
+        }
     }
 
     /// From when what happened `now` may be handed out: never later than by the clock that leases are read by.
@@ -77,7 +87,7 @@ impl<'a> Change<'a> {
         self.leaves(row);
         ended.state = end.state;
         ended.code = Some(end.code);
-        ended.detail = Some(cut(end.detail, DETAIL).to_owned()).filter(|detail| !detail.is_empty());
+        ended.detail = own_words(end.code, end.detail).map(str::to_owned);
         ended.backend_id = end.backend_id.map(|id| cut(id, BACKEND_ID).to_owned()).or(ended.backend_id);
         ended.charge = self.usage.end(row, end.code.charge(), now);
         ended.incarnation = end.by;
@@ -109,14 +119,36 @@ impl<'a> Change<'a> {
         if emit && let Some(report) = row.clone().view().into_report() {
             self.event(&Event::of_report(&row.account, &report), report.final_at)?;
         }
-        self.tell_report(&row.account);
+        self.tell_report(row.account.customer.as_str(), sandbox(row.account.environment))
+    }
+
+    /// Somebody may wait for a report of this account. Rows of one account come together: only a change is looked at.
+    pub(super) fn tell_report(&mut self, customer: &str, sandbox: bool) -> rusqlite::Result<()> {
+        let environment = if sandbox { Environment::Sandbox } else { Environment::Live };
+        let same = |last: &Account| last.environment == environment && last.customer.as_str() == customer;
+        if !self.last_report.as_ref().is_some_and(same) {
+            let customer = customer
+                .parse()
+                .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))?;
+            let account = Account { customer, environment };
+            self.news.reports.insert(account.clone());
+            self.last_report = Some(account);
+        }
         Ok(())
     }
 
-    /// Somebody may wait for a report of this account.
-    pub(super) fn tell_report(&mut self, account: &Account) {
-        if !self.news.reports.contains(account) {
-            self.news.reports.insert(account.clone());
+    /// As [`Change::tell_report`], for a row of which nothing was read. Whose it is matters only if somebody listens.
+    pub(super) fn tell_report_of(&mut self, row: i64) -> rusqlite::Result<()> {
+        if !self.listened {
+            self.news.any_report = true;
+            return Ok(());
+        }
+        let mut whose =
+            self.connection.prepare_cached("SELECT customer, sandbox FROM message WHERE row = ?1")?;
+        let mut rows = whose.query([row])?;
+        match rows.next()? {
+            Some(row) => self.tell_report(row.get_ref(0)?.as_str()?, row.get(1)?),
+            None => Ok(()),
         }
     }
 
@@ -230,6 +262,11 @@ pub(super) fn by_id(connection: &Connection, id: crate::domain::MessageId) -> ru
 /// How a message stands, boxed as the port wants it.
 pub(super) fn boxed(row: Row) -> Box<MessageView> {
     Box::new(row.view())
+}
+
+/// The part of a detail that is kept: nothing if it says no more than its code.
+pub(super) fn own_words(code: Code, detail: &str) -> Option<&str> {
+    Some(cut(detail, DETAIL)).filter(|detail| !detail.is_empty() && *detail != code.sentence())
 }
 
 /// At most `limit` bytes of a text, cut between characters.

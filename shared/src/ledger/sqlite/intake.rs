@@ -170,7 +170,7 @@ fn follow(
         {
             return change.reported(&row, true);
         }
-        change.tell_report(&entry.account);
+        change.tell_report(entry.account.customer.as_str(), sandbox(entry.account.environment))?;
     }
     Ok(())
 }

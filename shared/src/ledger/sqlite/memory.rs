@@ -25,6 +25,8 @@ pub(super) type Place = (RouteName, Lane, Account);
 pub(super) struct News {
     pub(super) ready: HashSet<RouteName>,
     pub(super) reports: HashSet<Account>,
+    /// There are reports of which nobody asked whose they are, since nobody listened.
+    pub(super) any_report: bool,
     pub(super) events: bool,
     pub(super) waiting: HashMap<Place, i64>,
 }
@@ -55,6 +57,15 @@ impl<K: std::hash::Hash + Eq + Clone> Bells<K> {
             bells.retain(|_, bell| Arc::strong_count(bell) > 1);
         }
         Arc::clone(bells.entry(name.clone()).or_default())
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn listened(&self) -> bool {
+        self.0.lock().values().any(|bell| Arc::strong_count(bell) > 1)
+    }
+
+    fn ring_all(&self) {
+        self.0.lock().values().for_each(|bell| bell.notify_waiters());
     }
 
     fn ring<'a>(&self, names: impl Iterator<Item = &'a K>)
@@ -100,6 +111,10 @@ impl Memory {
         }
         self.ready.ring(news.ready.iter());
         self.reports.ring(news.reports.iter());
+        if news.any_report {
+            // Nobody listened when the change began: whoever began since is woken, and looks.
+            self.reports.ring_all();
+        }
         if news.events {
             self.events.notify_waiters();
         }

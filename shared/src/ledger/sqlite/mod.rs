@@ -86,8 +86,9 @@ impl SqliteLedger {
         F: FnOnce(&mut Change<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (clock, memory) = (Arc::clone(&self.clock), Arc::clone(&self.memory));
+        let heard = Arc::clone(&self.memory);
         let job = move |connection: &rusqlite::Connection| {
-            let mut change = Change::new(connection, clock.now());
+            let mut change = Change::new(connection, clock.now(), heard.reports.listened());
             let value = work(&mut change)?;
             Ok((value, change.close()?))
         };

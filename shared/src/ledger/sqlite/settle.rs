@@ -1,9 +1,9 @@
 //! Settle: outcomes of attempts, fenced by the attempt's number.
 
-use rusqlite::params;
+use rusqlite::{CachedStatement, params};
 
 use super::{
-    change::{Change, End, cut},
+    change::{BACKEND_ID, Change, DETAIL, End, cut, own_words},
     rows::Row,
 };
 use crate::{
@@ -11,16 +11,52 @@ use crate::{
     ledger::{Settled, Settlement},
 };
 
-/// The longest id of a backend that is kept, in bytes.
-const BACKEND_ID: usize = 256;
-
 pub(super) fn settle(
     change: &mut Change<'_>,
     batch: &[Settlement],
     now: Timestamp,
     emit: bool,
 ) -> rusqlite::Result<Vec<Settled>> {
-    batch.iter().map(|settlement| settle_one(change, settlement, now, emit)).collect()
+    let mut delivered = change.connection.prepare_cached(DELIVERED)?;
+    let mut settled = Vec::with_capacity(batch.len());
+    for settlement in batch {
+        let quick = !emit && settle_delivered(change, &mut delivered, settlement, now)?;
+        settled.push(if quick { Settled::Applied } else { settle_one(change, settlement, now, emit)? });
+    }
+    Ok(settled)
+}
+
+/// The way that nearly all go: the first attempt is the current one and says `delivered`. One statement, and nothing
+/// of the row is read. A reserved charge is captured, which changes no usage. (`RETURNING` would cost as much again.)
+pub(super) const DELIVERED: &str = "UPDATE message SET state = 10, code = 0, detail = ?3, \
+     backend_id = coalesce(?4, backend_id), charge = iif(charge = 1, 2, charge), final_at = ?5, \
+     revision = revision + 1, report_at = ?6, wake_at = NULL \
+     WHERE row = ?1 AND id = ?2 AND attempt = 1 AND state IN (3, 7)";
+
+fn settle_delivered(
+    change: &mut Change<'_>,
+    statement: &mut CachedStatement<'_>,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let Next::Final { state: State::Delivered, code: Code::Ok, detail, backend_id } = &settlement.next else {
+        return Ok(false);
+    };
+    if settlement.attempt != 1 {
+        return Ok(false);
+    }
+    let changed = statement.execute(params![
+        settlement.row.row,
+        settlement.row.id.as_bytes(),
+        own_words(Code::Ok, detail),
+        backend_id.as_deref().map(|id| cut(id, BACKEND_ID)),
+        now.as_millis(),
+        change.from(now),
+    ])?;
+    if changed > 0 {
+        change.tell_report_of(settlement.row.row)?;
+    }
+    Ok(changed > 0)
 }
 
 fn settle_one(
@@ -102,7 +138,7 @@ fn waits(
             row.at.row,
             state.as_u8(),
             code.map(Code::as_u8),
-            cut(detail, 1_024),
+            cut(detail, DETAIL),
             wake_at,
             doubt
         ])?;

@@ -26,6 +26,7 @@ async fn no_query_on_the_way_of_a_message_scans_or_sorts() {
             rows::BY_NUMBER,
             change::BY_ID,
             usage::USED,
+            settle::DELIVERED,
             outbox::FREE,
             outbox::HAS_FREE,
         ];

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Tenant {
     /// Its own document, until the profile takes it over.
-    customer: Option<Customer>,
+    customer: Option<Box<Customer>>,
     quotas: Vec<Arc<Quota>>,
     assignments: Vec<Assignment>,
     profile: Option<Arc<Profile>>,
@@ -24,9 +24,10 @@ impl Tenant {
     }
 
     pub(super) fn set_customer(&mut self, new: Customer) {
-        let known = self.customer.as_ref().or_else(|| self.profile.as_ref().map(|profile| &profile.customer));
+        let known =
+            self.customer.as_deref().or_else(|| self.profile.as_ref().map(|profile| &profile.customer));
         if known.is_none_or(|known| known.version < new.version) {
-            self.customer = Some(new);
+            self.customer = Some(Box::new(new));
         }
     }
 
@@ -48,8 +49,11 @@ impl Tenant {
 
     /// Makes the profile anew.
     pub(super) fn rebuild(&mut self) {
+        // There may be a hundred thousand of these, most with one of each.
+        self.quotas.shrink_to_fit();
+        self.assignments.shrink_to_fit();
         let former = || self.profile.as_ref().map(|profile| profile.customer.clone());
-        let Some(customer) = self.customer.take().or_else(former) else { return };
+        let Some(customer) = self.customer.take().map(|new| *new).or_else(former) else { return };
         let assignments = self.assignments.iter().map(|a| (a.channel.clone(), a.route.clone())).collect();
         self.profile = Some(Arc::new(Profile { customer, quotas: self.quotas.clone(), assignments }));
     }
