@@ -1,8 +1,15 @@
 //! The operator's verbs as black boxes: the built program, a directory, an exit code.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in what its tests share"
+)]
+
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -313,4 +320,83 @@ fn a_copy_made_while_running_is_put_in_place_only_when_nothing_runs() {
     let fresh = root.path().join("fresh");
     json(&fresh, &["restore", copied]);
     assert_eq!(Up::start(&fresh, &["--no-demo"]).stop(), 0);
+}
+
+/// Sends one message with the printed curl's arguments; needs no curl: the line holds everything.
+fn post(line: &str) -> String {
+    let words: Vec<&str> = line.split('\'').collect();
+    let (user, body, url) = (words[1], words[5], words[6].trim());
+    let address = url.trim_start_matches("http://").split('/').next().unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let authorization = data_encoding::BASE64.encode(user.as_bytes());
+    let request = format!(
+        "POST /v1.0/messages HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Authorization: Basic {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn printed_curl(up: &Up) -> String {
+    up.greeting.iter().find(|line| line.contains("/v1.0/messages")).unwrap().trim().to_owned()
+}
+
+/// Asks until the answer is the wanted one.
+fn until(what: &str, mut look: impl FnMut() -> bool) {
+    for _ in 0..300 {
+        if look() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("did not happen: {what}");
+}
+
+#[test]
+fn a_message_accepted_without_workers_is_seen_waiting_and_delivered_by_the_next_life() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let up = Up::start(&data, &["--workers", "0"]);
+    let answer = post(&printed_curl(&up));
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    let status = json(&data, &["status"]);
+    assert_eq!(status["on_queue"][0]["route"], "demo");
+    assert_eq!(status["on_queue"][0]["packs"], 1);
+    drop(up);
+    let up = Up::start(&data, &[]);
+    let found = || json(&data, &["message", "find", "--customer", "demo", "--state", "delivered"]);
+    until("the message is delivered", || found().as_array().unwrap().len() == 1);
+    let id = found()[0]["id"].as_str().unwrap().to_owned();
+    assert!(answer.contains(&id), "{answer}");
+    let shown = json(&data, &["message", "show", &id]);
+    assert_eq!((&shown["status"], &shown["charged"]), (&Value::from("delivered"), &Value::from(true)));
+    assert_eq!(up.stop(), 0);
+    assert_eq!(code(&data, &["check"]), 0);
+}
+
+#[test]
+fn a_message_in_doubt_waits_for_a_person_who_decides_once() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let up = Up::start(&data, &[]);
+    json(&data, &["route", "set", "demo", "--on-uncertain", "hold"]);
+    // The worker learns of the policy within a second.
+    thread::sleep(Duration::from_millis(1_500));
+    // The simulator is in doubt at once about recipients that end in 97.
+    let answer = post(&printed_curl(&up).replace("5600", "5697"));
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    let held = || json(&data, &["uncertain", "list"]);
+    until("the message is held", || held().as_array().unwrap().len() == 1);
+    assert_eq!(json(&data, &["status"])["waiting"][0]["why"], "waits for a person: naru uncertain list");
+    let id = held()[0]["id"].as_str().unwrap().to_owned();
+    let resolved = json(&data, &["uncertain", "resolve", &id, "--as", "delivered"]);
+    assert_eq!(resolved["resolved"][0], id.as_str());
+    assert_eq!(json(&data, &["message", "show", &id])["charged"], true);
+    assert_eq!(code(&data, &["uncertain", "resolve", &id, "--as", "failed"]), 4);
+    assert_eq!(up.stop(), 0);
+    assert_eq!(code(&data, &["check"]), 0);
 }
