@@ -1,1 +1,34 @@
-//! cli
+//! The binary `naru`: it runs the gateway, and it is the operator's hand.
+//!
+//! Read in this order: [`args`] (what can be typed), [`run`] (which part does it), [`up`] (everything in one process),
+//! then [`verbs`], one file for each noun. The rest is what these are made of.
+
+pub mod args;
+
+mod run;
+
+pub mod up;
+
+mod stop;
+
+mod operator;
+
+mod disk;
+
+mod first_start;
+
+pub mod verbs;
+
+mod desk;
+
+pub mod config;
+
+pub mod exit;
+
+mod output;
+
+mod secrets;
+
+mod units;
+
+pub use run::main;

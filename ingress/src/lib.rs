@@ -1,1 +1,46 @@
-//! ingress
+//! The HTTP front of Naru: accepts and reads.
+//!
+//! Read in this order: [`server`](Ingress) binds and drains, `versions` is the URL table, `exchange` is what every call
+//! goes through, `calls` has one file per call, `accept` is the way of a message up to the `publisher`, which packs what
+//! comes at once and answers when the queue has confirmed. An accept never touches the ledger.
+
+mod config;
+
+mod server;
+
+mod versions;
+
+mod front;
+
+mod exchange;
+
+mod calls;
+
+mod accept;
+
+mod publisher;
+
+mod auth;
+
+mod limits;
+
+mod unread;
+
+mod room;
+
+mod strict_json;
+
+mod problem;
+
+mod answer;
+
+mod rate_headers;
+
+mod request_id;
+
+mod traceparent;
+
+mod meters;
+
+pub use config::IngressConfig;
+pub use server::{Ingress, IngressDeps};

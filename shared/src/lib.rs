@@ -19,10 +19,18 @@ pub mod topic;
 
 pub mod catalog;
 
+pub mod engines;
+
 pub mod ports;
 
 pub mod sqlite;
 
 pub mod keys;
+
+pub mod key_file;
+
+pub mod data_dir;
+
+pub mod telemetry;
 
 pub mod metrics;

@@ -1,15 +1,22 @@
 //! All ports of a process, opened from configuration, ready to be decorated and handed out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::{runtime::Handle, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::Catalog,
-    gate::Gate,
-    ledger::{Ledger, LedgerDesk, LedgerReads},
+    catalog::{Catalog, SqliteCatalog},
+    data_dir::DataDir,
+    domain::Clock,
+    engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine, TopicEngine},
+    gate::{Gate, MemoryGate},
+    ledger::{Ledger, LedgerDesk, LedgerReads, SqliteLedger},
     outbox::Outbox,
-    queue::Queue,
-    registry::Registry,
-    topic::Topic,
+    queue::{Queue, SqliteQueue},
+    registry::{Follower, MemoryRegistry, Registry},
+    sqlite::DbError,
+    topic::{SqliteTopic, Topic},
 };
 
 /// One of each.
@@ -33,4 +40,77 @@ pub struct Ports {
     pub registry: Arc<dyn Registry>,
     /// What an accept asks.
     pub gate: Arc<dyn Gate>,
+}
+
+/// An engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the {port} cannot be opened")]
+pub struct OpenError {
+    /// Of which port.
+    pub port: &'static str,
+    /// Why.
+    #[source]
+    pub source: DbError,
+}
+
+fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
+    move |source| OpenError { port, source }
+}
+
+/// The ports of a process that owns its data directory, and the task that keeps the registry up to date until `stop`.
+///
+/// # Errors
+/// If an engine cannot be opened.
+pub fn open(
+    engines: &Engines,
+    dir: &DataDir,
+    clock: &Arc<dyn Clock>,
+    runtime: &Handle,
+    stop: CancellationToken,
+) -> Result<(Ports, JoinHandle<()>), OpenError> {
+    let QueueEngine::Sqlite { visibility_ms } = engines.queue;
+    let queue = SqliteQueue::open(&dir.queue(), Duration::from_millis(visibility_ms)).map_err(of("queue"))?;
+    let TopicEngine::Sqlite { visibility_ms } = engines.topic;
+    let topic = SqliteTopic::open(&dir.topic(), Duration::from_millis(visibility_ms)).map_err(of("topic"))?;
+    let LedgerEngine::Sqlite {} = engines.ledger;
+    let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
+    let catalog = open_catalog(&engines.catalog, dir)?;
+    let RegistryEngine::Memory {} = engines.registry;
+    let registry = MemoryRegistry::new();
+    let follower = Follower::start(Arc::clone(&catalog), Arc::clone(&registry), runtime, stop);
+    let GateEngine::Memory {} = engines.gate;
+    let ports = Ports {
+        queue: Arc::new(queue),
+        topic: Arc::new(topic),
+        ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+        reads: Arc::clone(&ledger) as Arc<dyn LedgerReads>,
+        desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>,
+        outbox: ledger,
+        catalog,
+        registry,
+        gate: Arc::new(MemoryGate::new(Arc::clone(clock))),
+    };
+    Ok((ports, follower))
+}
+
+/// The catalog alone, beside whoever runs on the directory.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_catalog(engine: &CatalogEngine, dir: &DataDir) -> Result<Arc<dyn Catalog>, OpenError> {
+    let CatalogEngine::Sqlite {} = engine;
+    Ok(Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?))
+}
+
+/// The operator's and the customers' faces of the ledger, beside whoever runs on the directory.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_desk(
+    engine: &LedgerEngine,
+    dir: &DataDir,
+) -> Result<(Arc<dyn LedgerDesk>, Arc<dyn LedgerReads>), OpenError> {
+    let LedgerEngine::Sqlite {} = engine;
+    let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
+    Ok((Arc::clone(&ledger) as Arc<dyn LedgerDesk>, ledger))
 }

@@ -1,4 +1,9 @@
 //! Black-box tests of Naru, in one binary.
 
+mod conformance_catalog;
+mod conformance_gate;
 mod conformance_ledger;
+mod conformance_queue;
+mod conformance_registry;
+mod conformance_topic;
 mod model_ledger;

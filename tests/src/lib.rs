@@ -1,3 +1,3 @@
-//! What the black-box tests share.
+//! Proves Naru from outside: what every adapter of a port guarantees, faults, journals, benchmarks.
 
 pub mod conformance;

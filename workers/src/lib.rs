@@ -1,1 +1,38 @@
-//! workers
+//! The workers of Naru: what takes messages from the queue, through the ledger, to a backend and back.
+//!
+//! Logic is plain `async fn`s on the engines' runtime; a shell (an actix actor) owns each loop and begins it anew when it
+//! panics or stands still. In the order in which a message meets them:
+
+mod config;
+mod start;
+
+mod crew;
+mod roster;
+mod shell;
+
+mod intake;
+
+mod courier;
+
+mod backend;
+
+mod outcome;
+
+mod relay;
+
+mod sweeper;
+
+mod heartbeat;
+mod incarnation;
+
+mod bisect;
+mod patience;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
+pub use backend::{BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends};
+pub use config::{ConfigError, WorkersConfig};
+pub use start::{StartError, Workers, WorkersDeps};

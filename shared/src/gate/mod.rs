@@ -1,9 +1,12 @@
 //! The port `gate`: what an accept asks before it lets a call in. Protection and early refusals: the ledger decides
 //! about money, intake about duplicates.
 
+mod memory;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub use memory::{MemoryGate, Stopwatch};
 
 use crate::{
     domain::{

@@ -13,7 +13,7 @@ use crate::domain::{
     Account, Code, CustomerId, Day, IncarnationId, IntakeToken, Lane, Message, MessageId, MessageView, Next,
     Period, Quota, Report, RouteName, State, Timestamp,
 };
-pub use sqlite::{RESTORED_BEFORE, SqliteLedger};
+pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 

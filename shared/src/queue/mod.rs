@@ -1,8 +1,11 @@
 //! The port `queue`: transport from ingress to intake. It holds what no worker has seen yet.
 
+mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use sqlite::SqliteQueue;
 
 use crate::domain::{CustomerId, Envelope, Lane, RouteName, Timestamp};
 

@@ -1,8 +1,11 @@
 //! The port `registry`: what an accept must know, by version. A projection of the catalog that is read without waiting.
 
+mod memory;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use memory::{Follower, MemoryRegistry};
 
 use crate::domain::{ChannelName, Credential, CredentialId, Customer, CustomerId, Quota, Route, RouteName};
 
@@ -45,7 +48,7 @@ pub trait Registry: Send + Sync + 'static {
     /// A route.
     async fn route(&self, name: &RouteName) -> Result<Option<Arc<Route>>, RegistryError>;
 
-    /// Every route.
+    /// Every route, by name; only a complete registry can tell.
     async fn routes(&self) -> Result<Vec<Arc<Route>>, RegistryError>;
 
     /// Whether anybody listens to the topic.

@@ -13,6 +13,9 @@ pub enum DbError {
     /// The file or its disk did not work; whether the change took effect is not known.
     #[error("the database file does not work")]
     Engine(#[source] Arc<rusqlite::Error>),
+    /// The file or its disk did not work; nothing of the job changed, and nothing of it will appear after a crash.
+    #[error("the database file did not take the change")]
+    Undone(#[source] Arc<rusqlite::Error>),
     /// The file was made by a newer program.
     #[error("the file has schema version {found}, this program knows {known}")]
     Newer {
@@ -37,6 +40,36 @@ impl DbError {
     #[must_use]
     pub const fn is_data(&self) -> bool {
         matches!(self, Self::Data(_))
+    }
+
+    /// Whether it is certain that nothing changed.
+    #[must_use]
+    pub const fn is_without_effect(&self) -> bool {
+        matches!(
+            self,
+            Self::Data(_) | Self::Undone(_) | Self::Panicked | Self::Newer { .. } | Self::Thread(_)
+        )
+    }
+
+    /// The same error of a transaction whose `COMMIT` was never asked for.
+    pub(super) fn before_commit(self) -> Self {
+        if let Self::Engine(error) = self { Self::Undone(error) } else { self }
+    }
+
+    /// The same error of a `COMMIT`. A full or busy file left the transaction without a whole commit record
+    /// (<https://www.sqlite.org/walformat.html>, section 2.2); after any other error one may lie in the log.
+    pub(super) fn at_commit(self) -> Self {
+        match self {
+            Self::Engine(error)
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                ) =>
+            {
+                Self::Undone(error)
+            }
+            other => other,
+        }
     }
 }
 

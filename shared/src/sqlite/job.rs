@@ -40,7 +40,8 @@ where
     fn run(&mut self, connection: &Connection) -> Result<(), DbError> {
         let Some(work) = self.work.take() else { return Err(DbError::Closed) };
         let result = catch_unwind(AssertUnwindSafe(|| work(connection)));
-        let result = result.map_or(Err(DbError::Panicked), |r| r.map_err(DbError::from));
+        let result =
+            result.map_or(Err(DbError::Panicked), |r| r.map_err(|e| DbError::from(e).before_commit()));
         let failed = result.as_ref().err().cloned();
         self.done = Some(result);
         failed.map_or(Ok(()), Err)
@@ -70,9 +71,16 @@ pub(super) fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) 
 }
 
 fn try_commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), DbError> {
-    let run = |sql: &str| -> Result<(), DbError> {
-        connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop).map_err(DbError::from)
-    };
+    run_jobs(connection, group).map_err(DbError::before_commit)?;
+    statement(connection, "COMMIT").map_err(DbError::at_commit)
+}
+
+fn statement(connection: &Connection, sql: &str) -> Result<(), DbError> {
+    connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop).map_err(DbError::from)
+}
+
+fn run_jobs(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), DbError> {
+    let run = |sql: &str| statement(connection, sql);
     run("BEGIN IMMEDIATE")?;
     for job in group {
         run("SAVEPOINT job")?;
@@ -85,5 +93,5 @@ fn try_commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(),
         }
         run("RELEASE job")?;
     }
-    run("COMMIT")
+    Ok(())
 }

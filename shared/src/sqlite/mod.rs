@@ -4,7 +4,9 @@
 //! Every commit is durable (`journal_mode=WAL`, `synchronous=FULL`): the write-ahead log is synced before `COMMIT`
 //! returns (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
+pub mod backup;
 mod error;
+pub(crate) mod in_hand;
 mod job;
 
 use std::{
@@ -64,8 +66,8 @@ impl Db {
     /// Runs a job inside the next commit. `Ok` means that it is durable.
     ///
     /// # Errors
-    /// [`DbError::Data`] if the job's own statements were refused, and nothing of it changed; [`DbError::Engine`] if
-    /// the file did not take the commit: whether it took effect is not known.
+    /// [`DbError::Data`] if the job's own statements were refused, and nothing of it changed; [`DbError::Undone`] if
+    /// the file did not take it, and nothing changed; [`DbError::Engine`] if it is not known whether it took effect.
     pub async fn write<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
@@ -133,7 +135,7 @@ pub fn connect(path: &Path) -> Result<Connection, DbError> {
     Ok(connection)
 }
 
-fn migrate(connection: &Connection, migrations: &[&str]) -> Result<(), DbError> {
+pub(crate) fn migrate(connection: &Connection, migrations: &[&str]) -> Result<(), DbError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let done: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if done > migrations.len() {

@@ -73,3 +73,41 @@ async fn a_file_of_a_newer_program_is_refused() {
     db.write(|c| c.pragma_update(None, "user_version", 9)).await.unwrap();
     assert!(matches!(Db::open(&dir.path().join("t.db"), SCHEMA), Err(DbError::Newer { found: 9, known: 1 })));
 }
+
+#[tokio::test]
+async fn what_a_full_file_refuses_is_known_to_have_had_no_effect() {
+    let (_dir, db) = open();
+    db.write(|c| {
+        c.execute_batch("CREATE TABLE big (v BLOB) STRICT")?;
+        let pages: i64 = c.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        c.pragma_update_and_check(None, "max_page_count", pages + 20, |_| Ok(()))
+    })
+    .await
+    .unwrap();
+    let (mut written, mut refused) = (0, 0);
+    for _ in 0..30 {
+        match db.write(|c| c.execute("INSERT INTO big VALUES (zeroblob(8000))", [])).await {
+            Ok(_) => written += 1,
+            Err(error) => {
+                assert!(matches!(error, DbError::Undone(_)) && error.is_without_effect(), "{error:?}");
+                refused += 1;
+            }
+        }
+    }
+    let count: i64 =
+        db.read(|c| c.query_row("SELECT count(*) FROM big", [], |row| row.get(0))).await.unwrap();
+    assert!(refused > 0 && count == written, "{written} written, {refused} refused, {count} there");
+    insert(&db, 1, "small").await.unwrap();
+}
+
+#[test]
+fn only_some_failures_of_a_commit_tell_that_nothing_was_written() {
+    let failed = |code| DbError::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+    for code in [rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_BUSY] {
+        assert!(failed(code).at_commit().is_without_effect());
+    }
+    for code in [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_WRITE] {
+        assert!(!failed(code).at_commit().is_without_effect());
+        assert!(failed(code).before_commit().is_without_effect());
+    }
+}

@@ -1,8 +1,11 @@
 //! The port `topic`: fan-out. Every subscription is a queue with its own copy of each event.
 
+mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use sqlite::SqliteTopic;
 
 use crate::{
     domain::{Event, SubscriptionName},

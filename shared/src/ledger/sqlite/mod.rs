@@ -12,6 +12,7 @@ mod memory;
 mod quotas;
 mod reads;
 mod recovery;
+mod restored;
 mod rows;
 mod settle;
 mod take;
@@ -23,6 +24,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use change::Change;
 use memory::{Memory, News, rung};
+pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{

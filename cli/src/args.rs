@@ -1,0 +1,112 @@
+//! What can be typed.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use naru_shared::telemetry::LogFormat;
+
+use crate::verbs::{
+    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, message::MessageVerb,
+    quota::QuotaVerb, route::RouteVerb, subscription::SubscriptionVerb, uncertain::UncertainVerb,
+};
+
+/// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
+#[derive(Debug, Parser)]
+#[command(name = "naru", version, max_term_width = 110)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed or refused, 2 called wrongly, 3 not found, 4 conflict, 5 try again"
+)]
+pub struct Cli {
+    /// For every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Configuration file (TOML)
+    #[arg(long, global = true, env = "NARU_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory [default: ./naru-data]
+    #[arg(long, global = true, env = "NARU_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process
+    Up(UpArgs),
+    /// Run the HTTP front as a process of its own
+    Ingress,
+    /// Run the workers as a process of their own
+    Workers,
+    /// What waits, where, and why
+    Status,
+    /// Whether it would be safe to start
+    Check,
+    /// Customers
+    #[command(subcommand)]
+    Customer(CustomerVerb),
+    /// Ways to authenticate
+    #[command(subcommand)]
+    Credential(CredentialVerb),
+    /// Where messages go
+    #[command(subcommand)]
+    Route(RouteVerb),
+    /// How many units a customer may send
+    #[command(subcommand)]
+    Quota(QuotaVerb),
+    /// What became of a message
+    #[command(subcommand)]
+    Message(MessageVerb),
+    /// Messages of which it cannot be known whether they were sent
+    #[command(subcommand)]
+    Uncertain(UncertainVerb),
+    /// Who listens to events
+    #[command(subcommand)]
+    Subscription(SubscriptionVerb),
+    /// The configuration in force
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Copy everything, as of one moment, while it runs
+    Backup {
+        /// A directory that does not exist yet
+        dir: PathBuf,
+    },
+    /// Put a copy in place; what may have been sent since then waits for a person
+    Restore {
+        /// The copy
+        dir: PathBuf,
+        /// Replace what is in the data directory
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+/// Options of `up`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpArgs {
+    /// Where customers call [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where the operator asks for health, readiness and metrics [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDRESS")]
+    pub operator_listen: Option<SocketAddr>,
+    /// 0: only accept; what is accepted waits on the queue
+    #[arg(long, value_name = "0|1", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub workers: u8,
+    /// Log lines: auto, text or json
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Make no demo customer on the first start
+    #[arg(long)]
+    pub no_demo: bool,
+}

@@ -1,0 +1,102 @@
+//! What is unsafe and therefore refused.
+
+use naru_shared::domain::{BackendConfig, Route};
+
+use super::Config;
+
+/// Beyond the attempt's own time-out, until its outcome must have been committed.
+const ATTEMPT_GRACE_MS: u64 = 2_000;
+
+/// Settings that would break a promise, each as a sentence that says what to do.
+#[must_use]
+pub fn unsafe_settings(config: &Config, routes: &[Route]) -> Vec<String> {
+    let mut found = Vec::new();
+    let ingress = &config.ingress;
+    if !ingress.listen.ip().is_loopback() && !ingress.allow_plain_http {
+        found.push(format!(
+            "ingress.listen {} is beyond loopback and the passwords of Basic would travel readable: put something \
+             that ends TLS in front and say so with ingress.allow_plain_http = true",
+            ingress.listen
+        ));
+    }
+    let operator = &config.operator;
+    if !operator.listen.ip().is_loopback() && !operator.allow_remote {
+        found.push(format!(
+            "operator.listen {} is beyond loopback and asks nobody who they are: keep it in a network of your own \
+             and say so with operator.allow_remote = true",
+            operator.listen
+        ));
+    }
+    if config.process.drain_ms > 60_000 {
+        found.push(
+            "process.drain_ms is more than a minute: whoever stops this process would kill it first"
+                .to_owned(),
+        );
+    }
+    found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
+    found
+}
+
+/// What is unsafe about one route under this configuration.
+#[must_use]
+pub fn unsafe_route(config: &Config, route: &Route) -> Option<String> {
+    let BackendConfig::Http(_) = route.backend else { return None };
+    let attempt = u64::from(route.attempt_timeout_ms) + ATTEMPT_GRACE_MS;
+    (attempt >= config.workers.lease_ms).then(|| {
+        format!(
+            "route {}: an attempt may take {} ms (and {ATTEMPT_GRACE_MS} ms of grace), which is not shorter than \
+             workers.lease_ms = {}: another worker would take the message for lost while it is being sent",
+            route.name, route.attempt_timeout_ms, config.workers.lease_ms
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_shared::domain::{Environment, HttpBackend, OnUncertain};
+
+    use super::*;
+
+    fn route(attempt_timeout_ms: u32) -> Route {
+        Route {
+            name: "carrier".parse().unwrap(),
+            environment: Environment::Live,
+            backend: BackendConfig::Http(HttpBackend {
+                url: "https://carrier.example/".to_owned(),
+                allow_networks: Vec::new(),
+            }),
+            on_uncertain: OnUncertain::Fail,
+            idempotent: false,
+            concurrency: 1,
+            attempt_timeout_ms,
+            max_attempts: 1,
+            paused: false,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_safe() {
+        assert_eq!(unsafe_settings(&Config::default(), &[route(15_000)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_attempt_as_long_as_the_lease_is_refused() {
+        let config = Config::default();
+        let lease = u32::try_from(config.workers.lease_ms).unwrap();
+        assert_eq!(unsafe_settings(&config, &[route(lease)]).len(), 1);
+        assert_eq!(unsafe_settings(&config, &[route(lease - 2_000)]).len(), 1);
+        assert_eq!(unsafe_settings(&config, &[route(lease - 2_001)]).len(), 0);
+    }
+
+    #[test]
+    fn listening_beyond_loopback_must_be_asked_for() {
+        let mut config = Config::default();
+        config.ingress.listen = "0.0.0.0:80".parse().unwrap();
+        config.operator.listen = "[::]:81".parse().unwrap();
+        assert_eq!(unsafe_settings(&config, &[]).len(), 2);
+        config.ingress.allow_plain_http = true;
+        config.operator.allow_remote = true;
+        assert_eq!(unsafe_settings(&config, &[]).len(), 0);
+    }
+}

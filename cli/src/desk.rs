@@ -1,0 +1,188 @@
+//! The operator's desk: what a command opens, beside whoever runs on the data directory.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use naru_shared::{
+    catalog::{Catalog, CatalogError, Entry, Kind},
+    data_dir::DataDir,
+    domain::{Clock, Customer, CustomerId, Route, RouteName, SystemClock, Timestamp},
+    key_file,
+    keys::Keyring,
+    ledger::{LedgerDesk, LedgerReads},
+    ports,
+};
+
+use crate::{config::Config, exit::Failure, output::Output};
+
+/// Documents asked for at once.
+const PAGE: usize = 1_000;
+
+/// How often a change is tried again when somebody else changed the document meanwhile.
+const CHANGE_ATTEMPTS: usize = 8;
+
+/// A command's view of the deployment.
+pub struct Desk {
+    /// The configuration.
+    pub config: Config,
+    /// The data directory, which is there.
+    pub dir: DataDir,
+    /// How to answer.
+    pub out: Output,
+}
+
+impl Desk {
+    /// Over a data directory that is there.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn open(config: Config, out: Output) -> anyhow::Result<Self> {
+        let dir = DataDir::open(&config.data)?;
+        Ok(Self { config, dir, out })
+    }
+
+    /// The catalog.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn book(&self) -> anyhow::Result<Book> {
+        Ok(Book { catalog: ports::open_catalog(&self.config.catalog, &self.dir)? })
+    }
+
+    /// The ledger's faces for the operator and for a customer.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn ledger(&self) -> anyhow::Result<(Arc<dyn LedgerDesk>, Arc<dyn LedgerReads>)> {
+        Ok(ports::open_desk(&self.config.ledger, &self.dir)?)
+    }
+
+    /// The secrets.
+    ///
+    /// # Errors
+    /// If they are missing, open to others or damaged.
+    pub fn keyring(&self) -> anyhow::Result<Keyring> {
+        key_file::load(&self.dir.keys()).context("the deployment's secrets cannot be used")
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+}
+
+/// The catalog in the operator's words.
+pub struct Book {
+    catalog: Arc<dyn Catalog>,
+}
+
+impl Book {
+    /// Over a catalog.
+    #[must_use]
+    pub fn new(catalog: Arc<dyn Catalog>) -> Self {
+        Self { catalog }
+    }
+
+    /// Every document of a kind whose key begins with `prefix`, by key.
+    ///
+    /// # Errors
+    /// If the catalog does not answer.
+    pub async fn all(&self, kind: Kind, prefix: &str) -> anyhow::Result<Vec<Entry>> {
+        let mut found: Vec<Entry> = Vec::new();
+        loop {
+            let after = found.last().map(Entry::key).unwrap_or_default();
+            let page = self.catalog.list(kind, prefix, &after, PAGE).await?;
+            let last = page.len() < PAGE;
+            found.extend(page);
+            if last {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Every route.
+    ///
+    /// # Errors
+    /// If the catalog does not answer.
+    pub async fn routes(&self) -> anyhow::Result<Vec<Route>> {
+        let entries = self.all(Kind::Route, "").await?;
+        Ok(entries.into_iter().filter_map(|e| if let Entry::Route(r) = e { Some(r) } else { None }).collect())
+    }
+
+    /// One document, if it is there.
+    ///
+    /// # Errors
+    /// If the catalog does not answer.
+    pub async fn find(&self, kind: Kind, key: &str) -> anyhow::Result<Option<Entry>> {
+        Ok(self.catalog.get(kind, key).await?)
+    }
+
+    /// One document that must be there.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn get(&self, kind: Kind, key: &str) -> anyhow::Result<Entry> {
+        let found = self.catalog.get(kind, key).await?;
+        found.ok_or_else(|| Failure::NotFound(kind.as_str(), key.to_owned()).into())
+    }
+
+    /// A customer that must be there.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn customer(&self, id: &CustomerId) -> anyhow::Result<Customer> {
+        match self.get(Kind::Customer, id.as_str()).await? {
+            Entry::Customer(customer) => Ok(customer),
+            _ => Err(Failure::NotFound("customer", id.to_string()).into()),
+        }
+    }
+
+    /// A route that must be there.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn route(&self, name: &RouteName) -> anyhow::Result<Route> {
+        match self.get(Kind::Route, name.as_str()).await? {
+            Entry::Route(route) => Ok(route),
+            _ => Err(Failure::NotFound("route", name.to_string()).into()),
+        }
+    }
+
+    /// Whether anybody listens to the topic, so that events are wanted.
+    ///
+    /// # Errors
+    /// If the catalog does not answer.
+    pub async fn has_subscribers(&self) -> anyhow::Result<bool> {
+        let entries = self.all(Kind::Subscription, "").await?;
+        Ok(entries.iter().any(|e| matches!(e, Entry::Subscription(s) if !s.ended)))
+    }
+
+    /// Writes documents, all or none.
+    ///
+    /// # Errors
+    /// [`CatalogError::Conflict`] if any is not as it was read, or exists already.
+    pub async fn put(&self, entries: Vec<Entry>) -> anyhow::Result<u64> {
+        Ok(self.catalog.put(entries).await?)
+    }
+
+    /// Changes a document that must be there, again if somebody else changed it meanwhile.
+    ///
+    /// # Errors
+    /// If it is not there, or `change` refuses.
+    pub async fn change<F>(&self, kind: Kind, key: &str, change: F) -> anyhow::Result<Entry>
+    where
+        F: Fn(Entry) -> anyhow::Result<Entry> + Send,
+    {
+        let mut tries = 0;
+        loop {
+            let changed = change(self.get(kind, key).await?)?;
+            tries += 1;
+            match self.catalog.put(vec![changed.clone()]).await {
+                Ok(version) => return Ok(changed.at_version(version)),
+                Err(CatalogError::Conflict { .. }) if tries < CHANGE_ATTEMPTS => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

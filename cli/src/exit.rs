@@ -1,0 +1,109 @@
+//! Exit codes, and which error means which.
+
+use naru_shared::{
+    catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError, ledger::LedgerError,
+};
+
+use crate::config::ConfigError;
+
+/// How a command ended, for whoever called it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed, or refused because it would be unsafe.
+    Failed = 1,
+    /// Called wrongly: an option, a value, or the configuration.
+    Usage = 2,
+    /// What was named is not there.
+    NotFound = 3,
+    /// It exists already, or was changed meanwhile.
+    Conflict = 4,
+    /// Not now: a file or a directory is in use or does not answer. Try again.
+    Unavailable = 5,
+}
+
+impl Exit {
+    /// The word for programs that read `--json`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// An error that a command tells of its own accord.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// [`Exit::Failed`]
+    #[error("{0}")]
+    Refused(String),
+    /// [`Exit::Usage`]
+    #[error("{0}")]
+    Usage(String),
+    /// [`Exit::NotFound`]
+    #[error("there is no {0} `{1}`")]
+    NotFound(&'static str, String),
+    /// [`Exit::Conflict`]
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// The exit code of an error: the first of its causes that means one.
+#[must_use]
+pub fn of(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(of_cause).unwrap_or(Exit::Failed)
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(failure) = cause.downcast_ref() {
+        return Some(match failure {
+            Failure::Refused(_) => Exit::Failed,
+            Failure::Usage(_) => Exit::Usage,
+            Failure::NotFound(..) => Exit::NotFound,
+            Failure::Conflict(_) => Exit::Conflict,
+        });
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(match error {
+            CatalogError::Unavailable(_) => Exit::Unavailable,
+            CatalogError::Conflict { .. } => Exit::Conflict,
+        });
+    }
+    if let Some(LedgerError::Unavailable(_)) = cause.downcast_ref() {
+        return Some(Exit::Unavailable);
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(match error {
+            DataDirError::Missing(_) => Exit::NotFound,
+            DataDirError::InUse { .. } => Exit::Unavailable,
+            DataDirError::NotADirectory(_) => Exit::Usage,
+            DataDirError::Io { .. } => Exit::Failed,
+        });
+    }
+    if let Some(KeyFileError::Missing(_)) = cause.downcast_ref() {
+        return Some(Exit::NotFound);
+    }
+    cause.is::<ConfigError>().then_some(Exit::Usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_meaning_under_a_context() {
+        let error = anyhow::Error::new(Failure::NotFound("route", "x".to_owned())).context("while adding");
+        assert_eq!(of(&error), Exit::NotFound);
+        let conflict = CatalogError::Conflict { kind: "route", key: "x".to_owned() };
+        assert_eq!(of(&conflict.into()), Exit::Conflict);
+        assert_eq!(of(&anyhow::anyhow!("anything")), Exit::Failed);
+    }
+}

@@ -1,0 +1,152 @@
+//! The first start: what a deployment begins with, and lines to try it with.
+
+use std::{fmt::Write, net::SocketAddr, path::Path};
+
+use naru_shared::{
+    catalog::Entry,
+    domain::{
+        Assignment, BackendConfig, Customer, CustomerId, Environment, SimulatorBackend, TimeZone, Timestamp,
+    },
+    keys::Keyring,
+};
+
+use crate::{
+    secrets::NewBasic,
+    verbs::{credential::Place, customer::default_rate, route::new_route},
+};
+
+/// The route of every customer's sandbox messages.
+pub const SANDBOX: &str = "sandbox";
+
+/// Customer, route and the beginning of the credentials' names.
+const DEMO: &str = "demo";
+
+/// What was made for a person to try.
+pub struct Demo {
+    live: NewBasic,
+    sandbox: NewBasic,
+}
+
+/// What a new catalog begins with; with `demo`, also somebody to try it as.
+///
+/// # Errors
+/// Never, unless a built-in name breaks the rule for names.
+pub fn entries(keyring: &Keyring, now: Timestamp, demo: bool) -> anyhow::Result<(Vec<Entry>, Option<Demo>)> {
+    let simulator = || BackendConfig::Simulator(SimulatorBackend {});
+    let mut entries = vec![Entry::Route(new_route(SANDBOX.parse()?, Place::Sandbox, simulator()))];
+    if !demo {
+        return Ok((entries, None));
+    }
+    let customer: CustomerId = DEMO.parse()?;
+    let credential = |environment: Environment| -> anyhow::Result<NewBasic> {
+        let id = format!("{DEMO}-{}", environment.as_str()).parse()?;
+        Ok(NewBasic::make(keyring, id, customer.clone(), environment, now))
+    };
+    let demo = Demo { live: credential(Environment::Live)?, sandbox: credential(Environment::Sandbox)? };
+    entries.extend([
+        Entry::Customer(Customer {
+            id: customer.clone(),
+            title: "Demo".to_owned(),
+            suspended: false,
+            time_zone: TimeZone::UTC,
+            weight: 1,
+            rates: vec![default_rate()],
+            version: 0,
+        }),
+        Entry::Credential(demo.live.credential.clone()),
+        Entry::Credential(demo.sandbox.credential.clone()),
+        Entry::Route(new_route(DEMO.parse()?, Place::Live, simulator())),
+        Entry::Assignment(Assignment { customer, channel: None, route: DEMO.parse()?, version: 0 }),
+    ]);
+    Ok((entries, Some(demo)))
+}
+
+/// What is printed once the process is ready.
+#[must_use]
+pub fn greeting(
+    demo: Option<&Demo>,
+    listen: SocketAddr,
+    operator: SocketAddr,
+    data: &Path,
+    program: &str,
+) -> String {
+    let mut text = format!(
+        "Naru is up. Customers call http://{listen}/v1.0, operators http://{operator}/readyz; data in {}.\n",
+        data.display()
+    );
+    let naru = format!("{} --data {}", quoted(program), quoted(&data.display().to_string()));
+    // Writing into a String cannot fail.
+    let _infallible = match demo {
+        Some(demo) => first(&mut text, demo, listen, &naru),
+        None => {
+            write!(text, "What waits and why: {naru} status\nNew credentials: {naru} credential add CUSTOMER")
+        }
+    };
+    text
+}
+
+fn first(text: &mut String, demo: &Demo, listen: SocketAddr, naru: &str) -> std::fmt::Result {
+    let message =
+        r#"{"channel":"sms","recipient":"+821012345600","sender":"0215441234","body":"Hello from Naru"}"#;
+    let user = demo.live.user();
+    writeln!(text, "\nA customer `demo` was made to try it with; these passwords are shown this once only.")?;
+    writeln!(text, "\nSend a message (its route is a simulator: nothing leaves this machine):\n")?;
+    writeln!(
+        text,
+        "  curl -sS -u '{user}' -H 'Content-Type: application/json' -d '{message}' http://{listen}/v1.0/messages"
+    )?;
+    writeln!(text, "\nRead its report, as soon as there is one:\n")?;
+    writeln!(text, "  curl -sS -u '{user}' 'http://{listen}/v1.0/reports?wait=20'")?;
+    writeln!(text, "\nHave the demo's messages posted to a URL of yours (then send again):\n")?;
+    writeln!(
+        text,
+        "  {naru} route add mine http http://127.0.0.1:9000/ --allow-network 127.0.0.0/8 --assign demo"
+    )?;
+    write!(
+        text,
+        "\nIntegration tests call http://{listen}/sandbox/v1.0 with -u '{}': never sent, never charged.",
+        demo.sandbox.user()
+    )
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+:@%".contains(&b);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_shared::domain::CredentialKind;
+    use naru_shared::keys::{CredentialHasher, Secret};
+
+    use super::*;
+
+    #[test]
+    fn the_printed_passwords_are_those_that_were_stored() {
+        let keyring = Keyring {
+            ids: Secret::random(),
+            credentials: Secret::random(),
+            envelopes: vec![("a".to_owned(), Secret::random())],
+        };
+        let (entries, demo) = entries(&keyring, Timestamp::from_millis(0), true).unwrap();
+        let demo = demo.unwrap();
+        let user = demo.live.user();
+        let parts: Vec<&str> = user.split(':').collect();
+        let hash = CredentialHasher::new(&keyring.credentials).basic(parts[0], parts[1], parts[2]);
+        assert_eq!(demo.live.credential.kind, CredentialKind::Basic { secret: hash });
+        assert!(entries.contains(&Entry::Credential(demo.live.credential.clone())));
+        assert!(parts[1].len() == 26 && parts[2].len() == 26 && parts[1] != parts[2]);
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(quoted("./naru-data"), "./naru-data");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

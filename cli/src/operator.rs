@@ -1,0 +1,146 @@
+//! The operator's listener: is it alive, is it ready and if not why, and what does it count.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    dev::{Server, ServerHandle},
+    web,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use naru_shared::{
+    domain::{Lane, RouteName},
+    ports::Ports,
+    queue::QueueName,
+};
+use serde::Serialize;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::disk::Disk;
+
+/// How long one engine may take to answer a probe.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// How often histograms are tidied.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the listener looks at.
+#[derive(Clone)]
+pub struct Watched {
+    /// The engines.
+    pub ports: Ports,
+    /// The disk.
+    pub disk: Arc<Disk>,
+    /// What is counted.
+    pub metrics: PrometheusHandle,
+    /// Whether the process is on its way out.
+    pub stop: CancellationToken,
+}
+
+/// One thing that readiness rests on.
+#[derive(Debug, Serialize)]
+struct Part {
+    name: &'static str,
+    ok: bool,
+    /// Whether accepts need it.
+    needed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    parts: Vec<Part>,
+}
+
+/// Binds the listener. Its future serves until the handle stops it.
+///
+/// # Errors
+/// If the address cannot be had.
+pub fn bind(listen: SocketAddr, watched: Watched) -> io::Result<(Server, ServerHandle, SocketAddr)> {
+    let watched = web::Data::new(watched);
+    let app = move || {
+        App::new()
+            .app_data(watched.clone())
+            .route("/healthz", web::get().to(async || HttpResponse::Ok().body("alive\n")))
+            .route("/readyz", web::get().to(readyz))
+            .route("/metrics", web::get().to(metrics))
+    };
+    let server = HttpServer::new(app)
+        .workers(1)
+        .max_connections(64)
+        .client_request_timeout(Duration::from_secs(5))
+        .disable_signals()
+        .shutdown_timeout(1)
+        .bind(listen)?;
+    let addr = server.addrs().first().copied().unwrap_or(listen);
+    let server = server.run();
+    let handle = server.handle();
+    Ok((server, handle, addr))
+}
+
+/// Tidies what is counted until `stop`.
+pub async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        metrics.run_upkeep();
+    }
+}
+
+async fn metrics(watched: web::Data<Watched>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(watched.metrics.render())
+}
+
+async fn readyz(watched: web::Data<Watched>) -> HttpResponse {
+    let readiness = look(&watched).await;
+    if readiness.ready {
+        HttpResponse::Ok().json(readiness)
+    } else {
+        HttpResponse::ServiceUnavailable().json(readiness)
+    }
+}
+
+async fn look(watched: &Watched) -> Readiness {
+    let stopping = watched.stop.is_cancelled();
+    let registry = watched.ports.registry.is_complete();
+    let (queue, ledger) = tokio::join!(queue(&watched.ports), ledger(&watched.ports));
+    let disk = watched.disk.enough();
+    let said = |bad: bool, why: &str| bad.then(|| why.to_owned());
+    let parts = vec![
+        Part { name: "process", ok: !stopping, needed: true, why: said(stopping, "draining") },
+        Part {
+            name: "registry",
+            ok: registry,
+            needed: true,
+            why: said(!registry, "not everything is read from the catalog yet"),
+        },
+        Part { name: "queue", ok: queue.is_none(), needed: true, why: queue },
+        Part {
+            name: "disk",
+            ok: disk,
+            needed: true,
+            why: (!disk).then(|| format!("nearly full: {} bytes are free", watched.disk.free_bytes())),
+        },
+        Part { name: "ledger", ok: ledger.is_none(), needed: false, why: ledger },
+    ];
+    Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }
+}
+
+/// Why the queue does not answer; `None` if it does.
+async fn queue(ports: &Ports) -> Option<String> {
+    let route: RouteName = crate::first_start::SANDBOX.parse().ok()?;
+    let name = QueueName { route, lane: Lane::Express };
+    match timeout(PROBE, ports.queue.depth(&name)).await {
+        Ok(answer) => answer.err().map(|error| error.to_string()),
+        Err(_) => Some("did not answer within a second".to_owned()),
+    }
+}
+
+/// Why the ledger does not answer; `None` if it does.
+async fn ledger(ports: &Ports) -> Option<String> {
+    match timeout(PROBE, ports.ledger.incarnations()).await {
+        Ok(answer) => answer.err().map(|error| error.to_string()),
+        Err(_) => Some("did not answer within a second".to_owned()),
+    }
+}

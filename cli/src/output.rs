@@ -1,0 +1,90 @@
+//! What commands print: tables for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use serde::Serialize;
+
+/// Where and how a command answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// JSON instead of tables and sentences.
+    pub json: bool,
+}
+
+impl Output {
+    /// Many of a kind: a table, or one array.
+    ///
+    /// # Errors
+    /// If standard output is closed.
+    pub fn rows<T: Serialize>(
+        self,
+        rows: &[T],
+        head: &[&str],
+        cells: impl Fn(&T) -> Vec<String>,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            return print(&serde_json::to_string_pretty(rows)?);
+        }
+        if rows.is_empty() {
+            return print("none");
+        }
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(head);
+        for row in rows {
+            table.add_row(cells(row).iter().map(|cell| plain(cell)));
+        }
+        print(&table.to_string())
+    }
+
+    /// One thing: its lines, or one object.
+    ///
+    /// # Errors
+    /// If standard output is closed.
+    pub fn one(self, value: &impl Serialize, lines: &[(&str, String)]) -> anyhow::Result<()> {
+        if self.json {
+            return print(&serde_json::to_string_pretty(value)?);
+        }
+        let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in lines {
+            print(&format!("{name:width$}  {}", plain(value)))?;
+        }
+        Ok(())
+    }
+
+    /// A sentence, or one object.
+    ///
+    /// # Errors
+    /// If standard output is closed.
+    pub fn said(self, value: &impl Serialize, sentence: &str) -> anyhow::Result<()> {
+        if self.json { print(&serde_json::to_string_pretty(value)?) } else { print(sentence) }
+    }
+}
+
+/// One line, or several, to standard output.
+///
+/// # Errors
+/// If it is closed.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// Text without control characters: what customers wrote must not steer the operator's terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A moment's distance, in the largest unit that says enough.
+#[must_use]
+pub fn age(span: std::time::Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}

@@ -1,0 +1,108 @@
+//! From what was typed to the part that does it.
+
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use crate::{
+    args::{Cli, Command, Global},
+    config::{self, Config},
+    desk::Desk,
+    exit::{self, Failure},
+    output::Output,
+    up::{self, Decorations, UpOptions},
+    verbs,
+};
+
+/// Does what the command line says and tells how it ended. `decorate` is for tests: it wraps what `up` opens.
+#[must_use]
+pub fn main(decorate: Decorations) -> ExitCode {
+    let cli = Cli::parse();
+    // What is written holds messages and secrets: for the owner only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    up::install_tls();
+    let json = cli.global.json;
+    match dispatch(cli, decorate) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = exit::of(&error);
+            // Standard error is closed: the exit code must say it all.
+            drop(tell(&error, code, json));
+            ExitCode::from(code as u8)
+        }
+    }
+}
+
+fn tell(error: &anyhow::Error, code: exit::Exit, json: bool) -> io::Result<()> {
+    let mut err = io::stderr().lock();
+    let message = format!("{error:#}");
+    if json {
+        let body = serde_json::json!({ "error": { "code": code.as_str(), "message": message } });
+        writeln!(err, "{body}")
+    } else {
+        writeln!(err, "naru: {message}")
+    }
+}
+
+/// The configuration in force: defaults, file, environment, options.
+///
+/// # Errors
+/// If anything in it is not known or not right.
+fn configure(global: &Global) -> anyhow::Result<Config> {
+    let variables = env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let mut config = config::load(global.config.as_deref(), variables)?;
+    if let Some(data) = &global.data {
+        config.data.clone_from(data);
+    }
+    if let Some(filter) = ["NARU_LOG", "RUST_LOG"].iter().find_map(|name| env::var(name).ok()) {
+        config.log.filter = filter;
+    }
+    Ok(config)
+}
+
+fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
+    let config = configure(&cli.global)?;
+    let out = Output { json: cli.global.json };
+    match cli.command {
+        Command::Up(args) => up::run(UpOptions::new(config, args), decorate),
+        Command::Ingress | Command::Workers => Err(apart(&config)),
+        Command::Config(verb) => verbs::config::run(&verb, &config, out),
+        Command::Check => wait(verbs::check::run(config, out)),
+        Command::Backup { dir } => verbs::backup::backup(&Desk::open(config, out)?, &dir),
+        Command::Restore { dir, replace } => wait(verbs::backup::restore(config, out, dir, replace)),
+        command => {
+            let desk = Desk::open(config, out)?;
+            wait(at_desk(command, desk))
+        }
+    }
+}
+
+async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
+    match command {
+        Command::Customer(verb) => verbs::customer::run(verb, &desk).await,
+        Command::Credential(verb) => verbs::credential::run(verb, &desk).await,
+        Command::Route(verb) => verbs::route::run(verb, &desk).await,
+        Command::Quota(verb) => verbs::quota::run(verb, &desk).await,
+        Command::Message(verb) => verbs::message::run(verb, &desk).await,
+        Command::Uncertain(verb) => verbs::uncertain::run(verb, &desk).await,
+        Command::Subscription(verb) => verbs::subscription::run(verb, &desk).await,
+        _ => verbs::status::run(&desk).await,
+    }
+}
+
+/// Why a part cannot run as a process of its own.
+fn apart(config: &Config) -> anyhow::Error {
+    let embedded = config.engines().embedded().join(", ");
+    let why = "each belongs to one process: run `naru up`, or give these ports engines that are shared";
+    Failure::Refused(format!("the engines of {embedded} are embedded, and {why}")).into()
+}
+
+/// Runs a command to its end on a small runtime.
+fn wait(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(command)
+}

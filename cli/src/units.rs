@@ -1,0 +1,133 @@
+//! Values as people write them on the command line.
+
+use std::{str::FromStr, time::Duration};
+
+use naru_shared::domain::{ChannelName, CustomerId, RatePolicy};
+
+/// A channel, or `*` for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelOrAll(pub Option<ChannelName>);
+
+impl FromStr for ChannelOrAll {
+    type Err = naru_shared::domain::InvalidName;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "*" { Ok(Self(None)) } else { text.parse().map(|name| Self(Some(name))) }
+    }
+}
+
+/// A channel as it is shown.
+#[must_use]
+pub fn channel_word(channel: Option<&ChannelName>) -> String {
+    channel.map_or_else(|| "*".to_owned(), ToString::to_string)
+}
+
+/// `CUSTOMER` for all its channels, or `CUSTOMER/CHANNEL`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignTo {
+    /// Whose messages.
+    pub customer: CustomerId,
+    /// Of which kind.
+    pub channel: Option<ChannelName>,
+}
+
+impl FromStr for AssignTo {
+    type Err = naru_shared::domain::InvalidName;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (customer, channel) = text.split_once('/').unwrap_or((text, "*"));
+        Ok(Self { customer: customer.parse()?, channel: channel.parse::<ChannelOrAll>()?.0 })
+    }
+}
+
+/// A span such as `500ms`, `15s`, `2m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// The text is not a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number and a unit: 500ms, 15s, 2m, 1h")]
+pub struct NotASpan;
+
+impl FromStr for Span {
+    type Err = NotASpan;
+    fn from_str(text: &str) -> Result<Self, NotASpan> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(NotASpan)?;
+        let (number, unit) = text.split_at(digits);
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(NotASpan),
+        };
+        let number: u64 = number.parse().map_err(|_| NotASpan)?;
+        number.checked_mul(millis).map(|ms| Self(Duration::from_millis(ms))).ok_or(NotASpan)
+    }
+}
+
+/// A rate policy as `NAME=LIMIT/SECONDSs+BURST`, for instance `burst=100/1s+200`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rate(pub RatePolicy);
+
+/// The text is not a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected NAME=LIMIT/WINDOW+BURST, for instance burst=100/1s+200, all of them at least 1")]
+pub struct NotARate;
+
+impl FromStr for Rate {
+    type Err = NotARate;
+    fn from_str(text: &str) -> Result<Self, NotARate> {
+        let (name, rest) = text.split_once('=').ok_or(NotARate)?;
+        let (limit, rest) = rest.split_once('/').ok_or(NotARate)?;
+        let (window, burst) = rest.split_once('+').unwrap_or((rest, limit));
+        let window: Span = window.parse().map_err(|_| NotARate)?;
+        let number = |text: &str| text.parse::<u32>().ok().filter(|n| *n > 0).ok_or(NotARate);
+        let seconds = u32::try_from(window.0.as_secs()).map_err(|_| NotARate)?;
+        let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if seconds == 0 || !window.0.subsec_nanos().eq(&0) || name.is_empty() || !name.bytes().all(token) {
+            return Err(NotARate);
+        }
+        let (limit, burst) = (number(limit)?, number(burst)?);
+        Ok(Self(RatePolicy { name: name.to_owned(), limit, window_seconds: seconds, burst }))
+    }
+}
+
+/// A rate policy as it is shown, and can be given again.
+#[must_use]
+pub fn rate_words(policy: &RatePolicy) -> String {
+    format!("{}={}/{}s+{}", policy.name, policy.limit, policy.window_seconds, policy.burst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_reads_as_it_is_shown() {
+        let rate: Rate = "burst=100/1s+200".parse().unwrap();
+        assert_eq!(rate_words(&rate.0), "burst=100/1s+200");
+        assert_eq!("slow=5/1m".parse::<Rate>().unwrap().0.window_seconds, 60);
+        assert_eq!("slow=5/1m".parse::<Rate>().unwrap().0.burst, 5);
+        for wrong in
+            ["", "burst", "burst=0/1s", "burst=1/0s", "burst=1/500ms", "Burst=1/1s", "b=1/1", "b=1/1s+0"]
+        {
+            assert_eq!(wrong.parse::<Rate>(), Err(NotARate), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spans_need_a_unit() {
+        assert_eq!("15s".parse::<Span>().unwrap().0, Duration::from_secs(15));
+        assert_eq!("500ms".parse::<Span>().unwrap().0, Duration::from_millis(500));
+        for wrong in ["15", "s", "-1s", "1.5s", "1 s", "99999999999999999h"] {
+            assert_eq!(wrong.parse::<Span>(), Err(NotASpan), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_assignment_names_a_channel_or_all() {
+        let all: AssignTo = "acme".parse().unwrap();
+        assert_eq!(all.channel, None);
+        assert_eq!("acme/*".parse::<AssignTo>().unwrap(), all);
+        assert_eq!(channel_word("acme/sms".parse::<AssignTo>().unwrap().channel.as_ref()), "sms");
+    }
+}

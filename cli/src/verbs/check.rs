@@ -1,0 +1,53 @@
+//! `naru check`: whether it would be safe to start.
+
+use naru_shared::{data_dir::DataDir, data_dir::DataDirError, key_file};
+use serde::Serialize;
+
+use crate::{
+    config::{Config, check::unsafe_settings},
+    desk::Desk,
+    exit::Failure,
+    output::Output,
+};
+
+#[derive(Serialize)]
+struct Findings {
+    safe: bool,
+    findings: Vec<String>,
+}
+
+/// Looks at the configuration and, where there is one, at the data directory: its secrets, its routes, its sums.
+///
+/// # Errors
+/// [`Failure::Refused`] if anything is unsafe.
+pub async fn run(config: Config, out: Output) -> anyhow::Result<()> {
+    let findings = match DataDir::open(&config.data) {
+        Err(DataDirError::Missing(_)) => unsafe_settings(&config, &[]),
+        Err(error) => return Err(error.into()),
+        Ok(_) => of_directory(&Desk::open(config, out)?).await?,
+    };
+    let safe = findings.is_empty();
+    let sentence = if safe { "nothing unsafe was found".to_owned() } else { findings.join("\n") };
+    let count = findings.len();
+    out.said(&Findings { safe, findings }, &sentence)?;
+    if safe { Ok(()) } else { Err(Failure::Refused(format!("{count} unsafe")).into()) }
+}
+
+async fn of_directory(desk: &Desk) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    if let Err(error) = key_file::load(&desk.dir.keys()) {
+        findings.push(error.to_string());
+    }
+    if !desk.dir.catalog().exists() {
+        findings.extend(unsafe_settings(&desk.config, &[]));
+        return Ok(findings);
+    }
+    findings.extend(unsafe_settings(&desk.config, &desk.book()?.routes().await?));
+    if desk.dir.ledger().exists() {
+        let (ledger, _) = desk.ledger()?;
+        findings.extend(ledger.audit_usage().await?.into_iter().map(|customer| {
+            format!("customer {customer}: used quota does not equal the units reserved or captured")
+        }));
+    }
+    Ok(findings)
+}

@@ -1,0 +1,175 @@
+//! `naru credential`: ways to authenticate. Secrets are shown once.
+
+use clap::{Subcommand, ValueEnum};
+use naru_shared::{
+    catalog::{Entry, Kind},
+    domain::{Credential, CredentialId, CustomerId, Environment},
+};
+use serde::Serialize;
+
+use crate::{
+    desk::Desk,
+    exit::Failure,
+    secrets::{NewBasic, suffix},
+};
+
+/// `live` or `sandbox`, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// Real deliveries, really paid for
+    Live,
+    /// Simulated, never charged
+    Sandbox,
+}
+
+impl From<Place> for Environment {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Live => Self::Live,
+            Place::Sandbox => Self::Sandbox,
+        }
+    }
+}
+
+/// What can be done to credentials.
+#[derive(Debug, Subcommand)]
+pub enum CredentialVerb {
+    /// Make a Basic credential and show its secrets once
+    Add {
+        /// Whose
+        customer: CustomerId,
+        /// Where it opens
+        #[arg(long, value_enum, default_value_t = Place::Live)]
+        environment: Place,
+        /// Its public half [default: made from the customer's name]
+        #[arg(long)]
+        id: Option<CredentialId>,
+    },
+    /// All credentials, or one customer's
+    List {
+        /// Whose
+        customer: Option<CustomerId>,
+    },
+    /// End a credential for ever, within a second
+    Revoke {
+        /// Which
+        id: CredentialId,
+    },
+}
+
+/// A credential without its hash.
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a CredentialId,
+    customer: &'a CustomerId,
+    environment: Environment,
+    kind: &'static str,
+    created_at: String,
+    revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(c: &'a Credential) -> Self {
+        Self {
+            id: &c.id,
+            customer: &c.customer,
+            environment: c.environment,
+            kind: c.kind.as_str(),
+            created_at: c.created_at.to_string(),
+            revoked_at: c.revoked_at.map(|at| at.to_string()),
+            password: None,
+            api_key: None,
+        }
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
+    match verb {
+        CredentialVerb::Add { customer, environment, id } => {
+            add(desk, customer, environment.into(), id).await
+        }
+        CredentialVerb::List { customer } => list(desk, customer.as_ref()).await,
+        CredentialVerb::Revoke { id } => revoke(desk, &id).await,
+    }
+}
+
+async fn add(
+    desk: &Desk,
+    customer: CustomerId,
+    environment: Environment,
+    id: Option<CredentialId>,
+) -> anyhow::Result<()> {
+    let book = desk.book()?;
+    book.customer(&customer).await?;
+    let id = id.map_or_else(|| made_id(&customer), Ok)?;
+    let made = NewBasic::make(&desk.keyring()?, id, customer, environment, desk.now());
+    book.put(vec![Entry::Credential(made.credential.clone())]).await?;
+    let shown =
+        Shown { password: Some(&made.password), api_key: Some(&made.api_key), ..Shown::of(&made.credential) };
+    desk.out.one(
+        &shown,
+        &[
+            ("credential", made.credential.id.to_string()),
+            ("customer", made.credential.customer.to_string()),
+            ("environment", environment.as_str().to_owned()),
+            ("password", made.password.clone()),
+            ("api key", made.api_key.clone()),
+            ("for curl", format!("-u '{}'", made.user())),
+            ("", "password and key are shown this once only".to_owned()),
+        ],
+    )
+}
+
+fn made_id(customer: &CustomerId) -> anyhow::Result<CredentialId> {
+    let room = 40 - 9;
+    let name = customer.as_str();
+    let head = &name[..name.len().min(room)];
+    Ok(format!("{head}-{}", suffix()).parse()?)
+}
+
+async fn list(desk: &Desk, customer: Option<&CustomerId>) -> anyhow::Result<()> {
+    let book = desk.book()?;
+    if let Some(id) = customer {
+        book.customer(id).await?;
+    }
+    let entries = book.all(Kind::Credential, "").await?;
+    let credentials: Vec<Credential> = entries
+        .into_iter()
+        .filter_map(|e| if let Entry::Credential(c) = e { Some(c) } else { None })
+        .filter(|c| customer.is_none_or(|id| c.customer == *id))
+        .collect();
+    let shown: Vec<Shown<'_>> = credentials.iter().map(Shown::of).collect();
+    desk.out.rows(&shown, &["credential", "customer", "environment", "kind", "created", "revoked"], |c| {
+        vec![
+            c.id.to_string(),
+            c.customer.to_string(),
+            c.environment.as_str().to_owned(),
+            c.kind.to_owned(),
+            c.created_at.clone(),
+            c.revoked_at.clone().unwrap_or_default(),
+        ]
+    })
+}
+
+async fn revoke(desk: &Desk, id: &CredentialId) -> anyhow::Result<()> {
+    let now = desk.now();
+    let tombstone = |entry| match entry {
+        Entry::Credential(mut credential) => {
+            credential.revoked_at.get_or_insert(now);
+            Ok(Entry::Credential(credential))
+        }
+        other => Ok(other),
+    };
+    match desk.book()?.change(Kind::Credential, id.as_str(), tombstone).await? {
+        Entry::Credential(c) => desk.out.said(&Shown::of(&c), &format!("{id} is revoked")),
+        _ => Err(Failure::NotFound("credential", id.to_string()).into()),
+    }
+}

@@ -1,0 +1,192 @@
+//! `naru customer`: paying tenants.
+
+use clap::{Args, Subcommand};
+use naru_shared::{
+    catalog::{Entry, Kind},
+    domain::{Customer, CustomerId, RatePolicy, TimeZone},
+};
+
+use crate::{
+    desk::Desk,
+    exit::Failure,
+    units::{Rate, rate_words},
+};
+
+/// What can be done to customers.
+#[derive(Debug, Subcommand)]
+pub enum CustomerVerb {
+    /// Make a customer
+    Add {
+        /// Its name for ever
+        id: CustomerId,
+        /// What is set
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Change a customer; what is not given stays
+    Set {
+        /// Which
+        id: CustomerId,
+        /// What is set
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// All customers
+    List,
+    /// One customer
+    Show {
+        /// Which
+        id: CustomerId,
+    },
+    /// Refuse its calls, and reject what it has on the queue
+    Suspend {
+        /// Which
+        id: CustomerId,
+    },
+    /// End a suspension
+    Resume {
+        /// Which
+        id: CustomerId,
+    },
+}
+
+/// What can be set.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// For people to read
+    #[arg(long)]
+    title: Option<String>,
+    /// IANA name of the zone in which its days and months are counted [default: UTC]
+    #[arg(long, value_parser = zone)]
+    time_zone: Option<TimeZone>,
+    /// Its share among others that wait on a route [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    weight: Option<u32>,
+    /// A rate policy, NAME=LIMIT/WINDOW+BURST; may be given several times [default: burst=100/1s+200]
+    #[arg(long = "rate")]
+    rates: Vec<Rate>,
+    /// No rate policy at all
+    #[arg(long, conflicts_with = "rates")]
+    no_rate: bool,
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    name.parse().map_err(|_| "expected an IANA time zone such as Asia/Seoul".to_owned())
+}
+
+impl Settings {
+    fn apply(&self, customer: &mut Customer) -> anyhow::Result<()> {
+        if let Some(title) = &self.title {
+            customer.title.clone_from(title);
+        }
+        if let Some(zone) = &self.time_zone {
+            customer.time_zone = zone.clone();
+        }
+        if let Some(weight) = self.weight {
+            customer.weight = weight;
+        }
+        if self.no_rate {
+            customer.rates.clear();
+        } else if !self.rates.is_empty() {
+            customer.rates = self.rates.iter().map(|rate| rate.0.clone()).collect();
+        }
+        let mut names: Vec<&str> = customer.rates.iter().map(|rate| rate.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() < customer.rates.len() {
+            return Err(Failure::Usage("two rate policies have one name".to_owned()).into());
+        }
+        Ok(())
+    }
+}
+
+/// The policy of a customer for whom none was named.
+#[must_use]
+pub fn default_rate() -> RatePolicy {
+    RatePolicy { name: "burst".to_owned(), limit: 100, window_seconds: 1, burst: 200 }
+}
+
+/// Does it.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn run(verb: CustomerVerb, desk: &Desk) -> anyhow::Result<()> {
+    match verb {
+        CustomerVerb::Add { id, settings } => {
+            let mut customer = Customer {
+                title: id.to_string(),
+                id,
+                suspended: false,
+                time_zone: TimeZone::UTC,
+                weight: 1,
+                rates: vec![default_rate()],
+                version: 0,
+            };
+            settings.apply(&mut customer)?;
+            let version = desk.book()?.put(vec![Entry::Customer(customer.clone())]).await?;
+            customer.version = version;
+            show(desk, &customer)
+        }
+        CustomerVerb::Set { id, settings } => change(desk, &id, |c| settings.apply(c)).await,
+        CustomerVerb::Suspend { id } => change(desk, &id, |c| Ok(c.suspended = true)).await,
+        CustomerVerb::Resume { id } => change(desk, &id, |c| Ok(c.suspended = false)).await,
+        CustomerVerb::Show { id } => show(desk, &desk.book()?.customer(&id).await?),
+        CustomerVerb::List => list(desk).await,
+    }
+}
+
+async fn change<F>(desk: &Desk, id: &CustomerId, change: F) -> anyhow::Result<()>
+where
+    F: Fn(&mut Customer) -> anyhow::Result<()> + Send + Sync,
+{
+    let apply = |entry| match entry {
+        Entry::Customer(mut customer) => {
+            change(&mut customer)?;
+            Ok(Entry::Customer(customer))
+        }
+        other => Ok(other),
+    };
+    match desk.book()?.change(Kind::Customer, id.as_str(), apply).await? {
+        Entry::Customer(customer) => show(desk, &customer),
+        _ => Err(Failure::NotFound("customer", id.to_string()).into()),
+    }
+}
+
+async fn list(desk: &Desk) -> anyhow::Result<()> {
+    let entries = desk.book()?.all(Kind::Customer, "").await?;
+    let customers: Vec<Customer> =
+        entries.into_iter().filter_map(|e| if let Entry::Customer(c) = e { Some(c) } else { None }).collect();
+    desk.out.rows(&customers, &["customer", "title", "state", "time zone", "weight", "rates"], |c| {
+        vec![
+            c.id.to_string(),
+            c.title.clone(),
+            state(c),
+            c.time_zone.name().to_owned(),
+            c.weight.to_string(),
+            rates(c),
+        ]
+    })
+}
+
+fn show(desk: &Desk, c: &Customer) -> anyhow::Result<()> {
+    desk.out.one(
+        c,
+        &[
+            ("customer", c.id.to_string()),
+            ("title", c.title.clone()),
+            ("state", state(c)),
+            ("time zone", c.time_zone.name().to_owned()),
+            ("weight", c.weight.to_string()),
+            ("rates", rates(c)),
+        ],
+    )
+}
+
+fn state(customer: &Customer) -> String {
+    if customer.suspended { "suspended".to_owned() } else { "active".to_owned() }
+}
+
+fn rates(customer: &Customer) -> String {
+    let words: Vec<String> = customer.rates.iter().map(rate_words).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(" ") }
+}

@@ -1,0 +1,14 @@
+//! The operator's verbs, one file for each noun. They work while a process runs on the data directory and while none
+//! does; what they change is in force within a second.
+
+pub mod backup;
+pub mod check;
+pub mod config;
+pub mod credential;
+pub mod customer;
+pub mod message;
+pub mod quota;
+pub mod route;
+pub mod status;
+pub mod subscription;
+pub mod uncertain;

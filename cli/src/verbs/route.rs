@@ -1,0 +1,316 @@
+//! `naru route`: where messages go.
+
+use clap::{Args, Subcommand, ValueEnum};
+use naru_shared::{
+    catalog::{Entry, Kind},
+    domain::{
+        Assignment, BackendConfig, ChannelName, CustomerId, HttpBackend, IpNetwork, OnUncertain, Route,
+        RouteName, SimulatorBackend,
+    },
+};
+use naru_workers::{BackendFactory, StandardBackends};
+
+use super::credential::Place;
+use crate::{
+    config::check::unsafe_route,
+    desk::{Book, Desk},
+    exit::Failure,
+    units::{AssignTo, Span, channel_word},
+};
+
+/// What can be done to routes.
+#[derive(Debug, Subcommand)]
+pub enum RouteVerb {
+    /// Make a route
+    Add {
+        /// Its name for ever
+        name: RouteName,
+        /// What takes the messages
+        #[command(subcommand)]
+        backend: BackendArg,
+    },
+    /// Change the policy of a route; what is not given stays
+    Set {
+        /// Which
+        name: RouteName,
+        /// What is set
+        #[command(flatten)]
+        policy: Policy,
+    },
+    /// All routes
+    List,
+    /// One route and who is assigned to it
+    Show {
+        /// Which
+        name: RouteName,
+    },
+    /// Begin no attempt on it; intake goes on
+    Pause {
+        /// Which
+        name: RouteName,
+    },
+    /// End a pause
+    Resume {
+        /// Which
+        name: RouteName,
+    },
+    /// Send a customer's messages there
+    Assign {
+        /// Where
+        name: RouteName,
+        /// CUSTOMER for all its channels, or CUSTOMER/CHANNEL
+        to: AssignTo,
+    },
+}
+
+/// The backend of a new route.
+#[derive(Debug, Subcommand)]
+pub enum BackendArg {
+    /// Send over HTTP: JSON by POST
+    Http {
+        /// Where to
+        url: String,
+        /// A private, loopback or link-local network that may be connected to all the same, such as 127.0.0.0/8
+        #[arg(long = "allow-network")]
+        allow_networks: Vec<IpNetwork>,
+        /// What else is set
+        #[command(flatten)]
+        new: NewRoute,
+    },
+    /// Send nothing: the recipient's last digits choose what happens
+    Simulator {
+        /// What else is set
+        #[command(flatten)]
+        new: NewRoute,
+    },
+}
+
+/// What a new route is given beside its backend.
+#[derive(Debug, Args)]
+pub struct NewRoute {
+    /// Which messages it carries
+    #[arg(long, value_enum, default_value_t = Place::Live)]
+    environment: Place,
+    /// Assign it at once: CUSTOMER for all its channels, or CUSTOMER/CHANNEL
+    #[arg(long = "assign")]
+    assign: Vec<AssignTo>,
+    #[command(flatten)]
+    policy: Policy,
+}
+
+/// What happens when it cannot be known, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Doubt {
+    /// Sent again, labelled as a possible duplicate
+    Retry,
+    /// Waits for a person, charge reserved
+    Hold,
+    /// Fails with code `uncertain`, charge released
+    Fail,
+}
+
+/// A route's policy.
+#[derive(Debug, Args)]
+pub struct Policy {
+    /// What happens to a message of which it cannot be known whether it was taken [default: fail]
+    #[arg(long, value_enum)]
+    on_uncertain: Option<Doubt>,
+    /// Whether the backend ignores a second request with the same Idempotency-Key [default: false]
+    #[arg(long)]
+    idempotent: Option<bool>,
+    /// Attempts under way at once in one worker process [default: 64]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    concurrency: Option<u32>,
+    /// The whole attempt, the answer's body included [default: 15s]
+    #[arg(long)]
+    attempt_timeout: Option<Span>,
+    /// Attempts in all before a message that is never taken fails [default: 50]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    max_attempts: Option<u32>,
+}
+
+impl Policy {
+    fn apply(&self, route: &mut Route) -> anyhow::Result<()> {
+        if let Some(doubt) = self.on_uncertain {
+            route.on_uncertain = match doubt {
+                Doubt::Retry => OnUncertain::Retry,
+                Doubt::Hold => OnUncertain::Hold,
+                Doubt::Fail => OnUncertain::Fail,
+            };
+        }
+        route.idempotent = self.idempotent.unwrap_or(route.idempotent);
+        route.concurrency = self.concurrency.unwrap_or(route.concurrency);
+        route.max_attempts = self.max_attempts.unwrap_or(route.max_attempts);
+        if let Some(span) = self.attempt_timeout {
+            let millis = u32::try_from(span.0.as_millis()).ok().filter(|ms| *ms >= 100);
+            let too = || Failure::Usage("--attempt-timeout must be between 100ms and the lease".to_owned());
+            route.attempt_timeout_ms = millis.ok_or_else(too)?;
+        }
+        Ok(())
+    }
+}
+
+/// A route with the defaults that protect.
+#[must_use]
+pub fn new_route(name: RouteName, environment: Place, backend: BackendConfig) -> Route {
+    Route {
+        name,
+        environment: environment.into(),
+        backend,
+        on_uncertain: OnUncertain::default(),
+        idempotent: false,
+        concurrency: 64,
+        attempt_timeout_ms: 15_000,
+        max_attempts: 50,
+        paused: false,
+        version: 0,
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// See the exit codes.
+pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
+    match verb {
+        RouteVerb::Add { name, backend } => add(desk, name, backend).await,
+        RouteVerb::Set { name, policy } => change(desk, &name, |route| policy.apply(route)).await,
+        RouteVerb::Pause { name } => change(desk, &name, |route| Ok(route.paused = true)).await,
+        RouteVerb::Resume { name } => change(desk, &name, |route| Ok(route.paused = false)).await,
+        RouteVerb::Show { name } => {
+            let book = desk.book()?;
+            show(desk, &book, &book.route(&name).await?).await
+        }
+        RouteVerb::List => list(desk).await,
+        RouteVerb::Assign { name, to } => {
+            let book = desk.book()?;
+            let route = book.route(&name).await?;
+            let entry = assignment(&book, &route, &to).await?;
+            book.put(vec![entry]).await?;
+            show(desk, &book, &route).await
+        }
+    }
+}
+
+async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Result<()> {
+    let (backend, new) = match backend {
+        BackendArg::Http { url, allow_networks, new } => {
+            (BackendConfig::Http(HttpBackend { url, allow_networks }), new)
+        }
+        BackendArg::Simulator { new } => (BackendConfig::Simulator(SimulatorBackend {}), new),
+    };
+    let mut route = new_route(name, new.environment, backend);
+    new.policy.apply(&mut route)?;
+    validate(desk, &route)?;
+    let book = desk.book()?;
+    let mut entries = vec![Entry::Route(route.clone())];
+    for to in &new.assign {
+        entries.push(assignment(&book, &route, to).await?);
+    }
+    book.put(entries).await?;
+    show(desk, &book, &book.route(&route.name).await?).await
+}
+
+/// Builds the backend as a worker would, and refuses what would be unsafe.
+fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
+    if let Some(unsafe_setting) = unsafe_route(&desk.config, route) {
+        return Err(Failure::Refused(unsafe_setting).into());
+    }
+    let built = StandardBackends.build(route);
+    built.map(drop).map_err(|error| {
+        Failure::Refused(format!("route {}: {}", route.name, anyhow::Error::new(error))).into()
+    })
+}
+
+async fn assignment(book: &Book, route: &Route, to: &AssignTo) -> anyhow::Result<Entry> {
+    if route.environment == naru_shared::domain::Environment::Sandbox {
+        let why = "only live routes are assigned: every sandbox message goes to the route `sandbox`";
+        return Err(Failure::Refused(why.to_owned()).into());
+    }
+    book.customer(&to.customer).await?;
+    let entry = Entry::Assignment(Assignment {
+        customer: to.customer.clone(),
+        channel: to.channel.clone(),
+        route: route.name.clone(),
+        version: 0,
+    });
+    let version = book.find(Kind::Assignment, &entry.key()).await?.map_or(0, |there| there.version());
+    Ok(entry.at_version(version))
+}
+
+async fn change<F>(desk: &Desk, name: &RouteName, change: F) -> anyhow::Result<()>
+where
+    F: Fn(&mut Route) -> anyhow::Result<()> + Send + Sync,
+{
+    let book = desk.book()?;
+    let apply = |entry| match entry {
+        Entry::Route(mut route) => {
+            change(&mut route)?;
+            validate(desk, &route)?;
+            Ok(Entry::Route(route))
+        }
+        other => Ok(other),
+    };
+    book.change(Kind::Route, name.as_str(), apply).await?;
+    show(desk, &book, &book.route(name).await?).await
+}
+
+async fn list(desk: &Desk) -> anyhow::Result<()> {
+    let routes = desk.book()?.routes().await?;
+    let head = ["route", "environment", "backend", "to", "state", "when uncertain", "concurrency"];
+    desk.out.rows(&routes, &head, |r| {
+        vec![
+            r.name.to_string(),
+            r.environment.as_str().to_owned(),
+            r.backend.as_str().to_owned(),
+            destination(r),
+            state(r),
+            r.on_uncertain.as_str().to_owned(),
+            r.concurrency.to_string(),
+        ]
+    })
+}
+
+#[derive(serde::Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    route: &'a Route,
+    assigned: Vec<(CustomerId, Option<ChannelName>)>,
+}
+
+async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
+    let entries = book.all(Kind::Assignment, "").await?;
+    let assigned: Vec<_> = entries
+        .into_iter()
+        .filter_map(|e| if let Entry::Assignment(a) = e { Some(a) } else { None })
+        .filter(|a| a.route == route.name)
+        .map(|a| (a.customer, a.channel))
+        .collect();
+    let words: Vec<String> =
+        assigned.iter().map(|(who, channel)| format!("{who}/{}", channel_word(channel.as_ref()))).collect();
+    let lines = [
+        ("route", route.name.to_string()),
+        ("environment", route.environment.as_str().to_owned()),
+        ("backend", route.backend.as_str().to_owned()),
+        ("to", destination(route)),
+        ("state", state(route)),
+        ("when uncertain", route.on_uncertain.as_str().to_owned()),
+        ("idempotent", if route.idempotent { "yes" } else { "no" }.to_owned()),
+        ("concurrency", route.concurrency.to_string()),
+        ("attempt time-out", format!("{} ms", route.attempt_timeout_ms)),
+        ("attempts at most", route.max_attempts.to_string()),
+        ("assigned", if words.is_empty() { "nobody".to_owned() } else { words.join(" ") }),
+    ];
+    desk.out.one(&Shown { route, assigned }, &lines)
+}
+
+fn destination(route: &Route) -> String {
+    match &route.backend {
+        BackendConfig::Simulator(_) => "nowhere".to_owned(),
+        BackendConfig::Http(http) => http.url.clone(),
+    }
+}
+
+fn state(route: &Route) -> String {
+    if route.paused { "paused" } else { "open" }.to_owned()
+}

@@ -1,0 +1,118 @@
+//! `naru status`: what waits, where, since when, and why.
+
+use std::collections::HashMap;
+
+use naru_shared::{
+    domain::{Route, RouteName, State, Timestamp},
+    ledger::LaneStatus,
+};
+use serde::Serialize;
+
+use crate::{
+    desk::Desk,
+    output::{age, print},
+};
+
+#[derive(Serialize)]
+struct Status {
+    running: Option<String>,
+    routes: Vec<RouteStatus>,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Serialize)]
+struct RouteStatus {
+    route: RouteName,
+    backend: &'static str,
+    paused: bool,
+    not_ended: u64,
+}
+
+#[derive(Serialize)]
+struct Waiting {
+    #[serde(flatten)]
+    lane: LaneStatus,
+    oldest_seconds: Option<u64>,
+    why: &'static str,
+}
+
+/// Does it.
+///
+/// # Errors
+/// If the catalog or the ledger does not answer.
+pub async fn run(desk: &Desk) -> anyhow::Result<()> {
+    let running = desk.dir.holder()?;
+    let routes = desk.book()?.routes().await?;
+    let (ledger, _) = desk.ledger()?;
+    let lanes = ledger.lanes().await?;
+    let status = assemble(running, &routes, lanes, desk.now());
+    if desk.out.json {
+        return print(&serde_json::to_string_pretty(&status)?);
+    }
+    print(&status.running.as_ref().map_or_else(
+        || "nothing runs on this data directory".to_owned(),
+        |holder| format!("{holder} runs on this data directory"),
+    ))?;
+    desk.out.rows(&status.routes, &["route", "backend", "state", "not ended"], |r| {
+        let state = if r.paused { "paused" } else { "open" };
+        vec![r.route.to_string(), r.backend.to_owned(), state.to_owned(), r.not_ended.to_string()]
+    })?;
+    if status.waiting.is_empty() {
+        return print("no message waits");
+    }
+    desk.out.rows(&status.waiting, &["route", "lane", "state", "messages", "oldest", "why"], |w| {
+        vec![
+            w.lane.route.to_string(),
+            w.lane.lane.as_str().to_owned(),
+            w.lane.state.as_str().to_owned(),
+            w.lane.messages.to_string(),
+            w.oldest_seconds.map(|s| age(std::time::Duration::from_secs(s))).unwrap_or_default(),
+            w.why.to_owned(),
+        ]
+    })
+}
+
+fn assemble(running: Option<String>, routes: &[Route], lanes: Vec<LaneStatus>, now: Timestamp) -> Status {
+    let known: HashMap<&RouteName, &Route> = routes.iter().map(|route| (&route.name, route)).collect();
+    let mut not_ended: HashMap<&RouteName, u64> = HashMap::new();
+    for lane in &lanes {
+        *not_ended.entry(&lane.route).or_default() += lane.messages;
+    }
+    let routes = routes
+        .iter()
+        .map(|route| RouteStatus {
+            route: route.name.clone(),
+            backend: route.backend.as_str(),
+            paused: route.paused,
+            not_ended: not_ended.get(&route.name).copied().unwrap_or(0),
+        })
+        .collect();
+    let waiting = lanes
+        .iter()
+        .map(|lane| Waiting {
+            oldest_seconds: lane.oldest.map(|oldest| now.since(oldest).as_secs()),
+            why: why(lane.state, known.get(&lane.route).copied(), running.is_some()),
+            lane: lane.clone(),
+        })
+        .collect();
+    Status { running, routes, waiting }
+}
+
+/// What a message in this state waits for.
+const fn why(state: State, route: Option<&Route>, running: bool) -> &'static str {
+    match (state, route) {
+        (State::Held, _) => "waits for a person: naru uncertain list",
+        (State::Stopped, _) => "recalled",
+        _ if !running => "no worker: nothing runs on this data directory",
+        (_, None) => "its route is gone",
+        (State::Sending, _) => "an attempt is under way",
+        (State::Sent, _) => "its delivery report has not come",
+        (State::Ready | State::Retrying | State::Scheduled, Some(Route { paused: true, .. })) => {
+            "the route is paused"
+        }
+        (State::Retrying, _) => "the backend did not take it: tried again when its time comes",
+        (State::Scheduled, _) => "its time has not come",
+        (State::Ready, _) => "its turn has not come",
+        _ => "on its way",
+    }
+}

@@ -1,0 +1,83 @@
+//! `naru uncertain`: messages of which it cannot be known whether they were sent, and which wait for a person.
+
+use clap::{Subcommand, ValueEnum};
+use naru_shared::{
+    domain::{MessageId, RouteName, State},
+    ledger::{Resolution, Search},
+};
+use serde::Serialize;
+
+use crate::{desk::Desk, exit::Failure};
+
+/// What was found out, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verdict {
+    /// It arrived: charged
+    Delivered,
+    /// It did not arrive: the charge is released
+    Failed,
+    /// Send it again, labelled as a possible duplicate
+    Retry,
+}
+
+/// What can be done about doubt.
+#[derive(Debug, Subcommand)]
+pub enum UncertainVerb {
+    /// Messages that wait for a person
+    List {
+        /// On which route
+        #[arg(long)]
+        route: Option<RouteName>,
+        /// At the most
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Decide about messages
+    Resolve {
+        /// Which
+        #[arg(required = true)]
+        ids: Vec<MessageId>,
+        /// What was found out
+        #[arg(long = "as", value_enum)]
+        verdict: Verdict,
+    },
+}
+
+#[derive(Serialize)]
+struct Resolved {
+    resolved: Vec<MessageId>,
+    not_held: Vec<MessageId>,
+}
+
+/// Does it.
+///
+/// # Errors
+/// See the exit codes; [`Failure::Conflict`] if any of the messages was not held (any more).
+pub async fn run(verb: UncertainVerb, desk: &Desk) -> anyhow::Result<()> {
+    match verb {
+        UncertainVerb::List { route, limit } => {
+            let search = Search { route, state: Some(State::Held), limit, ..Search::default() };
+            super::message::list(desk, search).await
+        }
+        UncertainVerb::Resolve { ids, verdict } => resolve(desk, ids, verdict).await,
+    }
+}
+
+async fn resolve(desk: &Desk, ids: Vec<MessageId>, verdict: Verdict) -> anyhow::Result<()> {
+    let resolution = match verdict {
+        Verdict::Delivered => Resolution::Delivered,
+        Verdict::Failed => Resolution::Failed,
+        Verdict::Retry => Resolution::Retry,
+    };
+    let emit = desk.book()?.has_subscribers().await?;
+    let (ledger, _) = desk.ledger()?;
+    let resolved = ledger.resolve(ids.clone(), resolution, desk.now(), emit).await?;
+    let not_held: Vec<MessageId> = ids.into_iter().filter(|id| !resolved.contains(id)).collect();
+    let sentence = format!("{} decided, {} not held", resolved.len(), not_held.len());
+    let strays: Vec<String> = not_held.iter().map(ToString::to_string).collect();
+    desk.out.said(&Resolved { resolved, not_held }, &sentence)?;
+    if strays.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Conflict(format!("not held, or not any more: {}", strays.join(" "))).into())
+}

@@ -1,0 +1,189 @@
+//! From a checked draft to a message that may be published: route, backlog, units, key, quota.
+
+use std::sync::Arc;
+
+use naru_shared::{
+    domain::{
+        Account, ChannelName, Day, Environment, Fingerprint, Key, Message, MessageId, PackEncoder, Quota,
+        RouteName, Timestamp, Units,
+    },
+    gate::{FirstAnswer, KeyVerdict, QuotaVerdict},
+};
+
+use super::{
+    claim::{Claim, Held, Reserved},
+    draft::Draft,
+    units::units,
+};
+use crate::{
+    auth::Caller,
+    front::Front,
+    problem::{Code, Problem},
+    publisher::Item,
+};
+
+/// Seconds after which a full line may have room again.
+const BACKLOG_RETRY: u64 = 10;
+
+/// What the gate lets in.
+pub enum Admission {
+    /// To be published.
+    New(Item),
+    /// The key was answered before: the same answer again.
+    Known(FirstAnswer),
+}
+
+/// Asks registry and gate about one message. A refusal leaves nothing behind.
+pub async fn admit(
+    front: &Front,
+    caller: &Caller,
+    draft: Draft,
+    key: Option<Key>,
+    traceparent: Option<&str>,
+) -> Result<Admission, Problem> {
+    let route = route(front, caller, &draft.content.channel).await?;
+    backlog(front, &caller.account, &route).await?;
+    let now = front.clock.now();
+    let fingerprint = Fingerprint::of(&draft.content, draft.lane);
+    let answer = FirstAnswer {
+        id: identify(front, &caller.account, key.as_ref(), now),
+        units: units(&draft.content),
+        route,
+        accepted_at: now,
+    };
+    let mut claim = Claim::empty();
+    if let Some(key) = &key {
+        if let Some(first) = begin(front, &caller.account, key, fingerprint).await? {
+            return Ok(Admission::Known(first));
+        }
+        // From here on the key is in this call's hands, and the claim gives it back whatever happens.
+        let (account, key) = (caller.account.clone(), Some(key.clone()));
+        claim.hold(Held { account, key, reserved: None, answer: answer.clone() }, front.publisher.undo());
+    }
+    match reserve(front, caller, &draft.content.channel, answer.units, now).await {
+        Ok(None) => {}
+        Ok(Some(reserved)) => claim.add(reserved, &caller.account, &answer, front.publisher.undo()),
+        Err(problem) => {
+            undo(front, claim).await;
+            return Err(problem);
+        }
+    }
+    let message = Message {
+        id: answer.id,
+        key,
+        fingerprint,
+        units: answer.units,
+        accepted_at: now,
+        traceparent: traceparent.map(str::to_owned),
+        content: draft.content,
+    };
+    let fragment = PackEncoder::fragment(&message).map_err(|error| {
+        tracing::error!(%error, "a message could not be written as JSON");
+        Problem::from(Code::Internal)
+    })?;
+    Ok(Admission::New(Item { lane: draft.lane, fragment, answer, key: message.key, claim }))
+}
+
+/// Gives back what a refused message held.
+pub async fn undo(front: &Front, claim: Claim) {
+    if let Err(error) = claim.undo(front.gate.as_ref()).await {
+        front.meters.gate_failed(&error);
+    }
+}
+
+/// The id of a message: derived from its key, so that a key gives the same id for ever, else minted. An id of this
+/// account given as a key is that id: it is the key to try again with for a call that had none.
+fn identify(front: &Front, account: &Account, key: Option<&Key>, now: Timestamp) -> MessageId {
+    let Some(key) = key else { return front.minter.mint(account, now) };
+    match key.as_str().parse() {
+        Ok(id) if front.minter.is_of(account, id) => id,
+        _ => front.minter.derive(account, key),
+    }
+}
+
+async fn route(front: &Front, caller: &Caller, channel: &ChannelName) -> Result<RouteName, Problem> {
+    let name = match caller.account.environment {
+        Environment::Sandbox => &front.sandbox,
+        Environment::Live => caller.profile.route(channel).ok_or_else(|| no_route(channel))?,
+    };
+    let route = front.registry.route(name).await.map_err(|_| Code::Unavailable)?;
+    match route {
+        Some(route) if route.environment == caller.account.environment => Ok(route.name.clone()),
+        _ => Err(no_route(channel)),
+    }
+}
+
+fn no_route(channel: &ChannelName) -> Problem {
+    Problem::new(Code::NoRoute, format!("No route takes the channel {channel} of this customer."))
+}
+
+async fn backlog(front: &Front, account: &Account, route: &RouteName) -> Result<(), Problem> {
+    match front.gate.waiting(account, route).await {
+        Ok((mine, _)) if mine >= front.customer_backlog => {
+            Err(Problem::from(Code::BacklogFull).retry_after(BACKLOG_RETRY))
+        }
+        Ok((_, all)) if all >= front.route_backlog => {
+            Err(Problem::from(Code::RouteFull).retry_after(BACKLOG_RETRY))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            front.meters.gate_failed(&error);
+            Ok(())
+        }
+    }
+}
+
+async fn begin(
+    front: &Front,
+    account: &Account,
+    key: &Key,
+    fingerprint: Fingerprint,
+) -> Result<Option<FirstAnswer>, Problem> {
+    match front.gate.begin(account, key, fingerprint).await {
+        Ok(KeyVerdict::New) => Ok(None),
+        Ok(KeyVerdict::Answered(first)) => Ok(Some(first)),
+        Ok(KeyVerdict::InFlight) => Err(Code::KeyInFlight.into()),
+        Ok(KeyVerdict::Conflict) => Err(Code::IdempotencyConflict.into()),
+        Err(error) => {
+            // The id is derived from the key: intake tells a duplicate from a conflict.
+            front.meters.gate_failed(&error);
+            Ok(None)
+        }
+    }
+}
+
+async fn reserve(
+    front: &Front,
+    caller: &Caller,
+    channel: &ChannelName,
+    units: Units,
+    now: Timestamp,
+) -> Result<Option<Reserved>, Problem> {
+    let quotas = &caller.profile.quotas;
+    if quotas.is_empty() || caller.account.environment == Environment::Sandbox {
+        return Ok(None);
+    }
+    let day = Day::of(now, &caller.profile.customer.time_zone);
+    match front.gate.reserve(&caller.account, channel, quotas, day, units).await {
+        Ok(QuotaVerdict::Within) => {
+            let profile = Arc::clone(&caller.profile);
+            Ok(Some(Reserved { channel: channel.clone(), profile, day }))
+        }
+        Ok(QuotaVerdict::Exceeded(quota)) => Err(exceeded(&quota, caller, now)),
+        Err(error) => {
+            front.meters.gate_failed(&error);
+            Ok(None)
+        }
+    }
+}
+
+fn exceeded(quota: &Quota, caller: &Caller, now: Timestamp) -> Problem {
+    let channel = quota.channel.as_ref().map_or("all channels", ChannelName::as_str);
+    let sentence =
+        format!("The {} quota of {} units for {channel} is used up.", quota.period.as_str(), quota.limit);
+    let problem = Problem::new(Code::QuotaExceeded, sentence);
+    match quota.period.renews_at(now, &caller.profile.customer.time_zone) {
+        Some(at) => problem.retry_after(at.since(now).as_secs() + 1),
+        None => problem,
+    }
+}

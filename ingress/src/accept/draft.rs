@@ -1,0 +1,241 @@
+//! From the JSON of one message to a message that keeps every rule, or to the rule that it breaks.
+
+use std::time::Duration;
+
+use naru_shared::domain::{Content, Key, Lane, Timestamp};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{
+    problem::{Code, Problem},
+    strict_json,
+};
+
+const RECIPIENT: usize = 64;
+const SENDER: usize = 64;
+const SUBJECT: usize = 255;
+const REFERENCE: usize = 255;
+const DATA: usize = 16 * 1024;
+const AHEAD: Duration = Duration::from_secs(30 * 86_400);
+const TTL: u32 = 2_592_000;
+
+/// What a customer asked for, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// What to deliver.
+    pub content: Content,
+    /// How soon.
+    pub lane: Lane,
+    /// The idempotency key, from the body of a batch's item.
+    pub key: Option<Key>,
+}
+
+/// Where the message stands, which decides where its key may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Alone in a body: its key is in the header.
+    Alone,
+    /// One of a batch: its key is a field.
+    InBatch,
+}
+
+/// The fields as they came, so that each fails with a code of its own. `null` counts as absent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    channel: Option<&'a RawValue>,
+    #[serde(borrow)]
+    recipient: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sender: Option<&'a RawValue>,
+    #[serde(borrow)]
+    subject: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+    #[serde(borrow)]
+    attachments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    lane: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reference: Option<&'a RawValue>,
+    #[serde(borrow)]
+    send_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ttl: Option<&'a RawValue>,
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+}
+
+/// Reads one message.
+pub fn parse(text: &[u8], place: Place, now: Timestamp) -> Result<Draft, Problem> {
+    strict_json::check(text).map_err(|error| malformed(&error))?;
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::new(Code::InvalidMessage, "A message is a JSON object."));
+    }
+    // Types are not looked at yet: what fails here is a field's name.
+    let fields: Fields<'_> = serde_json::from_slice(text).map_err(|error| unknown_field(&error))?;
+    if fields.key.is_some() && place == Place::Alone {
+        let sentence = "The key of a single message goes into the header Idempotency-Key.";
+        return Err(Problem::new(Code::UnknownField, sentence));
+    }
+    let key: Option<String> = field(fields.key, Code::InvalidKey)?;
+    let key = key.map(|text| text.parse()).transpose().map_err(|_| Code::InvalidKey)?;
+    let lane = field(fields.lane, Code::InvalidLane)?.unwrap_or_default();
+    Ok(Draft { content: content(&fields, now)?, lane, key })
+}
+
+/// The sentence for JSON that cannot be read; it tells what and where, never what stood there.
+pub fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::MalformedJson, format!("The JSON cannot be read: {error}."))
+}
+
+fn unknown_field(error: &serde_json::Error) -> Problem {
+    // The name comes from outside: what is no printable character is not repeated.
+    let sentence: String = error.to_string().chars().filter(|c| !c.is_control()).take(300).collect();
+    Problem::new(Code::UnknownField, format!("The message has a field that is not known: {sentence}."))
+}
+
+fn field<T: DeserializeOwned>(raw: Option<&RawValue>, code: Code) -> Result<Option<T>, Problem> {
+    raw.map(|raw| serde_json::from_str(raw.get())).transpose().map_err(|_| code.into())
+}
+
+fn content(fields: &Fields<'_>, now: Timestamp) -> Result<Content, Problem> {
+    let channel: String = field(fields.channel, Code::InvalidChannel)?.ok_or(Code::InvalidChannel)?;
+    let content = Content {
+        channel: channel.parse().map_err(|_| Code::InvalidChannel)?,
+        recipient: field(fields.recipient, Code::InvalidRecipient)?.ok_or(Code::InvalidRecipient)?,
+        sender: field(fields.sender, Code::InvalidSender)?,
+        subject: field(fields.subject, Code::InvalidSubject)?,
+        body: field(fields.body, Code::InvalidBody)?.unwrap_or_default(),
+        attachments: field(fields.attachments, Code::UnknownAttachment)?.unwrap_or_default(),
+        data: field(fields.data, Code::InvalidData)?.unwrap_or_default(),
+        reference: field(fields.reference, Code::InvalidReference)?,
+        send_at: field(fields.send_at, Code::InvalidSendAt)?,
+        ttl: field(fields.ttl, Code::InvalidTtl)?,
+    };
+    check(&content, fields.data.map_or(0, |raw| raw.get().len()), now)?;
+    Ok(content)
+}
+
+fn check(content: &Content, data_bytes: usize, now: Timestamp) -> Result<(), Problem> {
+    let short = |text: &Option<String>, least: usize, most: usize| {
+        text.as_deref().is_none_or(|text| printable(text, least, most))
+    };
+    let text_message = matches!(content.channel.as_str(), "sms" | "lms" | "mms");
+    let recipient =
+        printable(&content.recipient, 1, RECIPIENT) && (!text_message || is_e164(&content.recipient));
+    let rules = [
+        (recipient, Code::InvalidRecipient),
+        (short(&content.sender, 1, SENDER), Code::InvalidSender),
+        (short(&content.subject, 0, SUBJECT), Code::InvalidSubject),
+        // Nothing can be uploaded, so no id is known.
+        (content.attachments.is_empty(), Code::UnknownAttachment),
+        (!content.body.is_empty(), Code::InvalidBody),
+        (data_bytes <= DATA, Code::InvalidData),
+        (short(&content.reference, 1, REFERENCE), Code::InvalidReference),
+        // A time that has passed is no mistake: it is what a call with a key looks like when it is sent again.
+        (content.send_at.is_none_or(|at| at <= now.plus(AHEAD)), Code::InvalidSendAt),
+        (content.ttl.is_none_or(|ttl| (1..=TTL).contains(&ttl)), Code::InvalidTtl),
+    ];
+    match rules.into_iter().find(|(kept, _)| !kept) {
+        Some((_, code)) => Err(code.into()),
+        None => Ok(()),
+    }
+}
+
+fn printable(text: &str, least: usize, most: usize) -> bool {
+    let length = text.chars().take(most + 1).count();
+    (least..=most).contains(&length) && !text.chars().any(char::is_control)
+}
+
+/// A number in international form: `+`, a digit from 1 to 9, and 7 to 14 more (ITU-T E.164).
+fn is_e164(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default().as_bytes();
+    (8..=15).contains(&digits.len()) && digits[0] != b'0' && digits.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_763_802_000_000);
+
+    fn with(name: &str, value: Value) -> Result<Draft, Code> {
+        let mut message = json!({"channel": "sms", "recipient": "+821012345678", "body": "hello"});
+        message[name] = value;
+        parse(message.to_string().as_bytes(), Place::InBatch, NOW).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn the_documented_message_is_read() {
+        let text = r#"{"channel":"sms","recipient":"+821012345678","sender":"0215441234","subject":null,"body":"…",
+            "attachments":[],"data":{},"lane":"bulk","reference":"order-77","send_at":null,"ttl":600}"#;
+        let draft = parse(text.as_bytes(), Place::Alone, NOW).unwrap();
+        assert_eq!(draft.lane, Lane::Bulk);
+        assert_eq!(draft.content.ttl, Some(600));
+        assert_eq!(draft.content.reference.as_deref(), Some("order-77"));
+    }
+
+    #[test]
+    fn every_field_has_its_rule_and_its_code() {
+        let cases = [
+            ("channel", json!("SMS"), Code::InvalidChannel),
+            ("channel", Value::Null, Code::InvalidChannel),
+            ("recipient", json!(5), Code::InvalidRecipient),
+            ("recipient", json!("01012345678"), Code::InvalidRecipient),
+            ("recipient", json!("+0212345678"), Code::InvalidRecipient),
+            ("recipient", json!("+1234567890123456"), Code::InvalidRecipient),
+            ("sender", json!("s".repeat(65)), Code::InvalidSender),
+            ("sender", json!("a\nb"), Code::InvalidSender),
+            ("subject", json!("s".repeat(256)), Code::InvalidSubject),
+            ("body", json!(""), Code::InvalidBody),
+            ("body", json!(["x"]), Code::InvalidBody),
+            ("attachments", json!(["att_1"]), Code::UnknownAttachment),
+            ("data", json!([]), Code::InvalidData),
+            ("data", json!({"a": "d".repeat(DATA)}), Code::InvalidData),
+            ("lane", json!("fast"), Code::InvalidLane),
+            ("reference", json!(""), Code::InvalidReference),
+            ("send_at", json!("tomorrow"), Code::InvalidSendAt),
+            ("send_at", json!("2025-12-22T09:00:00.001Z"), Code::InvalidSendAt),
+            ("ttl", json!(0), Code::InvalidTtl),
+            ("ttl", json!(-1), Code::InvalidTtl),
+            ("ttl", json!(TTL + 1), Code::InvalidTtl),
+            ("ttl", json!(1.5), Code::InvalidTtl),
+            ("key", json!(" k"), Code::InvalidKey),
+            ("recipiant", json!("x"), Code::UnknownField),
+            ("customer", json!("other"), Code::UnknownField),
+        ];
+        for (name, value, code) in cases {
+            assert_eq!(with(name, value.clone()), Err(code), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("channel", json!("kakao-talk")),
+            ("sender", json!("ㅅ".repeat(64))),
+            ("send_at", json!("2025-12-22T18:00:00+09:00")),
+            ("send_at", json!("2020-01-01T00:00:00Z")),
+            ("ttl", json!(TTL)),
+            ("key", json!("order 77")),
+        ] {
+            assert!(with(name, value.clone()).is_ok(), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn the_sentence_names_the_field_that_is_unknown() {
+        let problem = parse(br#"{"recipiant":"+821012345678"}"#, Place::Alone, NOW).unwrap_err();
+        assert!(
+            problem.detail.contains("`recipiant`") && problem.detail.contains("`recipient`"),
+            "{problem:?}"
+        );
+        let key = parse(br#"{"key":"k"}"#, Place::Alone, NOW).unwrap_err();
+        assert!(key.detail.contains("Idempotency-Key"));
+        for text in ["[]", "\"x\"", "null", "5"] {
+            assert_eq!(parse(text.as_bytes(), Place::Alone, NOW).unwrap_err().code, Code::InvalidMessage);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! HTTP Basic (RFC 7617) with `ID:PW:API_KEY`.
+
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use naru_shared::{
+    domain::{Credential, CredentialKind, SecretHash},
+    keys::CredentialHasher,
+    registry::Registry,
+};
+
+use crate::problem::{Code, Problem};
+
+/// What a Basic header holds: the id up to the first colon, the key after the last, the password between.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts<'a> {
+    id: &'a str,
+    password: &'a str,
+    api_key: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let (id, rest) = text.split_once(':')?;
+        let (password, api_key) = rest.rsplit_once(':')?;
+        let whole = !id.is_empty() && !password.is_empty() && !api_key.is_empty();
+        // RFC 7617 section 2: neither part contains control characters.
+        (whole && !text.chars().any(char::is_control)).then_some(Self { id, password, api_key })
+    }
+}
+
+/// The credential that these bytes prove, or the one refusal for every reason that needs a look-up.
+pub async fn verify(
+    encoded: &str,
+    registry: &dyn Registry,
+    hasher: &CredentialHasher,
+) -> Result<Arc<Credential>, Problem> {
+    let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| Code::MalformedAuthorization)?;
+    let text = str::from_utf8(&bytes).map_err(|_| Code::MalformedAuthorization)?;
+    let parts = Parts::of(text).ok_or(Code::MalformedAuthorization)?;
+    let given = hasher.basic(parts.id, parts.password, parts.api_key);
+    let credential = registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
+    // The comparison is made whether or not there is something to compare with, so that time does not tell.
+    let expected = credential.as_deref().map_or(SecretHash([0; 32]), |known| match &known.kind {
+        CredentialKind::Basic { secret } => *secret,
+    });
+    let proved = expected == given;
+    match credential {
+        Some(known) if proved && known.revoked_at.is_none() => Ok(known),
+        _ => Err(Code::Unauthorized.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    use super::*;
+
+    #[test]
+    fn the_id_ends_at_the_first_colon_and_the_key_begins_after_the_last() {
+        let parts = |text| Parts::of(text).map(|p| (p.id, p.password, p.api_key));
+        assert_eq!(parts("id:pw:key"), Some(("id", "pw", "key")));
+        assert_eq!(parts("id:p:w::key"), Some(("id", "p:w:", "key")));
+        for bad in ["", "id", "id:pw", ":pw:key", "id:pw:", "id::key", "id:p\nw:key", "::"] {
+            assert_eq!(parts(bad), None, "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_put_together_comes_apart(id in "[a-z0-9]{1,9}", pw in "[^\\p{Cc}]{1,9}", key in "[a-z0-9]{1,9}") {
+            let text = format!("{id}:{pw}:{key}");
+            prop_assert_eq!(Parts::of(&text), Some(Parts { id: &id, password: &pw, api_key: &key }));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,40}") {
+            if let Some(parts) = Parts::of(&text) {
+                prop_assert_eq!(format!("{}:{}:{}", parts.id, parts.password, parts.api_key), text);
+            }
+        }
+    }
+}

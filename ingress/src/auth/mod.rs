@@ -1,0 +1,73 @@
+//! Who calls. A further kind of credential is a file here, and a line in [`Scheme::of`] and [`Scheme::verify`].
+
+mod basic;
+
+use std::sync::Arc;
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use naru_shared::{
+    domain::{Account, Credential, Environment},
+    keys::CredentialHasher,
+    registry::{Profile, Registry},
+};
+
+use crate::problem::{Code, Problem};
+
+/// A customer that has proved itself, in the environment of the call.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whose everything is that the call makes or sees.
+    pub account: Account,
+    /// What an accept asks about the customer.
+    pub profile: Arc<Profile>,
+}
+
+/// How a call proves whose it is.
+enum Scheme<'a> {
+    Basic(&'a str),
+}
+
+impl<'a> Scheme<'a> {
+    fn of(headers: &'a HeaderMap) -> Result<Self, Problem> {
+        let value = headers.get(AUTHORIZATION).ok_or(Code::MissingAuthorization)?;
+        let text = value.to_str().map_err(|_| Code::MalformedAuthorization)?;
+        let (word, rest) = text.split_once(' ').ok_or(Code::MalformedAuthorization)?;
+        if word.eq_ignore_ascii_case("basic") {
+            Ok(Self::Basic(rest.trim_matches(' ')))
+        } else {
+            Err(Problem::new(Code::MalformedAuthorization, "The only scheme that is known here is Basic."))
+        }
+    }
+
+    async fn verify(
+        self,
+        registry: &dyn Registry,
+        hasher: &CredentialHasher,
+    ) -> Result<Arc<Credential>, Problem> {
+        match self {
+            Self::Basic(encoded) => basic::verify(encoded, registry, hasher).await,
+        }
+    }
+}
+
+/// Authenticates and authorises a call.
+///
+/// What needs a look-up to fail fails as one `401`; an outage is `503`, never `401`.
+pub async fn authenticate(
+    headers: &HeaderMap,
+    environment: Environment,
+    registry: &dyn Registry,
+    hasher: &CredentialHasher,
+) -> Result<Caller, Problem> {
+    let credential = Scheme::of(headers)?.verify(registry, hasher).await?;
+    if credential.environment != environment {
+        return Err(Code::WrongEnvironment.into());
+    }
+    let profile = registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
+    // A credential without its customer is a projection that is not whole yet.
+    let profile = profile.ok_or(Code::Unavailable)?;
+    if profile.customer.suspended {
+        return Err(Code::Suspended.into());
+    }
+    Ok(Caller { account: Account { customer: credential.customer.clone(), environment }, profile })
+}

@@ -1,0 +1,42 @@
+//! The answer about one accepted message.
+
+use naru_shared::{
+    domain::{Key, MessageId, State, Timestamp, Units},
+    gate::FirstAnswer,
+};
+use serde::Serialize;
+
+use crate::problem::{Code, Doubt, Problem};
+
+/// What a `202` says.
+#[derive(Debug, Serialize)]
+pub struct Accepted<'a> {
+    id: MessageId,
+    reference: Option<&'a str>,
+    status: State,
+    units: Units,
+    route: &'a str,
+    accepted_at: Timestamp,
+}
+
+impl<'a> Accepted<'a> {
+    /// The first answer, or the same again.
+    pub fn of(answer: &'a FirstAnswer, reference: Option<&'a str>) -> Self {
+        Self {
+            id: answer.id,
+            reference,
+            status: State::Queued,
+            units: answer.units,
+            route: answer.route.as_str(),
+            accepted_at: answer.accepted_at,
+        }
+    }
+}
+
+/// The refusal when the queue did not confirm: the message's id, and the key to try again with. For a call without a key
+/// that is the id itself.
+pub fn unknown(answer: &FirstAnswer, key: Option<&Key>) -> Problem {
+    let id = answer.id.to_string();
+    let key = key.map_or_else(|| id.clone(), |key| key.as_str().to_owned());
+    Problem { doubt: Some(Box::new(Doubt { id, key })), ..Problem::from(Code::AcceptUnknown) }
+}

@@ -1,0 +1,161 @@
+//! `POST /messages/batch`: 1 to 1,000 messages, each on its own.
+
+use std::collections::HashMap;
+
+use naru_shared::{
+    domain::{Fingerprint, Key, Timestamp},
+    gate::FirstAnswer,
+};
+use serde_json::value::RawValue;
+
+use super::{
+    accepted::unknown,
+    batch_body,
+    batch_result::{Fate, Summary, status},
+};
+use crate::{
+    accept::{self, Admission, Draft, Place},
+    answer::Answer,
+    auth::Caller,
+    exchange::Exchange,
+    limits,
+    problem::{Code, Problem},
+    publisher::{Item, Verdict},
+    traceparent,
+};
+
+/// One item on its way.
+enum Step {
+    /// Decided.
+    Done(Fate),
+    /// To be published; it is the n-th of those.
+    Publish(usize),
+    /// It has the key and content of an earlier item, and shares its fate.
+    Same(usize),
+}
+
+/// Accepts many messages; what becomes of each is in the answer.
+pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
+    let caller = exchange.authenticate().await?;
+    exchange.room()?;
+    let body = exchange.body(&caller, limits::BATCH_BODY).await?;
+    let items = batch_body::split(&body.bytes)?;
+    fits_rates(&caller, items.len())?;
+    exchange.rate(&caller, u32::try_from(items.len()).unwrap_or(u32::MAX)).await?;
+    let now = exchange.front.clock.now();
+    let (steps, publish) = admit(exchange, &caller, &items, now).await;
+    drop(body);
+    let published = send(exchange, &caller, publish).await;
+    let fates = fates(steps, &published);
+    for (_, fate) in &fates {
+        if let Fate::Refused(problem) | Fate::Unknown(problem) = fate {
+            exchange.front.meters.refused(problem.code);
+        }
+    }
+    let (status, retry_after) = status(fates.iter().map(|(_, fate)| fate));
+    let answer = Answer::json(status, &Summary::of(&fates, exchange.id.as_str()))?;
+    Ok(Answer { retry_after, ..answer })
+}
+
+/// A batch that the rates would never let in is too large, not too early.
+fn fits_rates(caller: &Caller, messages: usize) -> Result<(), Problem> {
+    let most = caller.profile.customer.rates.iter().map(|policy| policy.burst).min();
+    match most {
+        Some(most) if messages > usize::try_from(most).unwrap_or(usize::MAX) => {
+            let sentence = format!("The rates of this customer let in at most {most} messages at once.");
+            Err(Problem::new(Code::BatchTooLarge, sentence))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Admits each item in order.
+async fn admit(
+    exchange: &Exchange,
+    caller: &Caller,
+    items: &[&RawValue],
+    now: Timestamp,
+) -> (Vec<(Option<Key>, Step)>, Vec<Item>) {
+    let header = exchange.request.headers().get("traceparent");
+    let trace = header.and_then(|value| traceparent::parse(value.to_str().ok()?));
+    let mut keys: HashMap<Key, (Fingerprint, usize)> = HashMap::new();
+    let mut steps = Vec::with_capacity(items.len());
+    let mut publish = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let draft = match accept::parse(item.get().as_bytes(), Place::InBatch, now) {
+            Ok(draft) => draft,
+            Err(problem) => {
+                steps.push((None, Step::Done(Fate::Refused(problem))));
+                continue;
+            }
+        };
+        let key = draft.key.clone();
+        if let Some(step) = repeated(&mut keys, &draft, index) {
+            steps.push((key, step));
+            continue;
+        }
+        let step = match accept::admit(&exchange.front, caller, draft, key.clone(), trace).await {
+            Ok(Admission::Known(first)) => Step::Done(Fate::Accepted(first.id, first.units)),
+            Ok(Admission::New(item)) => {
+                publish.push(item);
+                Step::Publish(publish.len() - 1)
+            }
+            Err(problem) => Step::Done(Fate::Refused(problem)),
+        };
+        steps.push((key, step));
+    }
+    (steps, publish)
+}
+
+/// What becomes of an item whose key an earlier item of the same batch has.
+fn repeated(keys: &mut HashMap<Key, (Fingerprint, usize)>, draft: &Draft, index: usize) -> Option<Step> {
+    let key = draft.key.as_ref()?;
+    let fingerprint = Fingerprint::of(&draft.content, draft.lane);
+    match keys.get(key) {
+        Some((known, first)) if *known == fingerprint => Some(Step::Same(*first)),
+        Some(_) => Some(Step::Done(Fate::Refused(Code::IdempotencyConflict.into()))),
+        None => {
+            keys.insert(key.clone(), (fingerprint, index));
+            None
+        }
+    }
+}
+
+/// Publishes what was admitted, as one; the fate of each, in order.
+async fn send(exchange: &Exchange, caller: &Caller, items: Vec<Item>) -> Vec<Fate> {
+    let front = &exchange.front;
+    let answers: Vec<_> = items.iter().map(|item| (item.answer.clone(), item.key.clone())).collect();
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let verdicts = match front.publisher.publish(&caller.account, items).await {
+        Ok(verdicts) => verdicts,
+        Err(items) => {
+            for item in items {
+                accept::undo(front, item.claim).await;
+            }
+            return vec![Fate::Refused(Code::Overloaded.into()); answers.len()];
+        }
+    };
+    let accepted = verdicts.iter().filter(|verdict| **verdict == Verdict::Accepted).count();
+    front.meters.accepted(exchange.environment, accepted as u64);
+    let fate = |((answer, key), verdict): ((FirstAnswer, Option<Key>), Verdict)| match verdict {
+        Verdict::Accepted => Fate::Accepted(answer.id, answer.units),
+        Verdict::Refused => Fate::Refused(Code::QueueUnavailable.into()),
+        Verdict::Unknown => Fate::Unknown(unknown(&answer, key.as_ref())),
+    };
+    answers.into_iter().zip(verdicts).map(fate).collect()
+}
+
+fn fates(steps: Vec<(Option<Key>, Step)>, published: &[Fate]) -> Vec<(Option<Key>, Fate)> {
+    let mut fates: Vec<(Option<Key>, Fate)> = Vec::with_capacity(steps.len());
+    for (key, step) in steps {
+        let fate = match step {
+            Step::Done(fate) => Some(fate),
+            Step::Publish(place) => published.get(place).cloned(),
+            Step::Same(first) => fates.get(first).map(|(_, fate)| fate.clone()),
+        };
+        fates.push((key, fate.unwrap_or_else(|| Fate::Unknown(Code::AcceptUnknown.into()))));
+    }
+    fates
+}

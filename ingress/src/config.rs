@@ -1,0 +1,43 @@
+//! What an operator may set about the HTTP front.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of the HTTP front; every field has a default that protects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngressConfig {
+    /// Where customers call.
+    pub listen: SocketAddr,
+    /// Threads that serve HTTP; 0: one for each core.
+    pub threads: usize,
+    /// Connections at once, over all threads; more wait in the kernel's line.
+    pub max_connections: usize,
+    /// Listen beyond loopback without TLS: only behind something that ends TLS, since Basic credentials are readable.
+    pub allow_plain_http: bool,
+    /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun. One customer gets
+    /// half of it at most, and a batch of 1,000 needs 1,000 to 1,512 at once.
+    pub publish_in_flight: usize,
+    /// How long a publish may take, in milliseconds, before its outcome counts as unknown.
+    pub publish_timeout_ms: u64,
+    /// Messages of everybody that may wait on a route before accepts of it are refused.
+    pub route_backlog: u64,
+    /// Messages of one customer that may wait on a route before its accepts are refused.
+    pub customer_backlog: u64,
+}
+
+impl Default for IngressConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            threads: 0,
+            max_connections: 25_000,
+            allow_plain_http: false,
+            publish_in_flight: 16_384,
+            publish_timeout_ms: 5_000,
+            route_backlog: 5_000_000,
+            customer_backlog: 1_000_000,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What every call goes through: request id, head limits, authentication, rate, body, answer, metrics.
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use naru_shared::{
+    domain::{Environment, MessageId},
+    gate::{RateStanding, RateVerdict},
+};
+
+use crate::{
+    answer::{Answer, respond},
+    auth::{Caller, authenticate},
+    front::Front,
+    limits,
+    meters::Call,
+    problem::{Code, Problem},
+    request_id::RequestId,
+    room::Places,
+    unread,
+};
+
+/// A body, and the room that it takes.
+pub struct Body {
+    /// As it came.
+    pub bytes: Bytes,
+    _room: Option<Places>,
+}
+
+/// One call under way.
+pub struct Exchange {
+    /// What every call shares.
+    pub front: Arc<Front>,
+    /// Of which base it came in.
+    pub environment: Environment,
+    /// Its head.
+    pub request: HttpRequest,
+    /// Its id.
+    pub id: RequestId,
+    payload: web::Payload,
+    /// The call's body was not read to its end.
+    unread: bool,
+    standing: Vec<RateStanding>,
+}
+
+/// Runs one call and answers it.
+pub async fn exchange(
+    front: Arc<Front>,
+    environment: Environment,
+    call: Call,
+    request: HttpRequest,
+    payload: web::Payload,
+    run: impl AsyncFnOnce(&mut Exchange) -> Result<Answer, Problem>,
+) -> HttpResponse {
+    let began = Instant::now();
+    let id = RequestId::random();
+    let mut exchange = Exchange {
+        front,
+        environment,
+        unread: unread::has_body(&request),
+        request,
+        id,
+        payload,
+        standing: Vec::new(),
+    };
+    let result = if exchange.front.draining.is_cancelled() {
+        Err(Code::Draining.into())
+    } else {
+        match limits::head(&exchange.request) {
+            Ok(()) => run(&mut exchange).await,
+            Err(problem) => Err(problem),
+        }
+    };
+    if let Err(problem) = &result {
+        exchange.front.meters.refused(problem.code);
+    }
+    let Exchange { front, id, payload, unread, standing, .. } = exchange;
+    let response = respond(result, &id, &standing, unread.then_some(payload));
+    front.meters.answered(call, response.status(), began.elapsed());
+    response
+}
+
+impl Exchange {
+    /// Who calls, and how its rates stand after `messages` more.
+    pub async fn caller(&mut self, messages: u32) -> Result<Caller, Problem> {
+        let caller = self.authenticate().await?;
+        self.rate(&caller, messages).await?;
+        Ok(caller)
+    }
+
+    /// Who calls, without asking the rates yet.
+    pub async fn authenticate(&self) -> Result<Caller, Problem> {
+        let front = &self.front;
+        authenticate(self.request.headers(), self.environment, front.registry.as_ref(), &front.hasher).await
+    }
+
+    /// Counts messages against the caller's rates.
+    pub async fn rate(&mut self, caller: &Caller, messages: u32) -> Result<(), Problem> {
+        let policies = &caller.profile.customer.rates;
+        match self.front.gate.rate(&caller.account, policies, messages).await {
+            Ok(RateVerdict::Within(standing)) => self.standing = standing,
+            Ok(RateVerdict::Over(standing, wait)) => {
+                self.standing = standing;
+                let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1);
+                return Err(Problem::from(Code::RateLimited).retry_after(seconds));
+            }
+            // While the gate is away rates protect less; the ledger still decides about money.
+            Err(error) => self.front.meters.gate_failed(&error),
+        }
+        Ok(())
+    }
+
+    /// Refuses an accept for which there is no room on the disk.
+    pub fn room(&self) -> Result<(), Problem> {
+        if (self.front.disk)() { Ok(()) } else { Err(Problem::from(Code::LowDisk).retry_after(30)) }
+    }
+
+    /// Reads the JSON body, once. A large one needs room, of which no customer has more than a part.
+    pub async fn body(&mut self, caller: &Caller, limit: usize) -> Result<Body, Problem> {
+        let most = limits::announced(self.request.headers(), limit)?;
+        let room = match most > limits::SMALL_BODY {
+            true => Some(self.front.bodies.take(&caller.account, most).ok_or(Code::Overloaded)?),
+            false => None,
+        };
+        let bytes = limits::body(&mut self.payload, most).await?;
+        self.unread = false;
+        Ok(Body { bytes, _room: room })
+    }
+
+    /// A place among those that ask the ledger.
+    pub fn reading(&self, caller: &Caller) -> Result<Places, Problem> {
+        self.front.reading.take(&caller.account, 1).ok_or_else(|| Code::TooManyReads.into())
+    }
+
+    /// The path of a message in the base that was called.
+    pub fn location(&self, id: MessageId) -> String {
+        let base = match self.environment {
+            Environment::Live => "/v1.0",
+            Environment::Sandbox => "/sandbox/v1.0",
+        };
+        format!("{base}/messages/{id}")
+    }
+}

@@ -1,0 +1,48 @@
+//! What every call shares.
+
+use std::sync::Arc;
+
+use naru_shared::{
+    domain::{Clock, Minter, RouteName},
+    gate::Gate,
+    keys::CredentialHasher,
+    ledger::LedgerReads,
+    registry::Registry,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{meters::Meters, publisher::Publisher, room::Room};
+
+/// The parts behind the HTTP front, and its bounds.
+pub struct Front {
+    /// What an accept must know.
+    pub registry: Arc<dyn Registry>,
+    /// What an accept asks.
+    pub gate: Arc<dyn Gate>,
+    /// What a customer may read of its own.
+    pub reads: Arc<dyn LedgerReads>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether there is room to accept.
+    pub disk: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Makes ids.
+    pub minter: Minter,
+    /// Hashes secrets.
+    pub hasher: CredentialHasher,
+    /// Takes accepted messages to the queue.
+    pub publisher: Publisher,
+    /// Bytes of large bodies that are being read or worked on.
+    pub bodies: Arc<Room>,
+    /// Calls that ask the ledger.
+    pub reading: Arc<Room>,
+    /// Metrics.
+    pub meters: Meters,
+    /// The route of every sandbox message.
+    pub sandbox: RouteName,
+    /// Messages of everybody that may wait on a route.
+    pub route_backlog: u64,
+    /// Messages of one customer that may wait on a route.
+    pub customer_backlog: u64,
+    /// Cancelled when no new call is taken any more.
+    pub draining: CancellationToken,
+}

@@ -1,0 +1,126 @@
+//! The handles of this crate's metrics, looked up once.
+
+use std::{array, sync::OnceLock, time::Duration};
+
+use actix_web::http::StatusCode;
+use metrics::{Counter, Histogram};
+use naru_shared::{domain::Environment, gate::GateError, metrics as names};
+
+use crate::problem::Code;
+
+/// The calls there are, as metrics name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// One message.
+    Message,
+    /// Many messages.
+    Batch,
+    /// How a message stands.
+    Status,
+    /// Take a message back.
+    Cancel,
+    /// Unread reports.
+    Reports,
+    /// Reports that were read.
+    Acknowledge,
+    /// Limits and their use.
+    Quota,
+    /// What a refusal means.
+    Problem,
+    /// No path of ours.
+    Unknown,
+}
+
+const CALLS: usize = 9;
+
+impl Call {
+    const ALL: [Self; CALLS] = [
+        Self::Message,
+        Self::Batch,
+        Self::Status,
+        Self::Cancel,
+        Self::Reports,
+        Self::Acknowledge,
+        Self::Quota,
+        Self::Problem,
+        Self::Unknown,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Batch => "batch",
+            Self::Status => "status",
+            Self::Cancel => "cancel",
+            Self::Reports => "reports",
+            Self::Acknowledge => "acknowledge",
+            Self::Quota => "quota",
+            Self::Problem => "problem",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Statuses from 200 to 599, each looked up when it is first answered.
+type ByStatus = [OnceLock<Counter>; 400];
+
+/// Every metric that this crate writes.
+pub struct Meters {
+    requests: [Box<ByStatus>; CALLS],
+    seconds: [Histogram; CALLS],
+    refused: Vec<Counter>,
+    live: Counter,
+    sandbox: Counter,
+    gate_errors: Counter,
+    /// Reads that the ledger did not answer.
+    pub ledger_errors: Counter,
+}
+
+impl Meters {
+    /// Looks every handle up.
+    pub fn new() -> Self {
+        let accepted =
+            |environment: Environment| names::ACCEPTED.of(&[("environment", environment.as_str())]);
+        let errors = |port: &str| names::ENGINE_ERRORS.of(&[("port", port)]);
+        Self {
+            requests: array::from_fn(|_| Box::new(array::from_fn(|_| OnceLock::new()))),
+            seconds: Call::ALL.map(|call| names::HTTP_SECONDS.of(&[("call", call.as_str())])),
+            refused: Code::ALL.iter().map(|code| names::REFUSED.of(&[("code", code.as_str())])).collect(),
+            live: accepted(Environment::Live),
+            sandbox: accepted(Environment::Sandbox),
+            gate_errors: errors("gate"),
+            ledger_errors: errors("ledger"),
+        }
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, call: Call, status: StatusCode, took: Duration) {
+        let by_status = &self.requests[call as usize];
+        if let Some(cell) = by_status.get(usize::from(status.as_u16()).wrapping_sub(200)) {
+            let labels = [("call", call.as_str()), ("status", status.as_str())];
+            cell.get_or_init(|| names::HTTP_REQUESTS.of(&labels)).increment(1);
+        }
+        self.seconds[call as usize].record(took.as_secs_f64());
+    }
+
+    /// Counts a refusal, of a call or of one message of a batch.
+    pub fn refused(&self, code: Code) {
+        if let Some(counter) = self.refused.get(code as usize) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts accepted messages.
+    pub fn accepted(&self, environment: Environment, messages: u64) {
+        match environment {
+            Environment::Live => self.live.increment(messages),
+            Environment::Sandbox => self.sandbox.increment(messages),
+        }
+    }
+
+    /// Counts a question that the gate did not answer, and tells of it.
+    pub fn gate_failed(&self, error: &GateError) {
+        self.gate_errors.increment(1);
+        tracing::warn!(error = %error.0, "the gate did not answer; the call goes on without it");
+    }
+}

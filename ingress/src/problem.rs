@@ -1,0 +1,260 @@
+//! Refusals (RFC 9457): one exhaustive table of codes, so that a new one does not compile until it has a status, a
+//! title and a page.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use serde::Serialize;
+
+macro_rules! problem_table {
+    ($($variant:ident = $code:literal, $status:ident, $title:literal, $page:literal;)*) => {
+        /// What a refusal means, for machines.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The stable word, last part of the problem's `type`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The HTTP status it is answered with.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// A short sentence, the same every time.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// What it means and what to do.
+            pub const fn page(self) -> &'static str {
+                match self { $(Self::$variant => $page,)* }
+            }
+        }
+    };
+}
+
+problem_table! {
+    DuplicateHeader = "duplicate-header", BAD_REQUEST, "A header was sent twice",
+        "Authorization, Idempotency-Key and Content-Type may each be sent once. Send the call again with one of each.";
+    InvalidParameter = "invalid-parameter", BAD_REQUEST, "The query cannot be read",
+        "A query parameter is unknown, repeated, or not within its range. The detail names it.";
+    MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON that can be read",
+        "The body must be JSON in UTF-8, at most 32 levels deep, without repeated keys and without U+0000.";
+    MissingAuthorization = "missing-authorization", UNAUTHORIZED, "Authentication is needed",
+        "Send the header Authorization: Basic with the base64 of ID:PW:API_KEY (RFC 7617).";
+    MalformedAuthorization = "malformed-authorization", UNAUTHORIZED, "The Authorization header cannot be read",
+        "The header must be Basic and the base64 of ID:PW:API_KEY in UTF-8: the id up to the first colon, the API key after the last.";
+    Unauthorized = "unauthorized", UNAUTHORIZED, "The credential is not valid",
+        "The id is unknown, the secret is wrong, or the credential was revoked. The answer does not tell which.";
+    WrongEnvironment = "wrong-environment", FORBIDDEN, "The credential belongs to the other environment",
+        "A live credential opens /v1.0, a sandbox credential opens /sandbox/v1.0. Neither opens the other.";
+    Suspended = "suspended", FORBIDDEN, "The customer is suspended",
+        "Calls of this customer are refused until the operator lifts the suspension.";
+    NotFound = "not-found", NOT_FOUND, "There is nothing here",
+        "The path is unknown, or the id was not made for this customer.";
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here",
+        "The header Allow lists the methods of this path.";
+    RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The body came too slowly",
+        "The whole body must arrive within 10 seconds. Nothing was accepted; send the call again.";
+    KeyInFlight = "key-in-flight", CONFLICT, "A call with this key is under way",
+        "Another call with the same idempotency key has not been answered yet. Send the call again after a moment.";
+    NotCancellable = "not-cancellable", CONFLICT, "The message cannot be cancelled any more",
+        "It was sent, or may have been, or has already ended. Read its status for what became of it.";
+    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
+        "A message's body may have 256 KiB, a batch 2 MiB.";
+    UriTooLong = "uri-too-long", URI_TOO_LONG, "The address is too long",
+        "Path and query may have 4 KiB together.";
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json",
+        "Send Content-Type: application/json; the only character set is UTF-8.";
+    UnsupportedEncoding = "unsupported-encoding", UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed",
+        "Send the body as it is, without Content-Encoding.";
+    InvalidMessage = "invalid-message", UNPROCESSABLE_ENTITY, "The body is not of the expected form",
+        "A message is a JSON object, a batch an object with the array messages. The detail says what was found.";
+    UnknownField = "unknown-field", UNPROCESSABLE_ENTITY, "A field is unknown",
+        "Fields that Naru does not know are refused, so that a misspelt one is not silently ignored. The detail names it.";
+    InvalidKey = "invalid-key", UNPROCESSABLE_ENTITY, "The idempotency key is not valid",
+        "A key is 1 to 255 printable ASCII characters without spaces at its ends, in the header Idempotency-Key bare or quoted, in a batch in the field key.";
+    InvalidChannel = "invalid-channel", UNPROCESSABLE_ENTITY, "The channel is not valid",
+        "A channel is sms, lms, mms or a name that the operator defined: lower-case letters, digits, - and _, at most 32.";
+    InvalidRecipient = "invalid-recipient", UNPROCESSABLE_ENTITY, "The recipient is not valid",
+        "For sms, lms and mms: a number in E.164, such as +821012345678. For other channels: 1 to 64 characters.";
+    InvalidSender = "invalid-sender", UNPROCESSABLE_ENTITY, "The sender is not valid",
+        "A sender has 1 to 64 characters, without control characters.";
+    InvalidSubject = "invalid-subject", UNPROCESSABLE_ENTITY, "The subject is not valid",
+        "A subject has at most 255 characters.";
+    InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "The text is not valid",
+        "A message without attachments needs a body that is not empty.";
+    UnknownAttachment = "unknown-attachment", UNPROCESSABLE_ENTITY, "An attachment is unknown",
+        "Attachments are named by ids that an upload returned to this customer; the id given is none of them.";
+    InvalidData = "invalid-data", UNPROCESSABLE_ENTITY, "The data object is not valid",
+        "data is an object of at most 16 KiB.";
+    InvalidLane = "invalid-lane", UNPROCESSABLE_ENTITY, "The lane is not valid",
+        "A lane is express or bulk.";
+    InvalidReference = "invalid-reference", UNPROCESSABLE_ENTITY, "The reference is not valid",
+        "A reference has 1 to 255 characters.";
+    InvalidSendAt = "invalid-send-at", UNPROCESSABLE_ENTITY, "The time to send is not valid",
+        "send_at is an RFC 3339 time at most 30 days ahead.";
+    InvalidTtl = "invalid-ttl", UNPROCESSABLE_ENTITY, "The time to live is not valid",
+        "ttl is a whole number of seconds from 1 to 2592000 (30 days).";
+    EmptyBatch = "empty-batch", UNPROCESSABLE_ENTITY, "The list is empty",
+        "A batch has 1 to 1000 messages; an acknowledgement has 1 to 1000 reports.";
+    BatchTooLarge = "batch-too-large", UNPROCESSABLE_ENTITY, "The list is too long",
+        "A batch has at most 1000 messages, and not more than the customer's rates let in at once; an acknowledgement at most 1000 reports.";
+    NoRoute = "no-route", UNPROCESSABLE_ENTITY, "No route takes this channel",
+        "The operator has not assigned a route to this customer and channel.";
+    IdempotencyConflict = "idempotency-conflict", UNPROCESSABLE_ENTITY, "The key was used for another content",
+        "An idempotency key stands for one content for 30 days. Use a new key for a new message.";
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests",
+        "The customer calls faster than its rates allow. Nothing was accepted. Retry-After says when to call again.";
+    QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The quota is used up",
+        "The units of this period are used up. Retry-After says when the quota is renewed; a prepaid quota is renewed by buying more.";
+    TooManyReads = "too-many-reads", TOO_MANY_REQUESTS, "Too many reads at once",
+        "The customer has too many reads or long polls under way at once. Call again when one has been answered.";
+    BacklogFull = "backlog-full", TOO_MANY_REQUESTS, "Too many messages of this customer are waiting",
+        "The route still works on what this customer sent before. Nothing was accepted; call again later.";
+    HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The head is too large",
+        "A head may have 64 headers and 16 KiB.";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on this side",
+        "Nothing was accepted. Tell the operator the request id.";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available for the moment",
+        "Something that this call needs does not answer. Nothing was changed; call again later.";
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too many calls at once",
+        "Nothing was accepted. Call again after a moment.";
+    LowDisk = "low-disk", SERVICE_UNAVAILABLE, "No room to accept messages",
+        "Nothing was accepted. The operator must make room; call again later.";
+    Draining = "draining", SERVICE_UNAVAILABLE, "This server is about to stop",
+        "Nothing was accepted. Call again; another server or the next life of this one will answer.";
+    RouteFull = "route-full", SERVICE_UNAVAILABLE, "Too many messages are waiting on the route",
+        "The route cannot keep up. Nothing was accepted; call again later.";
+    QueueUnavailable = "queue-unavailable", SERVICE_UNAVAILABLE, "The queue did not take the message",
+        "Nothing was accepted and nothing will be charged. Call again later.";
+    AcceptUnknown = "accept-unknown", SERVICE_UNAVAILABLE, "It is not known whether the message was accepted",
+        "The queue did not confirm in time. Call again with the same content and the Idempotency-Key given in the member key: if the message was accepted, it is not sent twice.";
+}
+
+impl Code {
+    /// The code of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
+}
+
+/// One refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What it means.
+    pub code: Code,
+    /// A sentence about this occurrence; the table's page where it is empty.
+    pub detail: Cow<'static, str>,
+    /// Seconds after which another call may succeed.
+    pub retry_after: Option<u64>,
+    /// The message of which it speaks, and the key to try again with.
+    pub doubt: Option<Box<Doubt>>,
+    /// The methods of the path, for `405`.
+    pub allow: Option<&'static str>,
+}
+
+/// A message of which it is not known whether it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Doubt {
+    /// Its id.
+    pub id: String,
+    /// The key to try again with.
+    pub key: String,
+}
+
+impl Problem {
+    /// A refusal with a sentence of its own.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None, doubt: None, allow: None }
+    }
+
+    /// The same with a moment to call again.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.code.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// As it is written; `instance` is the request's id.
+    pub fn document<'a>(&'a self, instance: &'a str) -> Document<'a> {
+        Document {
+            kind: format!("/problems/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            code: self.code.as_str(),
+            detail: if self.detail.is_empty() { self.code.page() } else { &self.detail },
+            instance,
+            doubt: self.doubt.as_deref(),
+        }
+    }
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        let problem = Self::new(code, "");
+        match code.status() {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT if code != Code::NotCancellable => {
+                problem.retry_after(1)
+            }
+            _ if code == Code::TooManyReads => problem.retry_after(1),
+            _ => problem,
+        }
+    }
+}
+
+/// A problem as it is written (RFC 9457 section 3).
+#[derive(Debug, Clone, Serialize)]
+pub struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    instance: &'a str,
+    #[serde(flatten)]
+    doubt: Option<&'a Doubt>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_word_and_reads_back() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_word(code.as_str()), Some(*code));
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+            assert!(code.page().ends_with('.'), "{code:?}");
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+        }
+        assert_eq!(Code::from_word("unheard-of"), None);
+    }
+
+    #[test]
+    fn a_problem_is_written_as_documented() {
+        let problem = Problem::new(Code::RateLimited, "slow down").retry_after(2);
+        assert_eq!(
+            serde_json::to_string(&problem.document("req_1")).unwrap(),
+            r#"{"type":"/problems/rate-limited","title":"Too many requests","status":429,"code":"rate-limited","detail":"slow down","instance":"req_1"}"#
+        );
+        let doubt = Some(Box::new(Doubt { id: "msg_1".into(), key: "k".into() }));
+        let unknown = Problem { doubt, ..Problem::from(Code::AcceptUnknown) };
+        let text = serde_json::to_value(unknown.document("req_1")).unwrap();
+        assert_eq!((text["id"].as_str(), text["key"].as_str()), (Some("msg_1"), Some("k")));
+        assert_eq!(text["detail"], Code::AcceptUnknown.page());
+    }
+}

@@ -1,0 +1,183 @@
+//! The task that gathers, publishes and answers.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Histogram};
+use naru_shared::{
+    gate::GateError,
+    metrics as names,
+    queue::{Outgoing, PublishError, QueueName},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Job, PublisherParts, Verdict, group::group};
+use crate::accept::Held;
+
+/// Publishes under way at once: one that the store works on, and one that waits so that the store never does.
+const UNDER_WAY: usize = 2;
+
+/// Jobs in one publish.
+const GATHER: usize = 2_048;
+
+/// What every publish shares.
+struct Shared {
+    parts: PublisherParts,
+    publish_seconds: Histogram,
+    pack_messages: Histogram,
+    queue_errors: Counter,
+    gate_errors: Counter,
+}
+
+/// Runs until `stop` is cancelled and nothing is waiting any more.
+pub async fn run(
+    parts: PublisherParts,
+    mut jobs: mpsc::Receiver<Job>,
+    mut undone: mpsc::Receiver<Box<Held>>,
+    stop: CancellationToken,
+) {
+    let errors = |port| names::ENGINE_ERRORS.of(&[("port", port)]);
+    let shared = Arc::new(Shared {
+        parts,
+        publish_seconds: names::PUBLISH_SECONDS.of(&[]),
+        pack_messages: names::PACK_MESSAGES.of(&[]),
+        queue_errors: errors("queue"),
+        gate_errors: errors("gate"),
+    });
+    let slots = Arc::new(Semaphore::new(UNDER_WAY));
+    let mut publishes = JoinSet::new();
+    loop {
+        let first = tokio::select! {
+            biased;
+            Some(held) = undone.recv() => {
+                shared.told(held.undo(shared.parts.gate.as_ref()).await);
+                continue;
+            }
+            job = jobs.recv() => job,
+            Some(ended) = publishes.join_next() => {
+                look(ended);
+                continue;
+            }
+            () = stop.cancelled(), if !jobs.is_closed() => {
+                jobs.close();
+                continue;
+            }
+        };
+        let Some(first) = first else { break };
+        // What comes while both slots are taken is gathered.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        let mut gathered = vec![first];
+        while gathered.len() < GATHER
+            && let Ok(job) = jobs.try_recv()
+        {
+            gathered.push(job);
+        }
+        publishes.spawn(publish(Arc::clone(&shared), gathered, slot));
+    }
+    while let Some(ended) = publishes.join_next().await {
+        look(ended);
+    }
+}
+
+/// The callers of a publish that panicked are answered that it cannot be known.
+fn look(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a publish ended abnormally; its calls were answered accept-unknown");
+    }
+}
+
+async fn publish(shared: Arc<Shared>, jobs: Vec<Job>, slot: OwnedSemaphorePermit) {
+    let now = Instant::now();
+    let (jobs, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.begin_by >= now);
+    let outcome = if jobs.is_empty() { Vec::new() } else { shared.send(&jobs).await };
+    drop(slot);
+    let mut verdicts = outcome.into_iter();
+    for job in jobs {
+        let of_job = verdicts.by_ref().take(job.items.len()).collect();
+        shared.settle(job, of_job).await;
+    }
+    for job in late {
+        let refused = vec![Verdict::Refused; job.items.len()];
+        shared.settle(job, refused).await;
+    }
+}
+
+impl Shared {
+    /// Packs, seals and publishes; one verdict for each message of each job, in order.
+    async fn send(&self, jobs: &[Job]) -> Vec<Verdict> {
+        let items: Vec<_> =
+            jobs.iter().flat_map(|job| job.items.iter().map(move |item| (&job.account, item))).collect();
+        let groups =
+            group(items.iter().map(|(account, i)| ((*account, &i.answer.route, i.lane), i.fragment.len())));
+        let mut packs = Vec::with_capacity(groups.len());
+        for group in &groups {
+            let (account, route, lane) = group.destination;
+            let fragments =
+                group.members.iter().filter_map(|m| items.get(*m)).map(|(_, i)| i.fragment.as_slice());
+            self.pack_messages.record(group.members.len() as f64);
+            packs.push(Outgoing {
+                queue: QueueName { route: route.clone(), lane },
+                group: account.customer.clone(),
+                envelope: self.parts.encoder.seal(account, route, lane, fragments),
+            });
+        }
+        let began = Instant::now();
+        let results = timeout(self.parts.time_out, self.parts.queue.publish(packs)).await;
+        self.publish_seconds.record(began.elapsed().as_secs_f64());
+        let mut verdicts = vec![Verdict::Unknown; items.len()];
+        match results {
+            Ok(results) => {
+                for (group, result) in groups.iter().zip(results) {
+                    let verdict = self.verdict(result);
+                    group.members.iter().for_each(|member| verdicts[*member] = verdict);
+                }
+            }
+            Err(_) => {
+                self.queue_errors.increment(1);
+                tracing::warn!("the queue did not confirm a publish in time");
+            }
+        }
+        verdicts
+    }
+
+    fn verdict(&self, result: Result<(), PublishError>) -> Verdict {
+        let Err(error) = result else { return Verdict::Accepted };
+        self.queue_errors.increment(1);
+        match error {
+            PublishError::Refused(source) => {
+                tracing::warn!(error = %source, "the queue did not take a pack");
+                Verdict::Refused
+            }
+            PublishError::Unknown(source) => {
+                tracing::warn!(error = %source, "the queue did not confirm a pack");
+                Verdict::Unknown
+            }
+        }
+    }
+
+    /// Settles what each message held, then answers: a call that is answered can be sent again at once.
+    async fn settle(&self, job: Job, verdicts: Vec<Verdict>) {
+        let gate = self.parts.gate.as_ref();
+        for (item, verdict) in job.items.into_iter().zip(&verdicts) {
+            self.told(match verdict {
+                Verdict::Accepted => item.claim.keep(gate).await,
+                Verdict::Refused => item.claim.undo(gate).await,
+                Verdict::Unknown => item.claim.doubt(gate).await,
+            });
+        }
+        if job.reply.send(verdicts).is_err() {
+            tracing::debug!("a caller hung up before its answer; what it sent was settled all the same");
+        }
+    }
+
+    fn told(&self, result: Result<(), GateError>) {
+        if let Err(error) = result {
+            self.gate_errors.increment(1);
+            tracing::warn!(error = %error.0, "the gate did not take the end of a call");
+        }
+    }
+}

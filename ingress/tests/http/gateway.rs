@@ -1,0 +1,246 @@
+//! An HTTP front of its own for each test: own port, own files, real engines.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use naru_ingress::{Ingress, IngressConfig, IngressDeps};
+use naru_shared::{
+    catalog::Entry,
+    domain::{
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, Lane,
+        Message, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock, TimeZone,
+        Timestamp,
+    },
+    gate::MemoryGate,
+    keys::{CredentialHasher, Keyring, Secret},
+    ledger::SqliteLedger,
+    queue::{Queue, QueueName, SqliteQueue},
+    registry::MemoryRegistry,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{runtime::Handle, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    faulty::Faulty,
+    wire::{Reply, Wire},
+};
+
+pub struct Gateway {
+    pub addr: SocketAddr,
+    pub queue: Arc<Faulty>,
+    pub registry: Arc<MemoryRegistry>,
+    pub ledger: Arc<SqliteLedger>,
+    pub gate: Arc<MemoryGate>,
+    pub room: Arc<AtomicBool>,
+    pub stop: CancellationToken,
+    pub serving: JoinHandle<std::io::Result<()>>,
+    hasher: CredentialHasher,
+    keys: EnvelopeKeys,
+    _dir: TempDir,
+}
+
+/// What differs between tests.
+#[derive(Clone)]
+pub struct Setup {
+    pub rates: Vec<RatePolicy>,
+    pub quota: Option<u64>,
+    pub config: IngressConfig,
+    pub complete: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let config = IngressConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            threads: 1,
+            publish_timeout_ms: 2_000,
+            ..IngressConfig::default()
+        };
+        Self { rates: Vec::new(), quota: None, config, complete: true }
+    }
+}
+
+pub fn rate(limit: u32, window_seconds: u32, burst: u32) -> RatePolicy {
+    RatePolicy { name: "burst".into(), limit, window_seconds, burst }
+}
+
+impl Gateway {
+    pub async fn spawn() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let keyring = Keyring {
+            ids: Secret::random(),
+            credentials: Secret::random(),
+            envelopes: vec![("a".into(), Secret::random())],
+        };
+        let keys = keyring.envelope_keys().unwrap();
+        let hasher = CredentialHasher::new(&keyring.credentials);
+        let inner = SqliteQueue::open(&dir.path().join("queue.db"), Duration::from_secs(30)).unwrap();
+        let queue = Faulty::around(Arc::new(inner));
+        let ledger = Arc::new(SqliteLedger::open(&dir.path().join("ledger.db")).unwrap());
+        let gate = Arc::new(MemoryGate::new(Arc::new(SystemClock)));
+        let registry = MemoryRegistry::new();
+        registry.apply(entries(&setup, &hasher), setup.complete, 100);
+        let room = Arc::new(AtomicBool::new(true));
+        let has_room = Arc::clone(&room);
+        let deps = IngressDeps {
+            registry: registry.clone(),
+            gate: gate.clone(),
+            queue: queue.clone(),
+            reads: ledger.clone(),
+            keyring,
+            clock: Arc::new(SystemClock),
+            disk: Arc::new(move || has_room.load(Ordering::SeqCst)),
+            runtime: Handle::current(),
+        };
+        let ingress = Ingress::bind(&setup.config, deps).unwrap();
+        let (addr, stop) = (ingress.addr(), CancellationToken::new());
+        let serving = tokio::spawn(ingress.serve(stop.clone(), Duration::from_secs(10)));
+        Self { addr, queue, registry, ledger, gate, room, stop, serving, hasher, keys, _dir: dir }
+    }
+
+    /// Another version of what the registry knows.
+    pub fn change(&self, setup: &Setup, edit: impl FnOnce(&mut Vec<Entry>)) {
+        let mut all = entries(setup, &self.hasher);
+        edit(&mut all);
+        let newer = all.into_iter().map(|entry| entry.at_version(500)).collect();
+        self.registry.apply(newer, true, 500);
+    }
+
+    pub async fn raw(&self, bytes: &[u8]) -> Reply {
+        let mut wire = Wire::open(self.addr).await;
+        wire.send(bytes).await;
+        wire.reply().await.expect("an answer")
+    }
+
+    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        self.raw(&request(method, path, headers, body)).await
+    }
+
+    /// With the live credential and a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.call("POST", path, &[LIVE, JSON], &body.to_string()).await
+    }
+
+    pub async fn post_keyed(&self, key: &str, body: &Value) -> Reply {
+        let headers = [LIVE, JSON, ("Idempotency-Key", key)];
+        self.call("POST", "/v1.0/messages", &headers, &body.to_string()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, &[LIVE], "").await
+    }
+
+    /// What lies on the queue of a route, in both lanes.
+    pub async fn messages_of(&self, route: &str) -> Vec<(Lane, Message)> {
+        let mut all = Vec::new();
+        for lane in Lane::ALL {
+            let name = QueueName { route: route.parse().unwrap(), lane };
+            for delivery in self.queue.receive(&name, 1_000, Duration::from_millis(1)).await.unwrap() {
+                let pack = self.keys.open(&delivery.envelope).unwrap();
+                all.extend(pack.messages.into_iter().map(|message| (lane, message)));
+            }
+        }
+        all
+    }
+
+    pub async fn messages(&self) -> Vec<(Lane, Message)> {
+        self.messages_of("carrier-a").await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// `acme-live:secret:key`.
+pub const LIVE: (&str, &str) = ("Authorization", "Basic YWNtZS1saXZlOnNlY3JldDprZXk=");
+/// `acme-test:secret:key`.
+pub const TEST: (&str, &str) = ("Authorization", "Basic YWNtZS10ZXN0OnNlY3JldDprZXk=");
+/// `other-live:secret:key`.
+pub const OTHER: (&str, &str) = ("Authorization", "Basic b3RoZXItbGl2ZTpzZWNyZXQ6a2V5");
+pub const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: naru\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() || method == "POST" {
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    format!("{text}\r\n{body}").into_bytes()
+}
+
+pub fn sms(body: &str) -> Value {
+    json!({"channel": "sms", "recipient": "+821012345678", "body": body})
+}
+
+fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
+    let mut all = vec![
+        Entry::Route(route("carrier-a", Environment::Live)),
+        Entry::Route(route("sandbox", Environment::Sandbox)),
+    ];
+    for name in ["acme", "other"] {
+        let id: naru_shared::domain::CustomerId = name.parse().unwrap();
+        all.push(Entry::Customer(Customer {
+            id: id.clone(),
+            title: name.to_uppercase(),
+            suspended: false,
+            time_zone: TimeZone::UTC,
+            weight: 1,
+            rates: setup.rates.clone(),
+            version: 1,
+        }));
+        let (route, channel) = ("carrier-a".parse().unwrap(), Some("sms".parse().unwrap()));
+        all.push(Entry::Assignment(Assignment { customer: id.clone(), channel, route, version: 1 }));
+        if let Some(limit) = setup.quota {
+            let period = Period::Month;
+            all.push(Entry::Quota(Quota { customer: id, channel: None, period, limit, version: 1 }));
+        }
+    }
+    for (id, customer, environment) in [
+        ("acme-live", "acme", Environment::Live),
+        ("acme-test", "acme", Environment::Sandbox),
+        ("other-live", "other", Environment::Live),
+    ] {
+        all.push(Entry::Credential(Credential {
+            id: id.parse().unwrap(),
+            customer: customer.parse().unwrap(),
+            environment,
+            kind: CredentialKind::Basic { secret: hasher.basic(id, "secret", "key") },
+            created_at: Timestamp::from_millis(0),
+            revoked_at: None,
+            version: 1,
+        }));
+    }
+    all
+}
+
+fn route(name: &str, environment: Environment) -> Route {
+    Route {
+        name: name.parse().unwrap(),
+        environment,
+        backend: BackendConfig::Simulator(SimulatorBackend {}),
+        on_uncertain: OnUncertain::Fail,
+        idempotent: false,
+        concurrency: 1,
+        attempt_timeout_ms: 15_000,
+        max_attempts: 5,
+        paused: false,
+        version: 1,
+    }
+}

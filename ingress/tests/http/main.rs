@@ -1,0 +1,22 @@
+//! The HTTP front over real sockets and the embedded engines.
+
+#[cfg(test)]
+mod accept;
+#[cfg(test)]
+mod auth;
+#[cfg(test)]
+mod batch;
+#[cfg(test)]
+mod doubt;
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod reads;
+#[cfg(test)]
+mod wire;

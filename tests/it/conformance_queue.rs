@@ -1,0 +1,42 @@
+//! The queues that are built in.
+
+use std::{sync::Arc, time::Duration};
+
+use naru_shared::queue::{Queue, SqliteQueue};
+use naru_tests::conformance::queue::Fixture;
+
+const VISIBILITY: Duration = Duration::from_millis(400);
+
+struct Sqlite {
+    dir: tempfile::TempDir,
+    queue: Arc<SqliteQueue>,
+}
+
+impl Sqlite {
+    fn open(dir: &tempfile::TempDir) -> anyhow::Result<Arc<SqliteQueue>> {
+        Ok(Arc::new(SqliteQueue::open(&dir.path().join("queue.db"), VISIBILITY)?))
+    }
+}
+
+impl Fixture for Sqlite {
+    async fn fresh() -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let queue = Self::open(&dir)?;
+        Ok(Self { dir, queue })
+    }
+
+    fn queue(&self) -> Arc<dyn Queue> {
+        Arc::<SqliteQueue>::clone(&self.queue)
+    }
+
+    async fn restart(&mut self) -> anyhow::Result<()> {
+        self.queue = Self::open(&self.dir)?;
+        Ok(())
+    }
+
+    fn visibility(&self) -> Duration {
+        VISIBILITY
+    }
+}
+
+naru_tests::queue_conformance!(Sqlite);

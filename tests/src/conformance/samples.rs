@@ -1,0 +1,81 @@
+//! Documents to prove things with.
+
+use naru_shared::{
+    catalog::{Entry, Subscription},
+    domain::{
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, OnUncertain, Period,
+        Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp,
+    },
+};
+
+pub(super) fn customer(id: &str, title: &str, version: u64) -> anyhow::Result<Entry> {
+    Ok(Entry::Customer(Customer {
+        id: id.parse()?,
+        title: title.to_owned(),
+        suspended: false,
+        time_zone: TimeZone::UTC,
+        weight: 3,
+        rates: Vec::new(),
+        version,
+    }))
+}
+
+pub(super) fn credential(id: &str, customer: &str, revoked: bool, version: u64) -> anyhow::Result<Entry> {
+    Ok(Entry::Credential(Credential {
+        id: id.parse()?,
+        customer: customer.parse()?,
+        environment: Environment::Live,
+        kind: CredentialKind::Basic { secret: SecretHash([7; 32]) },
+        created_at: Timestamp::from_millis(1),
+        revoked_at: revoked.then(|| Timestamp::from_millis(2)),
+        version,
+    }))
+}
+
+pub(super) fn route(name: &str, concurrency: u32, version: u64) -> anyhow::Result<Entry> {
+    Ok(Entry::Route(Route {
+        name: name.parse()?,
+        environment: Environment::Live,
+        backend: BackendConfig::Simulator(SimulatorBackend {}),
+        on_uncertain: OnUncertain::Fail,
+        idempotent: false,
+        concurrency,
+        attempt_timeout_ms: 15_000,
+        max_attempts: 100,
+        paused: false,
+        version,
+    }))
+}
+
+pub(super) fn assignment(
+    customer: &str,
+    channel: Option<&str>,
+    route: &str,
+    version: u64,
+) -> anyhow::Result<Entry> {
+    let channel = channel.map(str::parse).transpose()?;
+    Ok(Entry::Assignment(Assignment { customer: customer.parse()?, channel, route: route.parse()?, version }))
+}
+
+pub(super) fn quota_of(
+    customer: &str,
+    channel: Option<&str>,
+    period: Period,
+    limit: u64,
+) -> anyhow::Result<Quota> {
+    let channel = channel.map(str::parse).transpose()?;
+    Ok(Quota { customer: customer.parse()?, channel, period, limit, version: 0 })
+}
+
+pub(super) fn quota(
+    customer: &str,
+    channel: Option<&str>,
+    limit: u64,
+    version: u64,
+) -> anyhow::Result<Entry> {
+    Ok(Entry::Quota(quota_of(customer, channel, Period::Month, limit)?).at_version(version))
+}
+
+pub(super) fn subscription(name: &str, ended: bool, version: u64) -> anyhow::Result<Entry> {
+    Ok(Entry::Subscription(Subscription { name: name.parse()?, ended, version }))
+}

@@ -1,0 +1,255 @@
+//! A backend that takes messages over HTTP: JSON by `POST`, one message in a request.
+//!
+//! The head of the answer decides (see [`http_outcome`]); its body is read, within the attempt's time and 64 KiB, only so
+//! that the connection can be used again. Idle connections are dropped after 4 s: before a common server (5 s and more)
+//! would drop them in our hands.
+
+use std::{error::Error, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use naru_shared::{
+    domain::{
+        Answer, AnswerHead, ChannelName, Clock, HttpBackend, Key, Lane, MessageId, Outcome, Route,
+        SystemClock, Timestamp, http_outcome,
+    },
+    ledger::Work,
+};
+use reqwest::{
+    Client, Response,
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    redirect,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    Backend, BackendError,
+    egress::{Egress, NotAllowed},
+};
+
+/// The longest wait for a connection, look-up and TLS included.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a connection may lie idle; see the module.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// The most of an answer's body that is read.
+const BODY_BYTES: usize = 64 * 1_024;
+
+/// The longest sentence about an exchange.
+const DETAIL_CHARS: usize = 200;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const ATTEMPT: HeaderName = HeaderName::from_static("x-naru-attempt");
+const POSSIBLE_DUPLICATE: HeaderName = HeaderName::from_static("x-naru-possible-duplicate");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// See the module.
+pub(super) struct Http {
+    client: Client,
+    url: Url,
+    egress: Egress,
+    total: Duration,
+}
+
+/// What is posted.
+#[derive(Serialize)]
+struct Posted<'a> {
+    id: MessageId,
+    key: Option<&'a Key>,
+    channel: &'a ChannelName,
+    recipient: &'a str,
+    sender: Option<&'a str>,
+    subject: Option<&'a str>,
+    body: &'a str,
+    attachments: &'a [String],
+    data: &'a Map<String, Value>,
+    lane: Lane,
+    reference: Option<&'a str>,
+    attempt: u32,
+    accepted_at: Timestamp,
+}
+
+impl Http {
+    /// A backend with a client, and so a pool of connections, of its own.
+    pub(super) fn new(route: &Route, config: &HttpBackend) -> Result<Self, BackendError> {
+        let url = parse(&config.url)?;
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(BackendError::NoTls);
+        }
+        let egress = Egress::new(config.allow_networks.clone());
+        let total = Duration::from_millis(u64::from(route.attempt_timeout_ms));
+        let client = Client::builder()
+            .user_agent("naru")
+            .http1_only()
+            .no_proxy()
+            .referer(false)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .tcp_nodelay(true)
+            // The connect must end before the whole attempt does, so that its time-out is known to have written nothing.
+            .connect_timeout(CONNECT.min(total.mul_f64(0.8)))
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(usize::try_from(route.concurrency).unwrap_or(usize::MAX))
+            .dns_resolver(egress.clone())
+            .build()
+            .map_err(BackendError::Client)?;
+        Ok(Self { client, url, egress, total })
+    }
+
+    async fn post(&self, headers: HeaderMap, body: Bytes) -> Outcome {
+        let deadline = Instant::now() + self.total;
+        let sent = self.client.post(self.url.clone()).headers(headers).body(body).send();
+        match tokio::time::timeout_at(deadline, sent).await {
+            Err(_elapsed) => http_outcome(Answer::Cut, "timed out"),
+            Ok(Err(error)) => failed_exchange(&error),
+            Ok(Ok(response)) => answered(response, deadline).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Http {
+    async fn deliver(&self, work: &Work) -> Outcome {
+        if self.egress.check_literal(&self.url).is_err() {
+            return Outcome::Failed { detail: NotAllowed.to_string() };
+        }
+        match encode(work) {
+            Ok(body) => self.post(headers(work), body).await,
+            Err(error) => Outcome::Failed { detail: short(&format!("cannot be written as JSON: {error}")) },
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Url, BackendError> {
+    let url: Url = text.parse().map_err(|_| BackendError::Url("not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(BackendError::Url("its scheme is another"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BackendError::Url("it has credentials"));
+    }
+    if url.fragment().is_some() {
+        return Err(BackendError::Url("it has a fragment"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(BackendError::Url("it has no host"));
+    }
+    Ok(url)
+}
+
+fn encode(work: &Work) -> Result<Bytes, serde_json::Error> {
+    let message = &work.message;
+    let content = &message.content;
+    serde_json::to_vec(&Posted {
+        id: message.id,
+        key: message.key.as_ref(),
+        channel: &content.channel,
+        recipient: &content.recipient,
+        sender: content.sender.as_deref(),
+        subject: content.subject.as_deref(),
+        body: &content.body,
+        attachments: &content.attachments,
+        data: &content.data,
+        lane: work.lane,
+        reference: content.reference.as_deref(),
+        attempt: work.attempt,
+        accepted_at: message.accepted_at,
+    })
+    .map(Bytes::from)
+}
+
+fn headers(work: &Work) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ATTEMPT, HeaderValue::from(work.attempt));
+    if let Ok(id) = HeaderValue::try_from(work.message.id.to_string()) {
+        headers.insert(IDEMPOTENCY_KEY, id);
+    }
+    if work.possible_duplicate {
+        headers.insert(POSSIBLE_DUPLICATE, HeaderValue::from_static("true"));
+    }
+    // A trace context that cannot be a header is the customer's loss only of the trace.
+    if let Some(Ok(trace)) = work.message.traceparent.as_deref().map(HeaderValue::from_str) {
+        headers.insert(TRACEPARENT, trace);
+    }
+    headers
+}
+
+/// A head came: it decides, whatever becomes of the body.
+async fn answered(response: Response, deadline: Instant) -> Outcome {
+    let head =
+        AnswerHead { status: response.status().as_u16(), retry_after: retry_after(response.headers()) };
+    let detail = format!("HTTP {}", head.status);
+    drain(response, deadline).await;
+    http_outcome(Answer::Head(head), &detail)
+}
+
+/// Reads the body away, so that the connection is free for the next request; gives up on one that is long or late.
+async fn drain(mut response: Response, deadline: Instant) {
+    let reading = async {
+        let mut left = BODY_BYTES;
+        while let Ok(Some(chunk)) = response.chunk().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Dropping the response closes its connection.
+    drop(tokio::time::timeout_at(deadline, reading).await);
+}
+
+fn failed_exchange(error: &reqwest::Error) -> Outcome {
+    if sources(error).any(|source| source.is::<NotAllowed>()) {
+        return Outcome::Failed { detail: NotAllowed.to_string() };
+    }
+    let detail = short(&describe(error));
+    // Every error of kind "connect" comes before the first byte of the request: look-up, TCP, TLS handshake.
+    http_outcome(if error.is_connect() { Answer::Unwritten } else { Answer::Cut }, &detail)
+}
+
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return if error.is_connect() { "connecting timed out" } else { "timed out" }.to_owned();
+    }
+    if let Some(io) = sources(error).filter_map(|e| e.downcast_ref::<std::io::Error>()).last() {
+        return io.kind().to_string();
+    }
+    // The innermost words tell most, and the outer ones repeat the URL.
+    sources(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// One escaped line of at most 200 characters.
+fn short(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).take(DETAIL_CHARS).collect()
+}
+
+/// `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date, which is measured against the answer's own `Date`, since
+/// the server's clock made both.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let millis = |text: &str| {
+        let at = httpdate::parse_http_date(text).ok()?;
+        let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
+    };
+    let until = millis(text)?;
+    let date = headers.get(DATE).and_then(|value| millis(value.to_str().ok()?));
+    Some(until.since(date.unwrap_or_else(|| SystemClock.now())))
+}

@@ -1,0 +1,66 @@
+//! Backends: what takes a message in the end.
+//!
+//! A new kind is a file here and an arm in [`StandardBackends::build`].
+
+mod egress;
+mod http;
+mod simulator;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use naru_shared::{
+    domain::{BackendConfig, Outcome, Route},
+    ledger::Work,
+};
+
+pub use simulator::{BEHAVIOURS, Behaviour};
+
+/// What takes messages in the end. Called from many tasks at once.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Makes one attempt and tells what came of it. Bounded by its own time-out; the caller has a harder one, after
+    /// which the outcome is uncertain. An attempt that panics is uncertain too.
+    async fn deliver(&self, work: &Work) -> Outcome;
+
+    /// Asks for the report of a message that the backend took; `None`: it does not know yet, or does not tell.
+    async fn inquire(&self, _work: &Work) -> Option<Outcome> {
+        None
+    }
+}
+
+/// Makes the backend of a route, anew whenever the route changes.
+pub trait BackendFactory: Send + Sync {
+    /// The backend of this route.
+    ///
+    /// # Errors
+    /// If the route's settings make none; its messages wait until they are mended.
+    fn build(&self, route: &Route) -> Result<Arc<dyn Backend>, BackendError>;
+}
+
+/// Why a route has no backend.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The URL is not one that can be posted to.
+    #[error("the backend's URL must be http or https, with a host, without credentials or fragment: {0}")]
+    Url(&'static str),
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be made")]
+    Client(#[source] reqwest::Error),
+    /// The program did not choose its cryptography before it started workers.
+    #[error("no TLS provider is installed in this process")]
+    NoTls,
+}
+
+/// The backends that Naru brings: `simulator` and `http`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StandardBackends;
+
+impl BackendFactory for StandardBackends {
+    fn build(&self, route: &Route) -> Result<Arc<dyn Backend>, BackendError> {
+        match &route.backend {
+            BackendConfig::Simulator(_) => Ok(Arc::new(simulator::Simulator)),
+            BackendConfig::Http(config) => Ok(Arc::new(http::Http::new(route, config)?)),
+        }
+    }
+}

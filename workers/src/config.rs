@@ -1,0 +1,123 @@
+//! Settings of the workers.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of the workers; every one has a default that works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkersConfig {
+    /// How long a process may be silent before what it holds is taken for lost, in milliseconds. Every attempt's time-out
+    /// must be shorter.
+    pub lease_ms: u64,
+    /// The most messages that intake records in one transaction.
+    pub intake_group: usize,
+    /// The most rows that a route's couriers take in one transaction.
+    pub take_group: usize,
+    /// The most outcomes in one commit.
+    pub settle_group: usize,
+    /// Outcomes that may wait for the next commit.
+    pub settle_backlog: usize,
+    /// The most events that are published together.
+    pub relay_group: usize,
+    /// How often the sweeper looks for what is due, in milliseconds.
+    pub sweep_ms: u64,
+    /// How long an idle loop waits before it asks again unasked, in milliseconds.
+    pub poll_ms: u64,
+    /// How long a loop may make no progress before it is replaced, in milliseconds.
+    pub stuck_ms: u64,
+    /// How long a report is waited for before the message ends as `expired`, in milliseconds; counted from the last moment
+    /// at which an attempt could begin.
+    pub report_window_ms: u64,
+    /// Consecutive attempts that were not taken, or uncertain, after which a route's attempts pause.
+    pub breaker_failures: u32,
+}
+
+impl Default for WorkersConfig {
+    fn default() -> Self {
+        Self {
+            lease_ms: 30_000,
+            intake_group: 512,
+            take_group: 256,
+            settle_group: 512,
+            settle_backlog: 4_096,
+            relay_group: 256,
+            sweep_ms: 500,
+            poll_ms: 1_000,
+            stuck_ms: 60_000,
+            report_window_ms: 72 * 3_600_000,
+            breaker_failures: 20,
+        }
+    }
+}
+
+/// A setting is outside its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`workers.{name}` is {value}; it must be within {least} and {most}")]
+pub struct ConfigError {
+    name: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+}
+
+impl WorkersConfig {
+    /// Whether every setting is within its bounds.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        let bounds = [
+            ("lease_ms", self.lease_ms, 1_000, 3_600_000),
+            ("intake_group", wide(self.intake_group), 1, 10_000),
+            ("take_group", wide(self.take_group), 1, 10_000),
+            ("settle_group", wide(self.settle_group), 1, 10_000),
+            ("settle_backlog", wide(self.settle_backlog), 1, 1_000_000),
+            ("relay_group", wide(self.relay_group), 1, 10_000),
+            ("sweep_ms", self.sweep_ms, 10, 60_000),
+            ("poll_ms", self.poll_ms, 10, 60_000),
+            ("stuck_ms", self.stuck_ms, 1_000, 3_600_000),
+            ("report_window_ms", self.report_window_ms, 0, 90 * 86_400_000),
+            ("breaker_failures", u64::from(self.breaker_failures), 1, 1_000_000),
+        ];
+        let outside = bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value));
+        outside.map_or(Ok(()), |(name, value, least, most)| Err(ConfigError { name, value, least, most }))
+    }
+
+    pub(crate) const fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    pub(crate) const fn sweep(&self) -> Duration {
+        Duration::from_millis(self.sweep_ms)
+    }
+
+    pub(crate) const fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+
+    pub(crate) const fn stuck(&self) -> Duration {
+        Duration::from_millis(self.stuck_ms)
+    }
+
+    pub(crate) const fn report_window(&self) -> Duration {
+        Duration::from_millis(self.report_window_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_their_bounds_and_what_is_outside_is_named() {
+        assert_eq!(WorkersConfig::default().check(), Ok(()));
+        let wrong = WorkersConfig { lease_ms: 0, ..WorkersConfig::default() };
+        assert_eq!(
+            wrong.check().unwrap_err().to_string(),
+            "`workers.lease_ms` is 0; it must be within 1000 and 3600000"
+        );
+    }
+}

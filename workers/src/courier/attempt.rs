@@ -1,0 +1,90 @@
+//! One attempt: from a row in hand to its outcome in the committer's hands.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures_util::FutureExt;
+use naru_shared::{
+    domain::{Facts, Next, Outcome, next_state},
+    ledger::{RowRef, Settlement, Work},
+};
+
+use super::{Desk, Plan};
+use crate::{crew::Crew, outcome::Ended, patience};
+
+/// Runs one attempt. Bounded by the route's time-out and a grace; a panic of the backend is an uncertain outcome.
+pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, work: Work) {
+    let plan = desk.plan();
+    let next = if crew.now() > work.expires_at {
+        Next::out_of_time(work.possible_duplicate)
+    } else {
+        let begun = Instant::now();
+        let outcome = deliver(&plan, &work).await;
+        desk.count(&outcome, begun.elapsed());
+        decide(&crew, &plan, &work, outcome)
+    };
+    let mine = desk.table.end((work.row.row, work.attempt));
+    hand_in(&crew, &desk, &work, next, mine).await;
+}
+
+async fn deliver(plan: &Plan, work: &Work) -> Outcome {
+    let Some(backend) = &plan.backend else {
+        return Outcome::NotTaken { detail: "the route has no backend".to_owned(), retry_after: None };
+    };
+    let delivery = AssertUnwindSafe(backend.deliver(work)).catch_unwind();
+    match tokio::time::timeout(plan.limit(), delivery).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_panic)) => Outcome::Uncertain { detail: "the courier failed".to_owned() },
+        Err(_elapsed) => Outcome::Uncertain { detail: "timed out".to_owned() },
+    }
+}
+
+/// What becomes of a message of which an attempt ended so, by the policy of its route.
+pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome) -> Next {
+    let facts = Facts {
+        attempt: work.attempt,
+        now: crew.now(),
+        expires_at: work.expires_at,
+        possible_duplicate: work.possible_duplicate,
+        on_uncertain: plan.route.on_uncertain,
+        idempotent: plan.route.idempotent,
+        max_attempts: plan.route.max_attempts,
+        jitter: fastrand::f64(),
+    };
+    next_state(outcome, &facts)
+}
+
+/// `mine`: nobody else has ended this attempt. Else this is a late word, which the ledger weighs by its fence.
+async fn hand_in(crew: &Arc<Crew>, desk: &Arc<Desk>, work: &Work, next: Next, mine: bool) {
+    let settlement = Settlement { row: work.row, attempt: work.attempt, next };
+    let ended = Ended { settlement, desk: mine.then(|| Arc::clone(desk)) };
+    if crew.ended.send(ended).await.is_err() {
+        tracing::warn!(id = %work.row.id, "an outcome came after the end of work; its row is recovered as uncertain");
+    }
+}
+
+/// Ends attempts that stand still although their time is long over: their outcome is uncertain.
+pub(super) fn reap(crew: &Arc<Crew>, desk: &Arc<Desk>) {
+    let plan = desk.plan();
+    // Twice the limit: only what cannot be ended by its own time-out is found here.
+    let room = crew.ended.capacity();
+    for work in desk.table.overdue(plan.limit() + crew.config.stuck().min(plan.limit()), room) {
+        naru_shared::metrics::WORKER_RESTARTS.of(&[("actor", "attempt")]).increment(1);
+        tracing::error!(id = %work.row.id, route = %desk.name, attempt = work.attempt, "an attempt stood still");
+        let outcome = Outcome::Uncertain { detail: "the courier stood still".to_owned() };
+        desk.count(&outcome, plan.limit());
+        let next = decide(crew, &plan, &work, outcome);
+        let (crew, desk) = (Arc::clone(crew), Arc::clone(desk));
+        let runtime = crew.deps.runtime.clone();
+        runtime.spawn(async move { hand_in(&crew, &desk, &work, next, true).await });
+    }
+}
+
+/// Gives back rows whose attempt was never begun. What cannot be given back is found by the sweeper, since nobody holds it.
+pub(super) async fn give_back(crew: Arc<Crew>, desk: Arc<Desk>, rows: Vec<(RowRef, u32)>) {
+    let keys: Vec<_> = rows.iter().map(|(row, attempt)| (row.row, *attempt)).collect();
+    if let Err(error) = patience::ledger(crew.deps.ledger.give_back(rows)).await {
+        tracing::warn!(route = %desk.name, %error, "rows could not be given back at once");
+        crew.suspect();
+    }
+    desk.table.release(keys);
+}

@@ -1,0 +1,108 @@
+//! Takes what waits in the ledger, as much as there are free permits for.
+
+use std::{sync::Arc, time::Duration};
+
+use naru_shared::ledger::{LedgerError, TakeRequest, Taken};
+
+use super::{Desk, Pass, Permit, start};
+use crate::{
+    crew::Crew,
+    patience::{self, Backoff, rest},
+    shell::Progress,
+};
+
+/// Feeds a desk until the crew stops.
+pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
+    tokio::select! {
+        () = crew.stop.cancelled() => return,
+        () = crew.incarnations.alive() => {}
+    }
+    let poll = crew.config.poll();
+    let mut backoff = Backoff::default();
+    while !crew.stop.is_cancelled() {
+        progress.mark();
+        let permits = match room(&crew, &desk) {
+            Room::Free(permits) => permits,
+            Room::Full => {
+                desk.permits.returned(poll).await;
+                continue;
+            }
+            Room::Closed(wait) => {
+                rest(wait.min(poll), &crew.stop).await;
+                continue;
+            }
+        };
+        match feed(&crew, &desk, permits).await {
+            Ok(true) => backoff.reset(),
+            Ok(false) => {
+                backoff.reset();
+                tokio::select! {
+                    () = crew.stop.cancelled() => {}
+                    () = crew.deps.ledger.await_ready(&desk.name, poll) => {}
+                }
+            }
+            Err(error) => {
+                // It may have taken effect all the same.
+                crew.suspect();
+                if backoff.is_news() {
+                    tracing::warn!(route = %desk.name, %error, "nothing can be taken from the ledger");
+                }
+                backoff.pause(&crew.stop).await;
+            }
+        }
+    }
+}
+
+enum Room {
+    Free(Vec<Permit>),
+    Full,
+    Closed(Duration),
+}
+
+fn room(crew: &Crew, desk: &Desk) -> Room {
+    let poll = crew.config.poll();
+    if !desk.plan().is_open() || !crew.is_trusted() {
+        return Room::Closed(poll.min(Duration::from_millis(250)));
+    }
+    let max = match desk.breaker.pass() {
+        Pass::Free => crew.config.take_group,
+        // The one probe is whatever is under way.
+        Pass::Probe if desk.table.len() == 0 => 1,
+        Pass::Probe => return Room::Full,
+        Pass::Wait(span) => return Room::Closed(span),
+    };
+    let permits: Vec<Permit> = std::iter::from_fn(|| desk.permit()).take(max).collect();
+    if permits.is_empty() { Room::Full } else { Room::Free(permits) }
+}
+
+/// Takes and starts; whether there may be more at once.
+async fn feed(crew: &Arc<Crew>, desk: &Arc<Desk>, permits: Vec<Permit>) -> Result<bool, LedgerError> {
+    let marks = desk.backlog.marks();
+    let in_transit = crew.transit.begin();
+    let taken = take(crew, desk, permits.len()).await?;
+    if taken.more {
+        desk.backlog.mark();
+    } else {
+        desk.backlog.clear(marks);
+    }
+    let found = taken.work.len();
+    start(crew, desk, taken.work.into_iter().zip(permits).collect());
+    drop(in_transit);
+    Ok(taken.more || found > 0)
+}
+
+async fn take(crew: &Crew, desk: &Desk, max: usize) -> Result<Taken, LedgerError> {
+    let request = TakeRequest {
+        route: desk.name.clone(),
+        incarnation: crew.incarnations.current(),
+        max,
+        now: crew.now(),
+        emit: crew.emit(),
+        weights: crew.weights(),
+    };
+    let taken = patience::ledger(crew.deps.ledger.take(request)).await?;
+    if taken.expired > 0 {
+        crew.count_expired(desk.name.as_str(), taken.expired);
+    }
+    Ok(taken)
+}

@@ -1,0 +1,173 @@
+//! Couriers: the attempts of a route.
+//!
+//! A route has one [`Desk`]: its plan, its permits, and the table of rows that are held. Intake starts messages at it while
+//! it has free permits and no backlog; the [`feeder`] takes what waits in the ledger. A row stays in the table, with its
+//! permit, until its outcome has committed.
+
+mod actor;
+pub(crate) mod attempt;
+mod backlog;
+mod breaker;
+mod feeder;
+mod held;
+mod permits;
+
+use std::{sync::Arc, time::Duration};
+
+pub(crate) use actor::routine;
+use arc_swap::ArcSwap;
+use backlog::Backlog;
+use breaker::Breaker;
+pub(crate) use breaker::Pass;
+pub(crate) use held::Table;
+use metrics::{Counter, Gauge, Histogram};
+use naru_shared::{
+    domain::{Outcome, Route, RouteName},
+    ledger::Work,
+};
+pub(crate) use permits::Permit;
+use permits::Permits;
+
+use crate::{backend::Backend, crew::Crew};
+
+/// What a backend may take beyond the attempt's own time before it is given up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A route as it stands, and its backend, if its settings make one.
+pub(crate) struct Plan {
+    pub(crate) route: Arc<Route>,
+    pub(crate) backend: Option<Arc<dyn Backend>>,
+}
+
+impl Plan {
+    /// The hard bound of an attempt.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_millis(u64::from(self.route.attempt_timeout_ms)) + GRACE
+    }
+
+    /// Whether attempts may begin at all.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.route.paused && self.backend.is_some()
+    }
+}
+
+/// See the module.
+pub(crate) struct Desk {
+    pub(crate) name: RouteName,
+    plan: ArcSwap<Plan>,
+    pub(crate) permits: Arc<Permits>,
+    pub(crate) table: Table,
+    pub(crate) backlog: Backlog,
+    pub(crate) breaker: Breaker,
+    meters: Meters,
+}
+
+struct Meters {
+    under_way: Gauge,
+    seconds: Histogram,
+    outcomes: [Counter; 5],
+}
+
+/// The outcomes of attempts, as labels.
+const OUTCOMES: [&str; 5] = ["delivered", "sent", "not-taken", "failed", "uncertain"];
+
+const fn index(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Delivered { .. } => 0,
+        Outcome::Sent { .. } => 1,
+        Outcome::NotTaken { .. } => 2,
+        Outcome::Failed { .. } => 3,
+        Outcome::Uncertain { .. } => 4,
+    }
+}
+
+impl Meters {
+    fn new(route: &str) -> Self {
+        use naru_shared::metrics::{ATTEMPT_SECONDS, ATTEMPTS, ATTEMPTS_UNDER_WAY};
+        Self {
+            under_way: ATTEMPTS_UNDER_WAY.of(&[("route", route)]),
+            seconds: ATTEMPT_SECONDS.of(&[("route", route)]),
+            outcomes: OUTCOMES.map(|outcome| ATTEMPTS.of(&[("route", route), ("outcome", outcome)])),
+        }
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(plan: Plan, breaker_failures: u32) -> Self {
+        let name = plan.route.name.clone();
+        Self {
+            meters: Meters::new(name.as_str()),
+            name,
+            plan: ArcSwap::from_pointee(plan),
+            permits: Arc::default(),
+            table: Table::default(),
+            backlog: Backlog::default(),
+            breaker: Breaker::new(breaker_failures),
+        }
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.plan.load_full()
+    }
+
+    /// The route changed: the next attempt goes by the new plan.
+    pub(crate) fn change(&self, plan: Plan) {
+        self.plan.store(Arc::new(plan));
+        self.permits.wake();
+    }
+
+    /// Takes a permit, if one is free.
+    pub(crate) fn permit(&self) -> Option<Permit> {
+        let limit = usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX);
+        Permit::take(&self.permits, limit)
+    }
+
+    /// Takes a permit for a message that has not waited, if nothing waits before it and attempts go on.
+    pub(crate) fn permit_at_once(&self) -> Option<Permit> {
+        let goes =
+            !self.backlog.is_known() && self.breaker.pass() == Pass::Free && self.plan.load().is_open();
+        if goes { self.permit() } else { None }
+    }
+
+    fn count(&self, outcome: &Outcome, took: Duration) {
+        self.meters.outcomes[index(outcome)].increment(1);
+        self.meters.seconds.record(took);
+        let well = match outcome {
+            Outcome::Delivered { .. } | Outcome::Sent { .. } | Outcome::Failed { .. } => true,
+            Outcome::NotTaken { .. } | Outcome::Uncertain { .. } => false,
+        };
+        if let Some(pause) = self.breaker.count(well) {
+            let pause_ms = pause.as_millis();
+            tracing::warn!(route = %self.name, pause_ms, "attempts pause: the backend does not take messages");
+        }
+    }
+
+    pub(crate) fn gauge(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "a count of attempts is far below 2^52")]
+        self.meters.under_way.set(self.table.len() as f64);
+    }
+}
+
+/// Begins the attempts of rows that are `sending` in this process's name; rows whose attempt must not begin now go back.
+pub(crate) fn start(crew: &Arc<Crew>, desk: &Arc<Desk>, work: Vec<(Work, Permit)>) {
+    if work.is_empty() {
+        return;
+    }
+    let goes = !crew.stop.is_cancelled() && desk.plan().is_open() && crew.is_trusted();
+    let mut back = Vec::new();
+    for (work, permit) in work {
+        if goes {
+            let task = attempt::run(Arc::clone(crew), Arc::clone(desk), work.clone());
+            desk.table.hold(work, permit);
+            drop(crew.deps.runtime.spawn(task));
+        } else {
+            back.push((work.row, work.attempt));
+            desk.table.hold_idle(work, permit);
+        }
+    }
+    if !back.is_empty() {
+        desk.backlog.mark();
+        crew.deps.runtime.spawn(attempt::give_back(Arc::clone(crew), Arc::clone(desk), back));
+    }
+    desk.gauge();
+}

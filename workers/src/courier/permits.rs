@@ -1,0 +1,69 @@
+//! Permits of a route: how many attempts may be under way. The limit may change at any time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+/// How many are out, and a bell for when one comes back.
+#[derive(Debug, Default)]
+pub(crate) struct Permits {
+    out: AtomicUsize,
+    back: Notify,
+}
+
+impl Permits {
+    /// Returns when a permit has come back since the last wait, at the latest after `wait`.
+    pub(crate) async fn returned(&self, wait: Duration) {
+        drop(tokio::time::timeout(wait, self.back.notified()).await);
+    }
+
+    /// Lets whoever waits look again.
+    pub(crate) fn wake(&self) {
+        self.back.notify_one();
+    }
+}
+
+/// The right to have one attempt under way; comes back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Permits>);
+
+impl Permit {
+    /// One more, if fewer than `limit` are out.
+    pub(crate) fn take(permits: &Arc<Permits>, limit: usize) -> Option<Self> {
+        let taken = permits
+            .out
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |out| (out < limit).then_some(out + 1));
+        taken.is_ok().then(|| Self(Arc::clone(permits)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.out.fetch_sub(1, Ordering::AcqRel);
+        self.0.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_limit_are_out_and_the_limit_may_change() {
+        let permits = Arc::default();
+        let first = Permit::take(&permits, 2);
+        let second = Permit::take(&permits, 2);
+        assert!(first.is_some() && second.is_some());
+        assert!(Permit::take(&permits, 2).is_none());
+        assert!(Permit::take(&permits, 3).is_some());
+        drop(first);
+        assert!(Permit::take(&permits, 1).is_none());
+        assert!(Permit::take(&permits, 2).is_some());
+    }
+}

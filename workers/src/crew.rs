@@ -1,0 +1,153 @@
+//! What all loops of this process share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use naru_shared::{
+    domain::{Day, EnvelopeKeys, Period, Quota, RouteName, Timestamp},
+    ledger::Weights,
+    metrics,
+};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::WorkersConfig,
+    courier::Desk,
+    incarnation::{Incarnations, Transit},
+    outcome::Ended,
+    start::WorkersDeps,
+};
+
+/// Limits that are watched; beyond that, the next intake of their customers tells.
+const WATCHED_LIMITS: usize = 10_000;
+
+/// With fewer units left than these, a limit is watched however large it is.
+const FEW_UNITS: u64 = 1_000;
+
+/// Names a limit of record: there is one for each customer and channel.
+type LimitKey = (naru_shared::domain::CustomerId, Option<naru_shared::domain::ChannelName>, Period);
+
+/// See the module.
+pub(crate) struct Crew {
+    pub(crate) deps: WorkersDeps,
+    pub(crate) config: WorkersConfig,
+    pub(crate) envelopes: EnvelopeKeys,
+    pub(crate) incarnations: Incarnations,
+    pub(crate) transit: Transit,
+    pub(crate) ended: mpsc::Sender<Ended>,
+    /// Ends what brings new work: intake, feeders, the roster.
+    pub(crate) stop: CancellationToken,
+    /// Ends what finishes work: committer, relay, sweeper, heartbeat.
+    pub(crate) end: CancellationToken,
+    desks: RwLock<HashMap<RouteName, Arc<Desk>>>,
+    watched: Mutex<HashMap<LimitKey, (Arc<Quota>, Day)>>,
+    suspected: AtomicBool,
+}
+
+impl Crew {
+    pub(crate) fn new(
+        deps: WorkersDeps,
+        config: WorkersConfig,
+        envelopes: EnvelopeKeys,
+        ended: mpsc::Sender<Ended>,
+    ) -> Self {
+        Self {
+            deps,
+            config,
+            envelopes,
+            incarnations: Incarnations::new(),
+            transit: Transit::default(),
+            ended,
+            stop: CancellationToken::new(),
+            end: CancellationToken::new(),
+            desks: RwLock::default(),
+            watched: Mutex::default(),
+            suspected: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    /// Whether events are wanted.
+    pub(crate) fn emit(&self) -> bool {
+        self.deps.registry.has_subscribers()
+    }
+
+    pub(crate) fn weights(&self) -> Weights {
+        let registry = Arc::clone(&self.deps.registry);
+        Arc::new(move |customer| registry.weight(customer))
+    }
+
+    /// Whether the rows held in this process's name are certainly still its own: its heartbeat was heard within a lease, or
+    /// no other process can take them.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.deps.exclusive || self.incarnations.silent_for() < self.config.lease()
+    }
+
+    pub(crate) fn desk(&self, route: &RouteName) -> Option<Arc<Desk>> {
+        self.desks.read().get(route).cloned()
+    }
+
+    pub(crate) fn routes(&self) -> Vec<RouteName> {
+        self.desks.read().keys().cloned().collect()
+    }
+
+    pub(crate) fn add_desk(&self, desk: Arc<Desk>) {
+        self.desks.write().insert(desk.name.clone(), desk);
+    }
+
+    /// Rows held by all couriers.
+    pub(crate) fn held(&self) -> usize {
+        self.desks.read().values().map(|desk| desk.table.len()).sum()
+    }
+
+    /// Whether no call is under way that may end with rows in this process's name.
+    pub(crate) fn transit_is_empty(&self) -> bool {
+        self.transit.all_ended(self.transit.latest())
+    }
+
+    /// Something went wrong after which rows may be `sending` in this process's name with nobody to send them.
+    pub(crate) fn suspect(&self) {
+        self.suspected.store(true, Ordering::Release);
+    }
+
+    /// Whether there is such a suspicion; asking clears it.
+    pub(crate) fn take_suspicion(&self) -> bool {
+        self.suspected.swap(false, Ordering::AcqRel)
+    }
+
+    /// Remembers a limit that is nearly used up, so that ingress learns when units are released: once it refuses, no intake
+    /// would tell it.
+    pub(crate) fn watch_limit(&self, quota: Arc<Quota>, day: Day, used: u64) {
+        let left = quota.limit.saturating_sub(used);
+        let near = left <= (quota.limit / 10).max(FEW_UNITS);
+        let mut watched = self.watched.lock();
+        let key = (quota.customer.clone(), quota.channel.clone(), quota.period);
+        if !near {
+            watched.remove(&key);
+        } else if watched.len() < WATCHED_LIMITS || watched.contains_key(&key) {
+            watched.insert(key, (quota, day));
+        }
+    }
+
+    /// Up to `max` of the limits that are watched.
+    pub(crate) fn watched_limits(&self, max: usize) -> Vec<(Arc<Quota>, Day)> {
+        let watched = self.watched.lock();
+        // More than `max` are looked at in turns that begin anywhere.
+        let begin = if watched.len() > max { fastrand::usize(..watched.len()) } else { 0 };
+        watched.values().cycle().skip(begin).take(max.min(watched.len())).cloned().collect()
+    }
+
+    pub(crate) fn count_expired(&self, route: &str, count: usize) {
+        metrics::EXPIRED.of(&[("route", route)]).increment(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,198 @@
+//! A group of packs, opened and classified, on its way into one transaction.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use naru_shared::{
+    domain::{
+        Account, CustomerId, Day, EnvelopeError, Environment, Lane, Message, Pack, Quota, RouteName, TimeZone,
+    },
+    ledger::{Disposition, IntakeEntry},
+    metrics,
+    queue::{Delivery, QueueName, Receipt},
+    registry::RegistryError,
+};
+
+use super::classify::{Grounds, classify};
+use crate::{
+    courier::{Desk, Permit},
+    crew::Crew,
+};
+
+/// How long a pack that a newer program wrote waits for a newer worker.
+const FOR_NEWER: Duration = Duration::from_secs(5);
+
+/// Deliveries from which on a pack goes into a transaction of its own, after all others. It is never set aside for its
+/// deliveries alone: workers that were killed raise them too.
+const SUSPECT: u32 = 3;
+
+/// See the module. `permits` are index for index with `entries`.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) entries: Vec<IntakeEntry>,
+    pub(super) permits: Vec<Option<Permit>>,
+    pub(super) quotas: Vec<Arc<Quota>>,
+}
+
+/// A pack whose envelope was ours.
+pub(super) struct Opened {
+    pub(super) receipt: Receipt,
+    account: Account,
+    route: RouteName,
+    lane: Lane,
+    pub(super) messages: Vec<Arc<Message>>,
+    deliveries: u32,
+}
+
+impl Opened {
+    fn new(receipt: Receipt, pack: Pack, deliveries: u32) -> Self {
+        let Pack { account, route, lane, messages } = pack;
+        let messages = messages.into_iter().map(Arc::new).collect();
+        Self { receipt, account, route, lane, messages, deliveries }
+    }
+
+    /// Whether it came so often that it may be why intake fails: then it must not take others with it.
+    const fn is_suspect(&self) -> bool {
+        self.deliveries >= SUSPECT
+    }
+}
+
+/// Opens what was received. What cannot be opened is set aside or given back, and is no longer in hand.
+pub(super) async fn open(crew: &Crew, queue: &QueueName, deliveries: Vec<Delivery>) -> Vec<Opened> {
+    let mut opened = Vec::with_capacity(deliveries.len());
+    for Delivery { receipt, envelope, deliveries } in deliveries {
+        match crew.envelopes.open(&envelope) {
+            Ok(pack) => opened.push(Opened::new(receipt, pack, deliveries)),
+            Err(error) => put_away(crew, queue, receipt, &error).await,
+        }
+    }
+    opened
+}
+
+async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: &EnvelopeError) {
+    let (route, lane) = (queue.route.as_str(), queue.lane.as_str());
+    let put = match error {
+        EnvelopeError::Newer(_) => {
+            tracing::warn!(route, lane, %error, "a pack is left for a newer worker");
+            crew.deps.queue.release(queue, receipt, FOR_NEWER).await
+        }
+        EnvelopeError::Forged(_) | EnvelopeError::Malformed(_) => {
+            tracing::error!(route, lane, %error, "a pack is set aside");
+            metrics::QUARANTINED.of(&[("route", route), ("lane", lane)]).increment(1);
+            crew.deps.queue.quarantine(queue, receipt, &error.to_string()).await
+        }
+    };
+    if let Err(error) = put {
+        // It comes back after its visibility time, and is tried again.
+        tracing::warn!(route, lane, %error, "a pack that cannot be opened could not be put away");
+    }
+}
+
+/// Splits what was opened into groups of whole packs, each of at most `max` messages (or one pack); suspects alone and last.
+pub(super) fn split(opened: Vec<Opened>, max: usize) -> Vec<Vec<Opened>> {
+    let (suspects, sound): (Vec<Opened>, Vec<Opened>) = opened.into_iter().partition(Opened::is_suspect);
+    let mut groups: Vec<Vec<Opened>> = Vec::new();
+    let mut group: Vec<Opened> = Vec::new();
+    let mut messages = 0;
+    for one in sound {
+        let size = one.messages.len();
+        if messages + size > max && !group.is_empty() {
+            groups.push(std::mem::take(&mut group));
+            messages = 0;
+        }
+        messages += size;
+        group.push(one);
+    }
+    if !group.is_empty() {
+        groups.push(group);
+    }
+    groups.extend(suspects.into_iter().map(|suspect| vec![suspect]));
+    groups
+}
+
+/// Decides about every message of a group, and takes permits for those that start at once.
+pub(super) async fn classify_all(
+    crew: &Crew,
+    own: Option<&Arc<Desk>>,
+    packs: &[Opened],
+    restored_before: Option<naru_shared::domain::Timestamp>,
+) -> Result<Group, RegistryError> {
+    let mut group = Group::default();
+    let mut quotas: BTreeMap<CustomerId, Vec<Arc<Quota>>> = BTreeMap::new();
+    let now = crew.now();
+    for pack in packs {
+        let profile = crew.deps.registry.profile(&pack.account.customer).await?;
+        let route = crew.deps.registry.route(&pack.route).await?;
+        if let Some(profile) = profile.as_deref().filter(|_| pack.account.environment == Environment::Live) {
+            quotas.entry(pack.account.customer.clone()).or_insert_with(|| profile.quotas.clone());
+        }
+        let utc = TimeZone::UTC;
+        let zone = profile.as_deref().map_or(&utc, |profile| &profile.customer.time_zone);
+        let grounds = Grounds {
+            account: &pack.account,
+            lane: pack.lane,
+            profile: profile.as_deref(),
+            route: route.as_deref(),
+            now,
+            restored_before,
+        };
+        for message in &pack.messages {
+            let (disposition, permit) = match classify(&grounds, message) {
+                Disposition::Ready => at_once(own, &pack.route),
+                other => (other, None),
+            };
+            group.entries.push(IntakeEntry {
+                account: pack.account.clone(),
+                route: pack.route.clone(),
+                lane: pack.lane,
+                day: Day::of(message.accepted_at, zone),
+                disposition,
+                message: Arc::clone(message),
+            });
+            group.permits.push(permit);
+        }
+        group.receipts.push(pack.receipt.clone());
+    }
+    group.quotas = quotas.into_values().flatten().collect();
+    Ok(group)
+}
+
+fn at_once(own: Option<&Arc<Desk>>, route: &RouteName) -> (Disposition, Option<Permit>) {
+    let permit = own.filter(|desk| desk.name == *route).and_then(|desk| desk.permit_at_once());
+    if permit.is_some() { (Disposition::Start, permit) } else { (Disposition::Ready, None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn opened(messages: u8, deliveries: u32) -> Opened {
+        let pack = Pack {
+            account: samples::account(),
+            route: "carrier-a".parse().unwrap(),
+            lane: Lane::Express,
+            messages: (0..messages).map(|n| samples::message(n, "1")).collect(),
+        };
+        Opened::new(Receipt("r".into()), pack, deliveries)
+    }
+
+    fn sizes(packs: &[(u8, u32)], max: usize) -> Vec<Vec<usize>> {
+        split(packs.iter().map(|(n, deliveries)| opened(*n, *deliveries)).collect(), max)
+            .iter()
+            .map(|group| group.iter().map(|one| one.messages.len()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn groups_hold_whole_packs_within_the_bound() {
+        assert_eq!(sizes(&[], 4), Vec::<Vec<usize>>::new());
+        let packs = [(1, 1), (3, 1), (1, 2), (5, 1), (2, 1), (2, 1)];
+        assert_eq!(sizes(&packs, 4), [vec![1, 3], vec![1], vec![5], vec![2, 2]]);
+    }
+
+    #[test]
+    fn a_pack_that_came_too_often_goes_alone_and_last() {
+        assert_eq!(sizes(&[(1, 3), (2, 1), (3, 9), (4, 2)], 64), [vec![2, 4], vec![1], vec![3]]);
+    }
+}

@@ -1,0 +1,113 @@
+//! Follows the registry's routes: each has a desk, a courier and an intake for each lane, within a second.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, Addr};
+use actix_rt::ArbiterHandle;
+use futures_util::FutureExt;
+use naru_shared::{
+    domain::{Lane, Route},
+    queue::QueueName,
+};
+use parking_lot::Mutex;
+
+use crate::{
+    courier::{self, Desk, Plan},
+    crew::Crew,
+    intake,
+    patience::rest,
+    shell::{Progress, Routine, Shell},
+};
+
+/// How often the routes are read even if no change was announced.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where shells live, and the shells there are.
+pub(crate) struct Quarters {
+    arbiter: ArbiterHandle,
+    runtime: tokio::runtime::Handle,
+    shells: Mutex<Vec<Addr<Shell>>>,
+}
+
+impl Quarters {
+    pub(crate) fn new(arbiter: ArbiterHandle, runtime: tokio::runtime::Handle) -> Self {
+        Self { arbiter, runtime, shells: Mutex::default() }
+    }
+
+    /// Starts a shell.
+    pub(crate) fn house(&self, routine: Routine) {
+        let runtime = self.runtime.clone();
+        let shell = Shell::start_in_arbiter(&self.arbiter, move |_ctx| Shell::new(routine, runtime));
+        self.shells.lock().push(shell);
+    }
+
+    /// Whether every shell has ended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shells.lock().iter().all(|shell| !shell.connected())
+    }
+}
+
+/// The actor of the roster.
+pub(crate) fn routine(crew: &Arc<Crew>, quarters: &Arc<Quarters>) -> Routine {
+    let (following, housing) = (Arc::clone(crew), Arc::clone(quarters));
+    Routine {
+        name: "roster",
+        of: String::new(),
+        run: Box::new(move |progress| run(Arc::clone(&following), Arc::clone(&housing), progress).boxed()),
+        watch: Box::new(|| ()),
+        stuck: crew.config.stuck(),
+        stop: crew.stop.clone(),
+    }
+}
+
+async fn run(crew: Arc<Crew>, quarters: Arc<Quarters>, progress: Progress) {
+    while !crew.stop.is_cancelled() {
+        progress.mark();
+        let seen = crew.deps.registry.version();
+        match crew.deps.registry.routes().await {
+            Ok(routes) => routes.into_iter().for_each(|route| follow(&crew, &quarters, route)),
+            Err(error) => tracing::debug!(%error, "the routes are not known yet"),
+        }
+        tokio::select! {
+            () = crew.deps.registry.changed(seen) => {}
+            () = rest(LOOK, &crew.stop) => {}
+        }
+    }
+}
+
+fn follow(crew: &Arc<Crew>, quarters: &Quarters, route: Arc<Route>) {
+    if let Some(desk) = crew.desk(&route.name) {
+        let plan = desk.plan();
+        if plan.route.version != route.version || *plan.route != *route {
+            desk.change(renew(crew, &plan, route));
+        }
+        return;
+    }
+    let plan = Plan { backend: build(crew, &route), route };
+    let desk = Arc::new(Desk::new(plan, crew.config.breaker_failures));
+    crew.add_desk(Arc::clone(&desk));
+    quarters.house(courier::routine(crew, &desk));
+    for lane in Lane::ALL {
+        quarters.house(intake::routine(crew, QueueName { route: desk.name.clone(), lane }));
+    }
+}
+
+/// The changed plan; the backend, and its connections, are kept where nothing that concerns it has changed.
+fn renew(crew: &Crew, plan: &Plan, route: Arc<Route>) -> Plan {
+    let old = &plan.route;
+    let same = old.backend == route.backend
+        && old.concurrency == route.concurrency
+        && old.attempt_timeout_ms == route.attempt_timeout_ms;
+    let backend = if same { plan.backend.clone() } else { None };
+    Plan { backend: backend.or_else(|| build(crew, &route)), route }
+}
+
+fn build(crew: &Crew, route: &Route) -> Option<Arc<dyn crate::backend::Backend>> {
+    match crew.deps.backends.build(route) {
+        Ok(backend) => Some(backend),
+        Err(error) => {
+            tracing::error!(route = %route.name, %error, "the route has no backend: its messages wait");
+            None
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Asks backends for the reports of what they took.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use naru_shared::{
+    domain::{Code, Next, Outcome, State},
+    ledger::{LedgerError, Settlement, Work},
+};
+
+use crate::{courier::attempt, crew::Crew, outcome, patience, shell::Progress};
+
+/// Rows in one turn.
+const ROWS: usize = 256;
+
+/// How long a row that has no report yet is left alone.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Questions under way at once.
+const ASKING: usize = 16;
+
+pub(super) async fn ask(crew: &Arc<Crew>, progress: &Progress) -> Result<(), LedgerError> {
+    let due = patience::ledger(crew.deps.ledger.due_reports(crew.now(), ROWS, LEASE)).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let asking = stream::iter(due.into_iter().map(|work| inquire(Arc::clone(crew), work)));
+    let mut answers = asking.buffer_unordered(ASKING);
+    let mut settlements = Vec::new();
+    while let Some(answer) = answers.next().await {
+        progress.mark();
+        settlements.extend(answer);
+    }
+    if !settlements.is_empty() {
+        outcome::count(&outcome::settle(crew, &settlements).await?);
+    }
+    Ok(())
+}
+
+/// What becomes of one row; `None`: it has no report yet, and comes back after its lease.
+async fn inquire(crew: Arc<Crew>, work: Work) -> Option<Settlement> {
+    let plan = crew.desk(&work.route).map(|desk| desk.plan());
+    let mut answer = None;
+    if let Some(plan) = &plan
+        && let Some(backend) = &plan.backend
+    {
+        let asking = AssertUnwindSafe(backend.inquire(&work)).catch_unwind();
+        match tokio::time::timeout(plan.limit(), asking).await {
+            Ok(Ok(outcome)) => {
+                let report = outcome.filter(is_report);
+                answer = report.map(|outcome| attempt::decide(&crew, plan, &work, outcome));
+            }
+            Ok(Err(_panic)) => tracing::error!(id = %work.row.id, "asking for a report failed"),
+            Err(_elapsed) => tracing::warn!(id = %work.row.id, "asking for a report took too long"),
+        }
+    }
+    let missed = crew.now() > work.expires_at.plus(crew.config.report_window());
+    let no_report = || Next::end(State::Expired, Code::NoReport, "");
+    let next = answer.or_else(|| missed.then(no_report))?;
+    Some(Settlement { row: work.row, attempt: work.attempt, next })
+}
+
+/// What was taken is never sent again because its report is in doubt: only an end, or a later report, counts.
+const fn is_report(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Delivered { .. } | Outcome::Failed { .. } | Outcome::Sent { .. })
+}

@@ -1,0 +1,304 @@
+//! Parts that fail: the ledger by a decorator that fails when told, backends that misbehave.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use naru_shared::{
+    domain::{Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SystemClock, Timestamp},
+    ledger::{
+        IntakeBatch, IntakeDone, Ledger, LedgerDesk, LedgerError, RowRef, Settled, Settlement, TakeRequest,
+        Taken, Waiting, Woken, Work,
+    },
+};
+
+use super::site::{Site, config, within};
+use crate::{Backend, BackendError, BackendFactory, Workers, WorkersDeps, samples};
+
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Panic,
+    Hang,
+    /// It takes effect, and the answer is lost.
+    Deaf,
+    /// It does not take effect.
+    Away,
+    Indigestible,
+}
+
+pub(super) type Plan = Box<dyn Fn(&str, Option<&IntakeBatch>) -> Option<Fault> + Send + Sync>;
+
+pub(super) struct Faulty {
+    inner: Arc<dyn Ledger>,
+    plan: Plan,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: Arc<dyn Ledger>, plan: Plan) -> Self {
+        Self { inner, plan }
+    }
+
+    async fn call<T>(
+        &self,
+        name: &str,
+        batch: Option<&IntakeBatch>,
+        call: impl Future<Output = Result<T, LedgerError>> + Send,
+    ) -> Result<T, LedgerError> {
+        let away = || Err(LedgerError::Unavailable("told to fail".into()));
+        match (self.plan)(name, batch) {
+            None => call.await,
+            Some(Fault::Panic) => panic!("told to panic"),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Deaf) => call.await.and_then(|_answer| away()),
+            Some(Fault::Away) => away(),
+            Some(Fault::Indigestible) => Err(LedgerError::Indigestible("told to refuse".into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for Faulty {
+    async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
+        self.call("intake", Some(&batch.clone()), self.inner.intake(batch)).await
+    }
+    async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError> {
+        self.call("take", None, self.inner.take(request)).await
+    }
+    async fn settle(
+        &self,
+        batch: Vec<Settlement>,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<Settled>, LedgerError> {
+        self.call("settle", None, self.inner.settle(batch, now, emit)).await
+    }
+    async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
+        self.call("give_back", None, self.inner.give_back(rows)).await
+    }
+    async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {
+        self.call("beat", None, self.inner.beat(incarnation)).await
+    }
+    async fn incarnations(&self) -> Result<Vec<(IncarnationId, i64)>, LedgerError> {
+        self.call("incarnations", None, self.inner.incarnations()).await
+    }
+    async fn lost(&self, incarnation: IncarnationId, max: usize) -> Result<Vec<Work>, LedgerError> {
+        self.call("lost", None, self.inner.lost(incarnation, max)).await
+    }
+    async fn bury(&self, incarnation: IncarnationId) -> Result<bool, LedgerError> {
+        self.call("bury", None, self.inner.bury(incarnation)).await
+    }
+    async fn wake(&self, now: Timestamp, max: usize, emit: bool) -> Result<Woken, LedgerError> {
+        self.call("wake", None, self.inner.wake(now, max, emit)).await
+    }
+    async fn due_reports(
+        &self,
+        now: Timestamp,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Work>, LedgerError> {
+        self.call("due_reports", None, self.inner.due_reports(now, max, lease)).await
+    }
+    async fn await_ready(&self, route: &RouteName, wait: Duration) {
+        self.inner.await_ready(route, wait).await;
+    }
+    async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
+        self.call("waiting", None, self.inner.waiting()).await
+    }
+    async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.call("restored_before", None, self.inner.restored_before()).await
+    }
+}
+
+/// Fails the first `times` calls of this name.
+fn first(times: usize, wanted: &'static str, fault: Fault) -> Plan {
+    let calls = AtomicUsize::new(0);
+    Box::new(move |name, _| (name == wanted && calls.fetch_add(1, Ordering::SeqCst) < times).then_some(fault))
+}
+
+fn start(site: &Site, plan: Plan) -> Workers {
+    let ledger = Arc::new(Faulty::new(site.ledger.clone(), plan));
+    Workers::start(&config(), WorkersDeps { ledger, ..site.deps() }).unwrap()
+}
+
+fn route() -> Route {
+    samples::route("carrier-a")
+}
+
+/// Sends ten messages through a fault: each is delivered by its first attempt, in one revision, and charged once.
+async fn all_is_well_in_spite_of(plan: Plan) {
+    let site = Site::new(&[route()]);
+    let workers = start(&site, plan);
+    let ids = site.accept("carrier-a", &["+820000000001"; 10]).await;
+    for report in site.reports(&ids).await {
+        assert_eq!((report.status, report.attempts, report.revision), (State::Delivered, 1, 1));
+    }
+    let day = naru_shared::domain::Day::of(SystemClock.now(), &naru_shared::domain::TimeZone::UTC);
+    let used = naru_shared::ledger::LedgerReads::used(&*site.ledger, &samples::quota(1), day).await.unwrap();
+    assert_eq!(used, 10);
+    assert_eq!(site.ledger.audit_usage().await.unwrap(), []);
+    workers.drain(DRAIN).await;
+    assert_eq!(site.ledger.incarnations().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panicking_intake_is_replaced_and_its_packs_come_back() {
+    all_is_well_in_spite_of(first(2, "intake", Fault::Panic)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_intake_is_replaced_and_its_packs_come_back() {
+    all_is_well_in_spite_of(first(1, "intake", Fault::Hang)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intake_whose_answer_was_lost_knows_its_own_rows() {
+    all_is_well_in_spite_of(first(3, "intake", Fault::Deaf)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panicking_committer_is_replaced_and_its_outcomes_commit() {
+    all_is_well_in_spite_of(first(1, "settle", Fault::Panic)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_committer_is_replaced_and_its_outcomes_commit() {
+    all_is_well_in_spite_of(first(1, "settle", Fault::Hang)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_whose_answer_was_lost_are_committed_once() {
+    all_is_well_in_spite_of(first(3, "settle", Fault::Deaf)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panicking_heartbeat_feeder_or_sweeper_is_replaced() {
+    for name in ["beat", "take", "wake"] {
+        all_is_well_in_spite_of(first(1, name, Fault::Panic)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_is_away_for_a_while_is_waited_for() {
+    let calls = AtomicUsize::new(0);
+    all_is_well_in_spite_of(Box::new(move |_, _| {
+        (!calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(3)).then_some(Fault::Away)
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_were_taken_and_told_to_nobody_go_back_and_are_sent() {
+    for fault in [Fault::Deaf, Fault::Hang] {
+        let site = Site::new(&[route()]);
+        // Paused first, so that the messages wait and are taken.
+        site.know(naru_shared::catalog::Entry::Route(Route { paused: true, ..route() }));
+        let taken = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&taken);
+        let workers = start(
+            &site,
+            Box::new(move |name, _| {
+                (name == "take" && seen.fetch_add(1, Ordering::SeqCst) == 0).then_some(fault)
+            }),
+        );
+        let ids = site.accept("carrier-a", &["+820000000001"; 5]).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        site.know(naru_shared::catalog::Entry::Route(route()));
+        for report in site.reports(&ids).await {
+            assert_eq!((report.status, report.attempts), (State::Delivered, 1));
+        }
+        assert!(taken.load(Ordering::SeqCst) > 1);
+        workers.drain(DRAIN).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_stored_fails_alone() {
+    let site = Site::new(&[route()]);
+    let workers = start(
+        &site,
+        Box::new(|_, batch| {
+            let poison =
+                |batch: &IntakeBatch| batch.entries.iter().any(|e| e.message.content.body == "poison");
+            batch.is_some_and(poison).then_some(Fault::Indigestible)
+        }),
+    );
+    let mut messages: Vec<_> = (0..20).map(|_| site.message("+820000000001")).collect();
+    messages[7].content.body = "poison".to_owned();
+    site.publish("carrier-a", &messages).await;
+    for (index, message) in messages.iter().enumerate() {
+        let report = site.report(message.id).await;
+        let expected =
+            if index == 7 { (State::Failed, Code::Indigestible) } else { (State::Delivered, Code::Ok) };
+        assert_eq!((report.status, report.code), expected, "{index}");
+    }
+    workers.drain(DRAIN).await;
+}
+
+/// A backend that misbehaves at the first attempt.
+#[derive(Clone)]
+struct Misbehaving {
+    block: Option<Duration>,
+    calls: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Backend for Misbehaving {
+    async fn deliver(&self, _work: &Work) -> Outcome {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            let Some(block) = self.block else { panic!("told to panic") };
+            // Blocks its thread: no time-out of a future can end this.
+            std::thread::sleep(block);
+        }
+        Outcome::Delivered { detail: "in the end".to_owned(), backend_id: None }
+    }
+}
+
+impl BackendFactory for Misbehaving {
+    fn build(&self, _route: &Route) -> Result<Arc<dyn Backend>, BackendError> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+fn start_with(site: &Site, block: Option<Duration>) -> Workers {
+    let backends = Arc::new(Misbehaving { block, calls: Arc::default() });
+    Workers::start(&config(), WorkersDeps { backends, ..site.deps() }).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panicking_courier_leaves_an_uncertain_message_and_others_go_on() {
+    let site = Site::new(&[route()]);
+    let workers = start_with(&site, None);
+    let ids = site.accept("carrier-a", &["+820000000001"; 3]).await;
+    let codes: Vec<Code> = site.reports(&ids).await.iter().map(|report| report.code).collect();
+    assert_eq!(codes.iter().filter(|code| **code == Code::Uncertain).count(), 1);
+    assert_eq!(codes.iter().filter(|code| **code == Code::Ok).count(), 2);
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stuck_courier_is_replaced_its_message_ends_by_policy_and_a_late_truth_corrects_it() {
+    let site = Site::new(&[Route { attempt_timeout_ms: 100, concurrency: 1, ..route() }]);
+    let workers = start_with(&site, Some(Duration::from_secs(5)));
+    let ids = site.accept("carrier-a", &["+820000000001", "+820000000001"]).await;
+    let first = site.report(ids[0]).await;
+    assert_eq!((first.status, first.code, first.revision), (State::Failed, Code::Uncertain, 1));
+    assert_eq!(site.report(ids[1]).await.status, State::Delivered, "its permit came back");
+    let mut corrected = site.report(ids[0]).await;
+    for _ in within(Duration::from_secs(20)) {
+        if corrected.revision > 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        corrected = site.report(ids[0]).await;
+    }
+    assert_eq!((corrected.status, corrected.revision, corrected.charged), (State::Delivered, 2, true));
+    workers.drain(DRAIN).await;
+}

@@ -1,0 +1,306 @@
+//! The way of a message through the workers.
+
+use std::time::Duration;
+
+use naru_shared::{
+    catalog::{Catalog, Entry, Subscription},
+    domain::{
+        BackendConfig, Clock, Code, Day, HttpBackend, OnUncertain, Quota, Route, State, SystemClock,
+        TimeZone, Units,
+    },
+    gate::{Gate, QuotaVerdict},
+    ledger::{LedgerDesk, LedgerReads},
+    queue::{Queue, QueueName},
+    topic::Topic,
+};
+
+use super::{
+    http::{Act, Server},
+    site::{Site, config, within},
+};
+use crate::{Workers, WorkersConfig, samples};
+
+const DRAIN: Duration = Duration::from_secs(5);
+
+fn route() -> Route {
+    Route { concurrency: 16, attempt_timeout_ms: 300, ..samples::route("carrier-a") }
+}
+
+fn queue() -> QueueName {
+    QueueName { route: "carrier-a".parse().unwrap(), lane: naru_shared::domain::Lane::Express }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_ends_as_its_recipient_says_and_is_charged_as_it_ends() {
+    let site = Site::new(&[route()]);
+    let workers = site.start();
+    let recipients = ["+820000000000", "+820000000090", "+820000000091", "+820000000092", "+820000000097"];
+    let ids = site.accept("carrier-a", &recipients).await;
+    let ends: Vec<_> = site.reports(&ids).await.iter().map(|r| (r.status, r.code, r.charged)).collect();
+    assert_eq!(
+        ends,
+        [
+            (State::Delivered, Code::Ok, true),
+            (State::Failed, Code::BackendRefused, false),
+            // The attempt's time (0.3 s and a grace of 1 s) is shorter than the simulator's two seconds.
+            (State::Failed, Code::Uncertain, false),
+            (State::Failed, Code::Uncertain, false),
+            (State::Failed, Code::Uncertain, false),
+        ]
+    );
+    assert_eq!(site.ledger.audit_usage().await.unwrap(), []);
+    workers.drain(DRAIN).await;
+    assert_eq!(site.queue.depth(&queue()).await.unwrap().packs, 0);
+    assert_eq!(naru_shared::ledger::Ledger::incarnations(&*site.ledger).await.unwrap(), [], "nobody is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_messages_beyond_the_permits_all_arrive_once() {
+    let site = Site::new(&[Route { concurrency: 4, ..route() }]);
+    let workers = site.start();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.extend(site.accept("carrier-a", &["+820000000001"; 64]).await);
+    }
+    for report in site.reports(&ids).await {
+        assert_eq!((report.status, report.attempts, report.revision), (State::Delivered, 1, 1));
+    }
+    workers.drain(DRAIN).await;
+    let quota = samples::quota(1_000_000);
+    let day = Day::of(SystemClock.now(), &TimeZone::UTC);
+    assert_eq!(site.ledger.used(&quota, day).await.unwrap(), 1_280);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_taken_is_tried_again_and_what_was_sent_gets_its_report() {
+    let site = Site::new(&[route()]);
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000093", "+820000000094", "+820000000096"]).await;
+    let reports = site.reports(&ids).await;
+    assert_eq!((reports[0].status, reports[0].attempts), (State::Delivered, 3));
+    assert_eq!((reports[1].status, reports[1].attempts), (State::Delivered, 1));
+    assert_eq!((reports[2].status, reports[2].code), (State::Failed, Code::BackendRefused));
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_comes_twice_is_sent_once() {
+    let site = Site::new(&[route()]);
+    let workers = site.start();
+    let message = site.message("+820000000001");
+    for _ in 0..3 {
+        site.publish("carrier-a", std::slice::from_ref(&message)).await;
+    }
+    let report = site.report(message.id).await;
+    for _ in within(Duration::from_secs(5)) {
+        if site.queue.depth(&queue()).await.unwrap().packs == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((report.status, report.attempts), (State::Delivered, 1));
+    assert_eq!(site.report(message.id).await.revision, 1);
+    workers.drain(DRAIN).await;
+    assert_eq!(site.ledger.audit_usage().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_is_exact_and_the_rest_is_rejected() {
+    let site = Site::new(&[route()]);
+    site.limit(10);
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000001"; 15]).await;
+    let reports = site.reports(&ids).await;
+    let count = |code| reports.iter().filter(|report| report.code == code).count();
+    assert_eq!((count(Code::Ok), count(Code::QuotaExceeded)), (10, 5));
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_go_ends_with_its_reason() {
+    let site = Site::new(&[route()]);
+    let mut late = site.message("+820000000001");
+    late.accepted_at = late.accepted_at.minus(Duration::from_secs(601));
+    let mut later = site.message("+820000000001");
+    later.content.send_at = Some(SystemClock.now().plus(Duration::from_secs(2)));
+    let workers = site.start();
+    site.publish("carrier-a", &[late.clone(), later.clone()]).await;
+    assert_eq!(site.report(late.id).await.code, Code::TtlExpired);
+    assert_eq!(site.view(later.id).await.unwrap().status, State::Scheduled);
+    let report = site.report(later.id).await;
+    assert_eq!(report.status, State::Delivered);
+    assert!(report.sent_at.unwrap() >= later.content.send_at.unwrap());
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_route_takes_in_and_sends_when_it_goes_on() {
+    let site = Site::new(&[Route { paused: true, ..route() }]);
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000001"]).await;
+    for _ in within(Duration::from_secs(5)) {
+        if site.view(ids[0]).await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(site.view(ids[0]).await.unwrap().status, State::Ready);
+    site.know(Entry::Route(route()));
+    assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_holds_what_is_uncertain_keeps_its_charge() {
+    let site = Site::new(&[Route { on_uncertain: OnUncertain::Hold, ..route() }]);
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000097"]).await;
+    let mut status = None;
+    for _ in within(Duration::from_secs(10)) {
+        status = site.view(ids[0]).await.map(|view| view.status);
+        if status == Some(State::Held) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(status, Some(State::Held));
+    let day = Day::of(SystemClock.now(), &TimeZone::UTC);
+    assert_eq!(site.ledger.used(&samples::quota(1), day).await.unwrap(), 1);
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_is_an_event_for_every_subscriber() {
+    let site = Site::new(&[route()]);
+    let name: naru_shared::domain::SubscriptionName = "archive".parse().unwrap();
+    let subscription = Subscription { name: name.clone(), ended: false, version: 0 };
+    site.catalog.put(vec![Entry::Subscription(subscription.clone())]).await.unwrap();
+    site.know(Entry::Subscription(subscription));
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000001", "+820000000090"]).await;
+    let mut subjects = Vec::new();
+    for _ in within(Duration::from_secs(10)) {
+        if let Ok(events) = site.topic.receive(&name, 10, Duration::from_millis(100)).await {
+            subjects.extend(events.into_iter().map(|delivery| (delivery.event.subject, delivery.event.kind)));
+        }
+        if subjects.len() == 2 {
+            break;
+        }
+    }
+    subjects.sort();
+    let mut expected = vec![
+        (ids[0].to_string(), "naru.message.delivered".to_owned()),
+        (ids[1].to_string(), "naru.message.failed".to_owned()),
+    ];
+    expected.sort();
+    assert_eq!(subjects, expected);
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_pack_is_set_aside_and_those_behind_it_go_on() {
+    let site = Site::new(&[route()]);
+    let stranger = Site::new(&[route()]);
+    let forged = stranger.message("+820000000001");
+    let envelope = stranger.sealed("carrier-a", std::slice::from_ref(&forged));
+    let pack = naru_shared::queue::Outgoing { queue: queue(), group: samples::account().customer, envelope };
+    for result in site.queue.publish(vec![pack]).await {
+        result.unwrap();
+    }
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000001"]).await;
+    assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    workers.drain(DRAIN).await;
+    let depth = site.queue.depth(&queue()).await.unwrap();
+    assert_eq!((depth.packs, depth.quarantined), (0, 1));
+    assert_eq!(site.view(forged.id).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_and_never_reported_ends_after_the_window() {
+    let site = Site::new(&[route()]);
+    let config = WorkersConfig { report_window_ms: 500, ..config() };
+    let workers = Workers::start(&config, site.deps()).unwrap();
+    let mut message = site.message("+820000000095");
+    message.content.ttl = Some(1);
+    site.publish("carrier-a", std::slice::from_ref(&message)).await;
+    let report = site.report(message.id).await;
+    assert_eq!((report.status, report.code, report.charged), (State::Expired, Code::NoReport, false));
+    assert!(report.final_at.since(report.accepted_at) >= Duration::from_millis(1_500));
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingress_learns_of_units_that_were_released() {
+    let site = Site::new(&[Route { attempt_timeout_ms: 1_500, ..route() }]);
+    let quota = std::sync::Arc::new(Quota { version: 0, ..samples::quota(2) });
+    site.limit(2);
+    let workers = site.start();
+    // Reserved while the simulator is silent, released when it is found uncertain.
+    let ids = site.accept("carrier-a", &["+820000000092"; 2]).await;
+    let (account, channel) = (samples::account(), "sms".parse().unwrap());
+    let day = Day::of(SystemClock.now(), &TimeZone::UTC);
+    let ask = async || {
+        let units = Units::ONE;
+        let verdict = site.gate.reserve(&account, &channel, std::slice::from_ref(&quota), day, units).await;
+        if verdict.is_ok_and(|verdict| verdict == QuotaVerdict::Within) {
+            site.gate.give_back(&account, &channel, std::slice::from_ref(&quota), day, units).await.unwrap();
+            return true;
+        }
+        false
+    };
+    let mut refused = false;
+    for _ in within(Duration::from_secs(5)) {
+        refused = !ask().await;
+        if refused {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(refused, "the limit is reached");
+    site.reports(&ids).await;
+    let begun = std::time::Instant::now();
+    while !ask().await {
+        assert!(begun.elapsed() < Duration::from_secs(4), "released units are seen soon");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_takes_nothing_is_left_alone_and_tried_again() {
+    super::http::install_tls();
+    let full = "HTTP/1.1 503 Full\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(Act::Answer(full)).await;
+    let http = HttpBackend { url: server.url.clone(), allow_networks: vec!["127.0.0.0/8".parse().unwrap()] };
+    let site =
+        Site::new(&[Route { backend: BackendConfig::Http(http), attempt_timeout_ms: 5_000, ..route() }]);
+    let workers = Workers::start(&WorkersConfig { breaker_failures: 5, ..config() }, site.deps()).unwrap();
+    let ids = site.accept("carrier-a", &["+820000000001"; 60]).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let tried = server.requests.lock().unwrap().len();
+    // What was under way when it opened, at most a permit each, and then nothing.
+    assert!((5..=5 + 16).contains(&tried), "{tried}");
+    server.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    for report in site.reports(&ids).await {
+        assert_eq!(report.status, State::Delivered);
+    }
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_of_a_newer_program_is_left_for_a_newer_worker() {
+    let site = Site::new(&[route()]);
+    let envelope = naru_shared::domain::Envelope(bytes::Bytes::from_static(b"2.later\nbinary"));
+    let pack = naru_shared::queue::Outgoing { queue: queue(), group: samples::account().customer, envelope };
+    for result in site.queue.publish(vec![pack]).await {
+        result.unwrap();
+    }
+    let workers = site.start();
+    let ids = site.accept("carrier-a", &["+820000000001"]).await;
+    assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    workers.drain(DRAIN).await;
+    let depth = site.queue.depth(&queue()).await.unwrap();
+    assert_eq!((depth.packs, depth.quarantined), (1, 0));
+}

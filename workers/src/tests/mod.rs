@@ -1,0 +1,7 @@
+//! Tests of the crate as a whole: real engines in a directory of their own, a real HTTP server.
+
+mod faults;
+mod http;
+mod messages;
+mod recovery;
+mod site;

@@ -1,0 +1,187 @@
+//! A place with everything workers need: real engines in a directory of its own.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use naru_shared::{
+    catalog::{Entry, SqliteCatalog},
+    domain::{
+        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, PackEncoder,
+        Quota, Report, Route, SystemClock, TimeZone,
+    },
+    gate::MemoryGate,
+    keys::{Keyring, Secret},
+    ledger::{LedgerReads, SqliteLedger},
+    queue::{Outgoing, Queue, QueueName, SqliteQueue},
+    registry::{MemoryRegistry, Registry},
+    topic::SqliteTopic,
+};
+
+use crate::{StandardBackends, Workers, WorkersConfig, WorkersDeps, samples};
+
+pub(super) struct Site {
+    _dir: tempfile::TempDir,
+    pub(super) queue: Arc<SqliteQueue>,
+    pub(super) ledger: Arc<SqliteLedger>,
+    pub(super) topic: Arc<SqliteTopic>,
+    pub(super) catalog: Arc<SqliteCatalog>,
+    pub(super) registry: Arc<MemoryRegistry>,
+    pub(super) gate: Arc<MemoryGate>,
+    keyring: Keyring,
+    encoder: PackEncoder,
+    minter: Minter,
+}
+
+impl Site {
+    /// A site with the customer `acme` and these routes.
+    pub(super) fn new(routes: &[Route]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let keyring = Keyring {
+            ids: Secret::random(),
+            credentials: Secret::random(),
+            envelopes: vec![("a".to_owned(), Secret::random())],
+        };
+        let visibility = Duration::from_secs(30);
+        let site = Self {
+            queue: Arc::new(SqliteQueue::open(&at("queue.db"), visibility).unwrap()),
+            ledger: Arc::new(SqliteLedger::open(&at("ledger.db")).unwrap()),
+            topic: Arc::new(SqliteTopic::open(&at("topic.db"), visibility).unwrap()),
+            catalog: Arc::new(SqliteCatalog::open(&at("catalog.db")).unwrap()),
+            registry: MemoryRegistry::new(),
+            gate: Arc::new(MemoryGate::new(Arc::new(SystemClock))),
+            encoder: PackEncoder::new(keyring.envelope_keys().unwrap()),
+            minter: Minter::new(&keyring.ids),
+            keyring,
+            _dir: dir,
+        };
+        site.know(Entry::Customer(Customer {
+            id: "acme".parse().unwrap(),
+            title: "Acme".to_owned(),
+            suspended: false,
+            time_zone: TimeZone::UTC,
+            weight: 1,
+            rates: Vec::new(),
+            version: 0,
+        }));
+        for route in routes {
+            site.know(Entry::Route(route.clone()));
+            site.know(Entry::Assignment(Assignment {
+                customer: "acme".parse().unwrap(),
+                channel: None,
+                route: route.name.clone(),
+                version: 0,
+            }));
+        }
+        site
+    }
+
+    /// The registry learns of a document.
+    pub(super) fn know(&self, entry: Entry) {
+        let version = self.registry.version() + 1;
+        self.registry.apply(vec![entry.at_version(version)], true, version);
+    }
+
+    pub(super) fn limit(&self, units: u64) {
+        self.know(Entry::Quota(Quota {
+            customer: "acme".parse().unwrap(),
+            channel: None,
+            period: naru_shared::domain::Period::Month,
+            limit: units,
+            version: 0,
+        }));
+    }
+
+    pub(super) fn deps(&self) -> WorkersDeps {
+        WorkersDeps {
+            queue: self.queue.clone(),
+            ledger: self.ledger.clone(),
+            reads: self.ledger.clone(),
+            outbox: self.ledger.clone(),
+            topic: self.topic.clone(),
+            catalog: self.catalog.clone(),
+            registry: self.registry.clone(),
+            gate: self.gate.clone(),
+            keyring: self.keyring.clone(),
+            clock: Arc::new(SystemClock),
+            backends: Arc::new(StandardBackends),
+            runtime: tokio::runtime::Handle::current(),
+            exclusive: true,
+        }
+    }
+
+    pub(super) fn start(&self) -> Workers {
+        Workers::start(&config(), self.deps()).unwrap()
+    }
+
+    /// A message to this recipient, not yet published.
+    pub(super) fn message(&self, recipient: &str) -> Message {
+        let now = SystemClock.now();
+        Message {
+            id: self.minter.mint(&samples::account(), now),
+            accepted_at: now,
+            ..samples::message(0, recipient)
+        }
+    }
+
+    /// These messages in one envelope of this site.
+    pub(super) fn sealed(&self, route: &str, messages: &[Message]) -> Envelope {
+        let fragments: Vec<Vec<u8>> = messages.iter().map(|m| PackEncoder::fragment(m).unwrap()).collect();
+        let fragments = fragments.iter().map(Vec::as_slice);
+        self.encoder.seal(&samples::account(), &route.parse().unwrap(), Lane::Express, fragments)
+    }
+
+    /// Publishes one message to each recipient, in one pack.
+    pub(super) async fn accept(&self, route: &str, recipients: &[&str]) -> Vec<MessageId> {
+        let messages: Vec<Message> = recipients.iter().map(|recipient| self.message(recipient)).collect();
+        self.publish(route, &messages).await;
+        messages.iter().map(|message| message.id).collect()
+    }
+
+    pub(super) async fn publish(&self, route: &str, messages: &[Message]) {
+        let queue = QueueName { route: route.parse().unwrap(), lane: Lane::Express };
+        let envelope = self.sealed(route, messages);
+        let packs = vec![Outgoing { queue, group: samples::account().customer, envelope }];
+        for result in self.queue.publish(packs).await {
+            result.unwrap();
+        }
+    }
+
+    pub(super) async fn view(&self, id: MessageId) -> Option<MessageView> {
+        self.ledger.view(&samples::account(), id).await.unwrap()
+    }
+
+    /// The reports of these messages, once every one has ended.
+    pub(super) async fn reports(&self, ids: &[MessageId]) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for id in ids {
+            reports.push(self.report(*id).await);
+        }
+        reports
+    }
+
+    pub(super) async fn report(&self, id: MessageId) -> Report {
+        let mut last = None;
+        for _ in within(Duration::from_secs(20)) {
+            last = self.view(id).await;
+            if let Some(report) = last.clone().and_then(MessageView::into_report) {
+                return report;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{id} did not end: {last:?}");
+    }
+}
+
+/// Yields until the time is over.
+pub(super) fn within(span: Duration) -> impl Iterator<Item = ()> {
+    let end = Instant::now() + span;
+    std::iter::from_fn(move || (Instant::now() < end).then_some(()))
+}
+
+/// Short times, so that tests are quick.
+pub(super) fn config() -> WorkersConfig {
+    WorkersConfig { lease_ms: 3_000, sweep_ms: 50, poll_ms: 100, stuck_ms: 1_500, ..WorkersConfig::default() }
+}
