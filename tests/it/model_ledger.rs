@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use naru_shared::{
     domain::{Code, Day, Environment, IntakeToken, Next, Period, Quota, State, TimeZone, Timestamp, Units},
     ledger::{
@@ -328,7 +329,7 @@ impl Twins<'_> {
         let taken = self.bed.engine.ledger.take(request).await?;
         assert_eq!((taken.work.len(), taken.expired, taken.more), (ready.min(max), 0, ready > max));
         for work in taken.work {
-            let life = self.lives.iter_mut().find(|life| life.at.id == work.row.id).unwrap();
+            let life = self.lives.iter_mut().find(|life| life.at.id == work.row.id).context("unknown")?;
             assert_eq!(life.state, State::Ready);
             life.at = work.row;
             life.state = State::Sending;
@@ -427,7 +428,7 @@ impl Twins<'_> {
     async fn check(&mut self) -> anyhow::Result<()> {
         let reads = &self.bed.engine.reads;
         for life in &self.lives {
-            let view = reads.view(&life.entry.account, life.at.id).await?.unwrap();
+            let view = reads.view(&life.entry.account, life.at.id).await?.context("not there")?;
             assert_eq!((view.status, view.attempts), (life.state, life.attempt), "{life:?}");
             assert_eq!(view.revision, life.revision, "{life:?}");
             let paid = life.state == State::Delivered && life.live();
