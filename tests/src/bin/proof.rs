@@ -56,6 +56,9 @@ enum Command {
         /// Misbehaves as drawn from this seed; without it, never.
         #[arg(long)]
         seed: Option<u64>,
+        /// Cuts the first attempt of every message.
+        #[arg(long, conflicts_with = "seed")]
+        cutting: bool,
     },
     /// The durability run, in full size unless told otherwise.
     Durability {
@@ -142,8 +145,9 @@ fn main() -> anyhow::Result<()> {
         Command::Load(load) => say(&serde_json::to_value(load::run(&plan(&load)?)?)?),
         Command::Bare { listen, workers } => Ok(bare::serve(listen, workers, say_address)?),
         Command::Receiver { listen } => lean::serve(listen, say_address),
-        Command::JournalingReceiver { listen, journal, seed } => {
-            journaling::serve(listen, &journal, seed.map_or(Manners::GOOD, Manners::rough), say_address)
+        Command::JournalingReceiver { listen, journal, seed, cutting } => {
+            let calm = if cutting { Manners::CUTTING } else { Manners::GOOD };
+            journaling::serve(listen, &journal, seed.map_or(calm, Manners::rough), say_address)
         }
         Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
         Command::Bench { out, seconds, long_seconds, only } => {
