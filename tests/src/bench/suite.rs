@@ -44,7 +44,7 @@ struct Suite<'a> {
 pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table> {
     let home = std::env::temp_dir();
     let kind = statfs(&home)?.f_type;
-    ensure!(i64::from(kind) != TMPFS, "{} is in memory: set TMPDIR to a directory on a disk", home.display());
+    ensure!(kind != TMPFS, "{} is in memory: set TMPDIR to a directory on a disk", home.display());
     let mut suite = Suite { programs: Programs::find()?, options, table: Table::default(), say };
     suite.ground(&home)?;
     let wanted = |letter| options.only.is_empty() || options.only.contains(letter);
