@@ -102,6 +102,8 @@ pub(super) fn outcomes_are_true(cases: &Cases<'_>, evidence: &Evidence, findings
             ("failed", Some("backend-refused")) => refused && !took_calmly,
             ("failed", Some("uncertain")) => (in_doubt || disturbed) && !took_calmly,
             ("failed", Some("not-taken")) => spent,
+            // Only of what was certainly never taken can it be said that its time ran out.
+            ("expired", Some("ttl-expired")) => !took && !in_doubt,
             _ => false,
         };
         if !plausible {

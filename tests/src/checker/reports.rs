@@ -42,7 +42,7 @@ fn judge_last(case: &Case<'_>, last: &super::evidence::Told, findings: &mut Find
     if last.charged != (last.status == "delivered") {
         findings.broke(format!("{}: {} and charged: {}", case.id, last.status, last.charged));
     }
-    if !matches!(last.status.as_str(), "delivered" | "failed") {
+    if !matches!(last.status.as_str(), "delivered" | "failed" | "expired") {
         findings.broke(format!("{}: ended as {} ({:?})", case.id, last.status, last.code));
     }
 }

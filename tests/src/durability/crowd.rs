@@ -27,6 +27,9 @@ const CLIENTS: usize = 24;
 /// How long a client waits for an answer; shorter than a stop.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A message that was interrupted again and again would wait for ten minutes: it shall end within the run.
+const TTL_SECONDS: u32 = 90;
+
 /// How long a client goes on with one wish.
 const PERSISTENCE: Duration = Duration::from_secs(120);
 
@@ -127,7 +130,7 @@ impl Board {
         let lane = if number.is_multiple_of(3) { "bulk" } else { "express" };
         let message = json!({
             "channel": channel, "recipient": format!("{number:08}"), "body": "hello", "lane": lane,
-            "reference": asked.reference,
+            "reference": asked.reference, "ttl": TTL_SECONDS,
         });
         let deadline = Instant::now() + PERSISTENCE;
         while Instant::now() < deadline {
