@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use naru_ingress::{Ingress, IngressDeps};
 use naru_shared::{
     data_dir::DataDir,
-    domain::{Clock, SystemClock},
+    domain::{Clock, Route, SystemClock},
     key_file,
     keys::Keyring,
     ports::{self, Ports},
@@ -90,6 +90,7 @@ impl Default for Decorations {
 /// # Errors
 /// If it cannot start (see the exit codes), or the HTTP front fails.
 pub fn run(options: UpOptions, decorate: Decorations) -> anyhow::Result<()> {
+    refuse_unsafe(&options.config, &[])?;
     telemetry::start_logs(options.config.log.format, &options.config.log.filter)?;
     let metrics = telemetry::start_metrics()?;
     install_tls();
@@ -99,6 +100,11 @@ pub fn run(options: UpOptions, decorate: Decorations) -> anyhow::Result<()> {
     let result = runtime.block_on(serve(&options, decorate, &dir, keyring, metrics));
     runtime.shutdown_timeout(CLOSE);
     result
+}
+
+fn refuse_unsafe(config: &Config, routes: &[Route]) -> anyhow::Result<()> {
+    let findings = unsafe_settings(config, routes);
+    if findings.is_empty() { Ok(()) } else { Err(Failure::Refused(findings.join("\n")).into()) }
 }
 
 /// Gives the process its one TLS implementation; whoever needs one may ask again.
@@ -181,10 +187,7 @@ async fn begin(
         version = book.put(entries).await?;
         demo = made;
     }
-    let findings = unsafe_settings(config, &book.routes().await?);
-    if !findings.is_empty() {
-        return Err(Failure::Refused(findings.join("\n")).into());
-    }
+    refuse_unsafe(config, &book.routes().await?)?;
     let in_force = async {
         while ports.registry.version() < version {
             ports.registry.changed(ports.registry.version()).await;

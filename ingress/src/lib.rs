@@ -43,4 +43,5 @@ mod traceparent;
 mod meters;
 
 pub use config::IngressConfig;
+pub use problem::table as problems;
 pub use server::{Ingress, IngressDeps};

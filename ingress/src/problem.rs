@@ -140,6 +140,12 @@ problem_table! {
         "The queue did not confirm in time. Call again with the same content and the Idempotency-Key given in the member key: if the message was accepted, it is not sent twice.";
 }
 
+/// Code, status, title and page of every refusal, for documentation and tests.
+#[must_use]
+pub fn table() -> Vec<(&'static str, u16, &'static str, &'static str)> {
+    Code::ALL.iter().map(|c| (c.as_str(), c.status().as_u16(), c.title(), c.page())).collect()
+}
+
 impl Code {
     /// The code of a word.
     pub fn from_word(word: &str) -> Option<Self> {

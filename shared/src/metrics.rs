@@ -75,6 +75,7 @@ metrics_table! {
     counter ATTEMPTS = "naru_attempts_total", Count, "Attempts ended, by route and outcome";
     histogram ATTEMPT_SECONDS = "naru_attempt_seconds", Seconds, "Time of one attempt at a backend, by route";
     gauge ATTEMPTS_UNDER_WAY = "naru_attempts_under_way", Count, "Attempts begun whose outcome is not committed, by route";
+    gauge ROUTE_RESTING = "naru_route_resting", Count, "1 while a route's attempts pause because its backend takes nothing, by route";
     histogram SETTLE_SECONDS = "naru_settle_seconds", Seconds, "Time of one commit of outcomes";
     counter SETTLED = "naru_settled_total", Count, "Outcomes committed, by what they did";
     counter EXPIRED = "naru_messages_expired_total", Count, "Messages whose time to live ended, by route";

@@ -6,4 +6,6 @@ mod conformance_ledger;
 mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;
+mod durability;
 mod model_ledger;
+mod tidy;

@@ -1,3 +1,30 @@
-//! Proves Naru from outside: what every adapter of a port guarantees, faults, journals, benchmarks.
+//! Proves Naru: what every adapter of a port guarantees, and what whole processes promise to whoever talks to them.
+//!
+//! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
+//! (what each side saw); [`wire`] and [`customer`] (who ask), [`gateway`] (who is asked), [`receiver`] (who takes),
+//! [`faults`] (who interrupts), [`durability`] (all of them at once) and [`checker`] (who judges); [`load`] and [`bench`]
+//! (who measure).
 
 pub mod conformance;
+
+pub mod monotonic;
+
+pub mod journal;
+
+pub mod wire;
+
+pub mod customer;
+
+pub mod gateway;
+
+pub mod receiver;
+
+pub mod faults;
+
+pub mod checker;
+
+pub mod durability;
+
+pub mod load;
+
+pub mod bench;

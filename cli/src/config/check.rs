@@ -33,6 +33,7 @@ pub fn unsafe_settings(config: &Config, routes: &[Route]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    found.extend(config.workers.check().err().map(|error| format!("workers: {error}")));
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
     found
 }

@@ -8,7 +8,7 @@ use naru_shared::{
         RouteName, SimulatorBackend,
     },
 };
-use naru_workers::{BackendFactory, StandardBackends};
+use naru_workers::{BackendFactory, StandardBackends, may_connect};
 
 use super::credential::Place;
 use crate::{
@@ -216,10 +216,17 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
     if let Some(unsafe_setting) = unsafe_route(&desk.config, route) {
         return Err(Failure::Refused(unsafe_setting).into());
     }
-    let built = StandardBackends.build(route);
-    built.map(drop).map_err(|error| {
-        Failure::Refused(format!("route {}: {}", route.name, anyhow::Error::new(error))).into()
-    })
+    if let Err(error) = StandardBackends.build(route) {
+        return Err(Failure::Refused(format!("route {}: {:#}", route.name, anyhow::Error::new(error))).into());
+    }
+    if let BackendConfig::Http(http) = &route.backend
+        && !may_connect(http)
+    {
+        let why =
+            "is private, loopback or reserved: allow its network with --allow-network, such as 127.0.0.0/8";
+        return Err(Failure::Refused(format!("route {}: {} {why}", route.name, http.url)).into());
+    }
+    Ok(())
 }
 
 async fn assignment(book: &Book, route: &Route, to: &AssignTo) -> anyhow::Result<Entry> {

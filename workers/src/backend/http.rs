@@ -124,6 +124,13 @@ impl Backend for Http {
     }
 }
 
+/// Whether a backend whose host is written as an address may be connected to; a name is checked when it is resolved.
+#[must_use]
+pub fn may_connect(config: &HttpBackend) -> bool {
+    let egress = Egress::new(config.allow_networks.clone());
+    parse(&config.url).is_ok_and(|url| egress.check_literal(&url).is_ok())
+}
+
 fn parse(text: &str) -> Result<Url, BackendError> {
     let url: Url = text.parse().map_err(|_| BackendError::Url("not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") {

@@ -14,6 +14,7 @@ use naru_shared::{
     ledger::Work,
 };
 
+pub use http::may_connect;
 pub use simulator::{BEHAVIOURS, Behaviour};
 
 /// What takes messages in the end. Called from many tasks at once.

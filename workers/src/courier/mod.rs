@@ -64,6 +64,7 @@ pub(crate) struct Desk {
 
 struct Meters {
     under_way: Gauge,
+    resting: Gauge,
     seconds: Histogram,
     outcomes: [Counter; 5],
 }
@@ -83,9 +84,10 @@ const fn index(outcome: &Outcome) -> usize {
 
 impl Meters {
     fn new(route: &str) -> Self {
-        use naru_shared::metrics::{ATTEMPT_SECONDS, ATTEMPTS, ATTEMPTS_UNDER_WAY};
+        use naru_shared::metrics::{ATTEMPT_SECONDS, ATTEMPTS, ATTEMPTS_UNDER_WAY, ROUTE_RESTING};
         Self {
             under_way: ATTEMPTS_UNDER_WAY.of(&[("route", route)]),
+            resting: ROUTE_RESTING.of(&[("route", route)]),
             seconds: ATTEMPT_SECONDS.of(&[("route", route)]),
             outcomes: OUTCOMES.map(|outcome| ATTEMPTS.of(&[("route", route), ("outcome", outcome)])),
         }
@@ -142,9 +144,11 @@ impl Desk {
         }
     }
 
+    /// Shows how the desk stands.
     pub(crate) fn gauge(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a count of attempts is far below 2^52")]
         self.meters.under_way.set(self.table.len() as f64);
+        self.meters.resting.set(if self.breaker.pass() == Pass::Free { 0.0 } else { 1.0 });
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) enum Fault {
     Hang,
     /// It takes effect, and the answer is lost.
     Deaf,
+    /// It takes effect, and then its caller panics.
+    PanicAfter,
     /// It does not take effect.
     Away,
     Indigestible,
@@ -58,6 +60,10 @@ impl Faulty {
             Some(Fault::Panic) => panic!("told to panic"),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Deaf) => call.await.and_then(|_answer| away()),
+            Some(Fault::PanicAfter) => {
+                let done = call.await;
+                panic!("told to panic after it took effect: {}", done.is_ok());
+            }
             Some(Fault::Away) => away(),
             Some(Fault::Indigestible) => Err(LedgerError::Indigestible("told to refuse".into())),
         }
@@ -176,6 +182,36 @@ async fn a_stuck_committer_is_replaced_and_its_outcomes_commit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outcomes_whose_answer_was_lost_are_committed_once() {
     all_is_well_in_spite_of(first(3, "settle", Fault::Deaf)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_took_effect_before_a_panic_is_not_lost_and_not_done_twice() {
+    for name in ["intake", "settle", "take"] {
+        all_is_well_in_spite_of(first(1, name, Fault::PanicAfter)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_started_and_never_begun_when_work_ended_is_sent_by_the_next_life() {
+    let site = Site::new(&[route()]);
+    let workers = start(&site, Box::new(|name, _| (name == "intake").then_some(Fault::Deaf)));
+    // The couriers have looked once: nothing waits, so messages are started at once.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let ids = site.accept("carrier-a", &["+820000000001"; 3]).await;
+    for _ in within(Duration::from_secs(5)) {
+        if site.view(ids[2]).await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(site.view(ids[2]).await.unwrap().status, State::Sending);
+    workers.drain(DRAIN).await;
+    assert_eq!(site.view(ids[2]).await.unwrap().status, State::Ready);
+    let again = site.start();
+    for report in site.reports(&ids).await {
+        assert_eq!((report.status, report.attempts, report.revision), (State::Delivered, 1, 1));
+    }
+    again.drain(DRAIN).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,61 @@
+//! What survives, and that the checker would see it if it did not.
+
+use naru_tests::durability::{Outcome, Plan, run};
+use parking_lot::{Mutex, MutexGuard};
+
+/// Runs of many processes come one after the other: they would only measure each other.
+static STAGE: Mutex<()> = Mutex::new(());
+
+fn play(plan: &Plan) -> (Outcome, MutexGuard<'static, ()>) {
+    let alone = STAGE.lock();
+    let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
+    eprintln!("{}", outcome.told(plan));
+    (outcome, alone)
+}
+
+/// A seed that differs from run to run and is printed with the outcome.
+fn seed() -> u64 {
+    naru_tests::monotonic::nanos() % 1_000_000
+}
+
+#[test]
+fn what_was_accepted_survives_kills_stops_and_every_window() {
+    let plan = Plan::small(seed());
+    let (outcome, _alone) = play(&plan);
+    assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);
+    assert!(outcome.kills >= 8 && outcome.stops >= 2, "{} kills, {} stops", outcome.kills, outcome.stops);
+    assert_eq!(outcome.windows.len(), 6, "{:?}", outcome.windows);
+    assert!(outcome.findings.accepted >= 2_000 && outcome.findings.finals.len() >= 3);
+}
+
+#[test]
+fn the_checker_sees_a_pack_acknowledged_before_the_ledger_holds_it() {
+    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "early-ack", 6));
+    assert!(outcome.findings.lost > 0);
+    assert!(outcome.findings.broken.iter().any(|broken| broken.contains("was accepted and is queued")));
+}
+
+#[test]
+fn the_checker_sees_a_dropped_fence_and_a_kept_one_passes() {
+    let seed = seed();
+    let (outcome, alone) = play(&Plan::sabotaged(seed, "dropped-fence", 0));
+    assert!(outcome.findings.broken.iter().any(|broken| broken.contains("duplicate without a label")));
+    drop(alone);
+    let (outcome, _alone) = play(&Plan::sabotaged(seed, "kept-fence", 0));
+    assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {seed}");
+}
+
+#[test]
+fn the_checker_sees_a_lost_event() {
+    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "lost-event", 0));
+    assert!(outcome.findings.broken.iter().all(|broken| broken.contains("never heard")));
+    assert!(!outcome.findings.broken.is_empty());
+}
+
+#[test]
+fn the_checker_sees_a_charge_made_twice() {
+    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "double-charge", 0));
+    assert!(outcome.findings.used > outcome.findings.due);
+    assert!(outcome.findings.broken.iter().all(|broken| broken.contains("are used")));
+    assert!(!outcome.findings.broken.is_empty());
+}

@@ -1,0 +1,235 @@
+//! The shape of the source, held by tests: who may depend on whom, how large a file may be, and that what the
+//! documents tell is what the code does.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::CommandFactory;
+use naru_shared::domain::{ChargeEffect, Code};
+
+const CRATES: [&str; 6] = ["shared", "ingress", "workers", "cli", "tests", "xtask"];
+
+/// The longest a file may be, and the contracts that are longer because they are read as one.
+const LONGEST: usize = 400;
+const LONG_CONTRACTS: [(&str, usize); 1] = [("shared/src/ledger/mod.rs", 460)];
+const LONGEST_ROOT: usize = 100;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = CRATES.iter().map(|name| root().join(name)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+#[test]
+fn dependencies_between_crates_run_one_way() {
+    let allowed: [(&str, &[&str]); 5] = [
+        ("shared", &[]),
+        ("ingress", &["naru-shared"]),
+        ("workers", &["naru-shared"]),
+        ("cli", &["naru-shared", "naru-ingress", "naru-workers"]),
+        ("tests", &["naru-shared", "naru-ingress", "naru-workers", "naru-cli"]),
+    ];
+    for (name, allowed) in allowed {
+        let manifest: toml::Table = toml::from_str(&text(&format!("{name}/Cargo.toml"))).unwrap();
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(toml::Value::Table(of)) = manifest.get(section) else { continue };
+            for dependency in of.keys().filter(|key| key.starts_with("naru-")) {
+                assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_file_has_a_name_that_says_nothing() {
+    const EMPTY: [&str; 4] = ["utils", "common", "helpers", "misc"];
+    for (name, _) in sources() {
+        let parts: Vec<&str> = name.split(['/', '.']).collect();
+        assert!(!parts.iter().any(|part| EMPTY.contains(part)), "{name}");
+    }
+}
+
+#[test]
+fn files_are_small_and_roots_are_tables_of_contents() {
+    for (name, source) in sources() {
+        let lines = source.lines().count();
+        let contract = LONG_CONTRACTS.iter().find(|(contract, _)| *contract == name);
+        let longest = if name.ends_with("/src/lib.rs") {
+            LONGEST_ROOT
+        } else {
+            contract.map_or(LONGEST, |(_, lines)| *lines)
+        };
+        assert!(lines <= longest, "{name} has {lines} lines, {longest} are allowed");
+        if name.ends_with("/src/lib.rs") {
+            assert!(!source.contains("\nfn ") && !source.contains("\npub fn "), "{name} holds logic");
+        }
+    }
+}
+
+#[test]
+fn metrics_are_declared_in_one_place() {
+    for (name, source) in sources() {
+        if name == "shared/src/metrics.rs" || name == "tests/it/tidy.rs" {
+            continue;
+        }
+        for raw in ["metrics::counter!", "metrics::gauge!", "metrics::histogram!"] {
+            assert!(!source.contains(raw), "{name} uses {raw}");
+        }
+    }
+}
+
+/// Holds what stands between a document's markers against what the code says; with `NARU_WRITE_DOCS=1`, writes it.
+fn told(path: &str, expected: &str) {
+    const BEGIN: &str = "<!-- from the code: begin -->\n";
+    const END: &str = "<!-- from the code: end -->";
+    let document = text(path);
+    let (head, rest) = document.split_once(BEGIN).unwrap_or_else(|| panic!("{path} has no begin marker"));
+    let (table, tail) = rest.split_once(END).unwrap_or_else(|| panic!("{path} has no end marker"));
+    if table == expected {
+        return;
+    }
+    if std::env::var_os("NARU_WRITE_DOCS").is_some() {
+        fs::write(root().join(path), format!("{head}{BEGIN}{expected}{END}{tail}")).unwrap();
+        return;
+    }
+    panic!("{path} differs from the code; run the test once with NARU_WRITE_DOCS=1. Expected:\n{expected}");
+}
+
+#[test]
+fn the_documented_codes_are_those_of_the_code() {
+    let mut table = "| code | charge | meaning |\n|---|---|---|\n".to_owned();
+    for code in Code::ALL {
+        let charge = match code.charge() {
+            ChargeEffect::Captured => "captured",
+            ChargeEffect::Released => "released",
+        };
+        writeln!(table, "| `{}` | {charge} | {} |", code.as_str(), code.sentence()).unwrap();
+    }
+    told("docs/codes.md", &table);
+}
+
+#[test]
+fn the_documented_metrics_are_those_of_the_code() {
+    let mut table = "| metric | kind | unit | meaning |\n|---|---|---|---|\n".to_owned();
+    for (name, kind, unit, help) in naru_shared::metrics::TABLE {
+        writeln!(table, "| `{name}` | {kind} | {} | {help} |", unit.to_lowercase()).unwrap();
+    }
+    told("docs/metrics.md", &table);
+}
+
+#[test]
+fn the_documented_problems_are_those_of_the_code() {
+    let mut table = "| code | status | title | what it means and what to do |\n|---|---|---|---|\n".to_owned();
+    for (code, status, title, page) in naru_ingress::problems() {
+        writeln!(table, "| `{code}` | {status} | {title} | {page} |").unwrap();
+    }
+    told("docs/problems.md", &table);
+}
+
+#[test]
+fn the_documented_simulator_is_that_of_the_code() {
+    let mut table = "| the recipient ends in | what happens |\n|---|---|\n".to_owned();
+    for (digits, _, what) in naru_workers::BEHAVIOURS {
+        writeln!(table, "| `{digits}` | {what} |").unwrap();
+    }
+    table.push_str("| anything else | delivered at once |\n");
+    told("docs/simulator.md", &table);
+}
+
+#[test]
+fn the_documented_settings_are_those_of_the_code() {
+    let defaults = toml::Table::try_from(naru_cli::config::Config::default()).unwrap();
+    let document = text("docs/configuration.md");
+    for (section, value) in &defaults {
+        let toml::Value::Table(settings) = value else {
+            assert!(document.contains(&format!("`{section}`")), "{section} is not documented");
+            continue;
+        };
+        for (key, default) in settings {
+            let row = format!("| `{section}.{key}` | `{default}` |");
+            assert!(document.contains(&row), "docs/configuration.md lacks the row: {row}");
+        }
+    }
+}
+
+#[test]
+fn every_command_is_documented() {
+    let document = text("docs/cli.md");
+    let mut commands = vec![("naru".to_owned(), naru_cli::args::Cli::command())];
+    while let Some((name, command)) = commands.pop() {
+        let below: Vec<_> = command.get_subcommands().cloned().collect();
+        if below.is_empty() {
+            assert!(document.contains(&format!("`{name}")), "docs/cli.md lacks `{name}`");
+        }
+        commands.extend(below.into_iter().map(|c| (format!("{name} {}", c.get_name()), c)));
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest: toml::Table = toml::from_str(&text("Cargo.toml")).unwrap();
+    let dependencies = manifest["workspace"]["dependencies"].as_table().unwrap();
+    let document = text("docs/dependencies.md");
+    for name in dependencies.keys().filter(|name| !name.starts_with("naru-")) {
+        assert!(document.contains(&format!("`{name}`")), "docs/dependencies.md does not say what {name} is for");
+    }
+}
+
+fn blocks(document: &str) -> Vec<&str> {
+    document.split("```").skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_korean_readme_shows_the_same_commands() {
+    let (english, korean) = (text("README.md"), text("README.ko.md"));
+    assert_eq!(blocks(&english), blocks(&korean));
+    assert!(blocks(&english).len() >= 4);
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut documents: Vec<PathBuf> =
+        ["README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|f| root().join(f)).to_vec();
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().path());
+        documents.extend(entries.filter(|p| p.extension().is_some_and(|e| e == "md")));
+    }
+    let mut broken = BTreeSet::new();
+    for path in documents {
+        let document = fs::read_to_string(&path).unwrap();
+        for link in document.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            if !path.parent().unwrap().join(file).exists() {
+                broken.insert(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}

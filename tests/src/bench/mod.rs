@@ -1,0 +1,11 @@
+//! What is measured, and the bare things it is measured against in the same run.
+//!
+//! [`suite`] is the whole benchmark; the others are its instruments.
+
+pub mod bare;
+pub mod cpu;
+pub mod fsync;
+pub mod raw_sqlite;
+mod stage;
+pub mod suite;
+mod table;

@@ -1,0 +1,226 @@
+//! The processes of a proof or benchmark that are not Naru: each subcommand is one.
+//!
+//! Each prints one line of JSON first (its address) or last (its figures), for the process that started it to read.
+
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Parser;
+use naru_tests::{
+    bench::{bare, fsync, raw_sqlite, suite},
+    durability,
+    load::{self, Call, Plan},
+    monotonic::nanos,
+    receiver::{answer::Manners, journaling, lean},
+};
+use serde_json::json;
+
+/// Any free port of the loopback interface.
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(about = "The processes of a proof or benchmark that are not Naru")]
+enum Command {
+    /// Calls a server and prints how it answered.
+    Load(Load),
+    /// The bare actix-web handler.
+    Bare {
+        /// Where to listen.
+        #[arg(long, default_value_t = LOOPBACK)]
+        listen: SocketAddr,
+        /// Threads.
+        #[arg(long, default_value_t = 2)]
+        workers: usize,
+    },
+    /// The lean receiver of an HTTP route.
+    Receiver {
+        /// Where to listen.
+        #[arg(long, default_value_t = LOOPBACK)]
+        listen: SocketAddr,
+    },
+    /// The receiver that writes down every request and misbehaves by rule.
+    JournalingReceiver {
+        /// Where to listen.
+        #[arg(long, default_value_t = LOOPBACK)]
+        listen: SocketAddr,
+        /// Where to write.
+        #[arg(long)]
+        journal: PathBuf,
+        /// Misbehaves as drawn from this seed; without it, never.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// The durability run, in full size unless told otherwise.
+    Durability {
+        /// Every draw follows from it; without it, from the clock.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// A tenth of the full size.
+        #[arg(long)]
+        small: bool,
+    },
+    /// The benchmark.
+    Bench {
+        /// Also write the table to this file.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Seconds of each short stage.
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+        /// Seconds of the end-to-end stage.
+        #[arg(long, default_value_t = 60.0)]
+        long_seconds: f64,
+        /// Only these stages, by letter (`bc`).
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+    /// Raw SQLite inserts of the bytes of a message.
+    RawSqlite {
+        /// Where to make the file.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Rows in a transaction.
+        #[arg(long, default_value_t = 500)]
+        rows: usize,
+        /// Seconds.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// The cost of a sync on this disk.
+    Fsync {
+        /// Where to make the file.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Load {
+    /// The server.
+    #[arg(long)]
+    target: SocketAddr,
+    /// `ID:PW:API_KEY`, or a file of them, one a line, used in turn.
+    #[arg(long)]
+    credential: Option<String>,
+    /// As `--credential`, many, from a file with one on each line.
+    #[arg(long)]
+    credentials: Option<PathBuf>,
+    /// Keep-alive connections.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Calls a second; without it, as many as the server answers.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Messages in a call: more than one goes to the batch call.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Seconds before measuring.
+    #[arg(long, default_value_t = 2.0)]
+    warm_up: f64,
+    /// Seconds measured.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// End after this many calls.
+    #[arg(long)]
+    limit: Option<u64>,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Load(load) => say(&serde_json::to_value(load::run(&plan(&load)?)?)?),
+        Command::Bare { listen, workers } => Ok(bare::serve(listen, workers, say_address)?),
+        Command::Receiver { listen } => lean::serve(listen, say_address),
+        Command::JournalingReceiver { listen, journal, seed } => {
+            journaling::serve(listen, &journal, seed.map_or(Manners::GOOD, Manners::rough), say_address)
+        }
+        Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
+        Command::Bench { out, seconds, long_seconds, only } => {
+            bench(out, &suite::Options { seconds, long_seconds, only })
+        }
+        Command::RawSqlite { dir, rows, seconds } => {
+            let row = Call::message(1).to_string();
+            let file = dir.join("raw.db");
+            let rate = raw_sqlite::rows_per_second(&file, row.as_bytes(), rows, span(seconds))?;
+            say(&json!({ "rows_per_second": rate, "bytes": row.len() }))
+        }
+        Command::Fsync { dir } => say(&serde_json::to_value(fsync::percentiles(&dir, 1_000)?)?),
+    }
+}
+
+fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
+    let plan = if small { durability::Plan::small(seed) } else { durability::Plan::full(seed) };
+    let mut said = Ok(());
+    let outcome = durability::run(&plan, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    said?;
+    write!(std::io::stdout(), "{}", outcome.told(&plan))?;
+    anyhow::ensure!(outcome.findings.broken.is_empty(), "promises were broken");
+    Ok(())
+}
+
+fn bench(out: Option<PathBuf>, options: &suite::Options) -> anyhow::Result<()> {
+    let mut said = Ok(());
+    let table = suite::run(options, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    said?;
+    write!(std::io::stdout(), "{table}")?;
+    if let Some(path) = out {
+        std::fs::write(path, table.to_string())?;
+    }
+    anyhow::ensure!(table.missed() == 0, "{} goals were missed", table.missed());
+    Ok(())
+}
+
+fn plan(load: &Load) -> anyhow::Result<Plan> {
+    let many = load.credentials.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let mut credentials: Vec<Option<&str>> = many.lines().map(Some).collect();
+    credentials.extend(load.credential.as_deref().map(Some));
+    if credentials.is_empty() {
+        credentials.push(None);
+    }
+    let count = credentials.len().max(if load.batch > 1 { 4 } else { 256 });
+    let calls = (0..count).map(|i| call(load, credentials[i % credentials.len()], i)).collect();
+    Ok(Plan {
+        target: load.target,
+        calls,
+        connections: load.connections,
+        rate: load.rate,
+        warm_up: span(load.warm_up),
+        duration: span(load.seconds),
+        limit: load.limit,
+    })
+}
+
+fn call(load: &Load, credential: Option<&str>, index: usize) -> Call {
+    let authorization =
+        credential.map(|c| format!("Basic {}", data_encoding::BASE64.encode(c.trim().as_bytes())));
+    let (path, body) = if load.batch > 1 {
+        let messages: Vec<_> = (0..load.batch).map(|i| Call::message(index * load.batch + i)).collect();
+        ("/v1.0/messages/batch", json!({ "messages": messages }))
+    } else {
+        ("/v1.0/messages", Call::message(index))
+    };
+    Call::post(&load.target.to_string(), path, authorization.as_deref(), &body.to_string())
+}
+
+fn span(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.max(0.0))
+}
+
+fn say(value: &serde_json::Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{value}")?;
+    Ok(out.flush()?)
+}
+
+fn say_address(address: SocketAddr) {
+    // Whoever started this process reads the line; if nobody does, there is nobody to serve.
+    if say(&json!({ "address": address.to_string() })).is_err() {
+        std::process::exit(1);
+    }
+}

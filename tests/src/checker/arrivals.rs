@@ -1,0 +1,113 @@
+//! What came to the receiver: twice only in doubt, labelled, with one key; and outcomes that agree with it.
+
+use super::{
+    Findings,
+    case::{Case, Cases},
+    evidence::{Disturbance, Evidence, Harm, Policy},
+};
+use crate::receiver::{answer::Behaviour, journaling::Arrival};
+
+/// How long after the receiver's answer an outcome may still be uncommitted, in nanoseconds.
+const COMMIT: u64 = 500_000_000;
+
+/// How long after SIGCONT an attempt from before may still be under way, in nanoseconds.
+const AFTER_STOP: u64 = 2_000_000_000;
+
+/// A second request comes only after a first that was not taken, or that cannot be known; then it is labelled.
+pub(super) fn twice_only_in_doubt_and_labelled(
+    cases: &Cases<'_>,
+    evidence: &Evidence,
+    findings: &mut Findings,
+) {
+    for case in cases.by_id.values() {
+        if let Some(odd) = case.arrivals.iter().find(|arrival| arrival.key != case.id) {
+            findings.broke(format!("{}: came with the key `{}`", case.id, odd.key));
+        }
+        for (index, arrival) in case.arrivals.iter().enumerate() {
+            let earlier = &case.arrivals[..index];
+            judge_numbers(case, earlier, arrival, findings);
+            judge_repeat(case, earlier, arrival, evidence, findings);
+        }
+    }
+}
+
+fn judge_numbers(case: &Case<'_>, earlier: &[&Arrival], arrival: &Arrival, findings: &mut Findings) {
+    if arrival.attempt == 0 || earlier.iter().any(|other| other.attempt >= arrival.attempt) {
+        findings.broke(format!("{}: attempt {} came out of order", case.id, arrival.attempt));
+    }
+}
+
+fn judge_repeat(
+    case: &Case<'_>,
+    earlier: &[&Arrival],
+    arrival: &Arrival,
+    evidence: &Evidence,
+    findings: &mut Findings,
+) {
+    let interrupted = |other: &&&Arrival| interrupted(other, &evidence.disturbances);
+    let doubtful = earlier.iter().filter(|other| other.behaviour != Behaviour::Unavailable);
+    let mut doubtful = doubtful.peekable();
+    if doubtful.peek().is_none() {
+        // A label without a request that came before: that attempt was interrupted before it was sent.
+        if arrival.labelled && evidence.disturbances.is_empty() {
+            findings.broke(format!("{}: labelled although nothing happened", case.id));
+        }
+        return;
+    }
+    findings.duplicates += 1;
+    if !arrival.labelled {
+        findings.broke(format!("{}: attempt {} is a duplicate without a label", case.id, arrival.attempt));
+    }
+    if case.wish.is_some_and(|wish| wish.policy == Policy::Fail) {
+        findings.broke(format!("{}: sent again in doubt on a route that fails", case.id));
+    }
+    for other in doubtful {
+        if !other.behaviour.in_doubt() && !interrupted(&other) {
+            findings.broke(format!(
+                "{}: attempt {} was answered {:?} undisturbed, and was repeated",
+                case.id, other.attempt, other.behaviour
+            ));
+        }
+    }
+}
+
+/// Whether the gateway may have been prevented from committing what this request came to.
+fn interrupted(arrival: &Arrival, disturbances: &[Disturbance]) -> bool {
+    let answered = match arrival.behaviour {
+        Behaviour::Slow(ms) => arrival.at + ms * 1_000_000,
+        _ => arrival.at,
+    };
+    disturbances.iter().any(|harm| {
+        let until = harm.to + if harm.harm == Harm::Stop { AFTER_STOP } else { 0 };
+        harm.from <= answered + COMMIT && arrival.at <= until
+    })
+}
+
+/// `delivered` only if the receiver took it; what it took undisturbed is `delivered`; a refusal was one.
+pub(super) fn outcomes_are_true(cases: &Cases<'_>, evidence: &Evidence, findings: &mut Findings) {
+    for case in cases.by_id.values() {
+        let Some(report) = case.last_report() else { continue };
+        let harmed = |arrival: &&&Arrival| interrupted(arrival, &evidence.disturbances);
+        let took = case.arrivals.iter().any(|arrival| arrival.behaviour.took());
+        let took_calmly = case.arrivals.iter().any(|a| a.behaviour.took() && !harmed(&a));
+        let in_doubt = case.arrivals.iter().any(|arrival| arrival.behaviour.in_doubt());
+        let refused = case.arrivals.iter().any(|arrival| arrival.behaviour == Behaviour::Refused);
+        let disturbed = !evidence.disturbances.is_empty()
+            && (case.arrivals.is_empty() || case.arrivals.iter().any(|arrival| harmed(&arrival)));
+        let spent = case.arrivals.iter().all(|arrival| !arrival.behaviour.took()) && report.attempts > 1;
+        let plausible = match (report.status.as_str(), report.code.as_deref()) {
+            ("delivered", Some("ok")) => took,
+            ("failed", Some("backend-refused")) => refused && !took_calmly,
+            ("failed", Some("uncertain")) => (in_doubt || disturbed) && !took_calmly,
+            ("failed", Some("not-taken")) => spent,
+            _ => false,
+        };
+        if !plausible {
+            findings.broke(format!("{}: {report:?} does not follow from {:?}", case.id, case.arrivals));
+        }
+        let highest = case.arrivals.iter().map(|arrival| arrival.attempt).max().unwrap_or(0);
+        if report.attempts < highest {
+            findings.broke(format!("{}: reports fewer attempts than came ({highest})", case.id));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Nothing accepted is lost, and nothing happens that was not asked for.
+
+use super::{Findings, case::Cases};
+
+/// Every id that a `202` named has ended, and a report of it could be read.
+pub(super) fn nothing_is_lost(cases: &Cases<'_>, findings: &mut Findings) {
+    for wish in cases.wishes {
+        let Some(id) = wish.accepted() else { continue };
+        findings.accepted += 1;
+        let case = cases.by_id.get(id);
+        let ended = case.and_then(|case| case.view).is_some_and(super::evidence::Told::is_final);
+        let reported = case.is_some_and(|case| !case.reports.is_empty());
+        if !ended || !reported {
+            findings.lost += 1;
+            let status = case.and_then(|case| case.view).map_or("unknown", |view| view.status.as_str());
+            findings.broke(format!(
+                "{id} ({}) was accepted and is {status}, reported: {reported}",
+                wish.reference
+            ));
+        }
+    }
+}
+
+/// Every message belongs to a wish, every wish to one message, and a refused call to none.
+pub(super) fn nothing_is_unexpected(cases: &Cases<'_>, findings: &mut Findings) {
+    let unwished = cases.by_id.values().filter(|case| case.wish.is_none() && !is_empty(case));
+    for case in unwished.collect::<Vec<_>>() {
+        findings.unexpected += 1;
+        findings.broke(format!("{}: nobody asked for it", case.id));
+    }
+    for wish in cases.wishes {
+        let ids = cases.by_reference.get(wish.reference.as_str());
+        let ids: Vec<&str> = ids.into_iter().flatten().copied().collect();
+        let allowed = wish.accepted().map_or_else(|| usize::from(wish.in_doubt()), |_| 1);
+        let foreign = wish.accepted().is_some_and(|accepted| ids.iter().any(|id| *id != accepted));
+        if ids.len() > allowed || foreign {
+            findings.unexpected += 1;
+            findings.broke(format!("{}: was told {:?} and became {ids:?}", wish.reference, wish.said));
+        } else if wish.accepted().is_none() && !ids.is_empty() {
+            findings.accepted_unanswered += 1;
+        }
+    }
+}
+
+/// An id that a client only heard of and that the API does not know.
+fn is_empty(case: &super::case::Case<'_>) -> bool {
+    case.view.is_none() && case.arrivals.is_empty() && case.reports.is_empty() && case.events.is_empty()
+}

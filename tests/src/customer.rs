@@ -1,0 +1,117 @@
+//! A customer's program: the calls of the API over one connection.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::wire::{CallError, Reply, Wire};
+
+/// A customer with a Basic credential.
+#[derive(Debug)]
+pub struct Customer {
+    wire: Wire,
+    authorization: String,
+    base: &'static str,
+}
+
+impl Customer {
+    /// A live customer; `user` is `ID:PW:API_KEY`.
+    #[must_use]
+    pub fn live(target: SocketAddr, user: &str, patience: Duration) -> Self {
+        Self { wire: Wire::new(target, patience), authorization: basic(user), base: "/v1.0" }
+    }
+
+    /// The same on the sandbox.
+    #[must_use]
+    pub fn sandbox(target: SocketAddr, user: &str, patience: Duration) -> Self {
+        Self { base: "/sandbox/v1.0", ..Self::live(target, user, patience) }
+    }
+
+    /// One call under the base path.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[String],
+        body: Option<&Value>,
+    ) -> Result<Reply, CallError> {
+        let mut all = vec![format!("Authorization: {}", self.authorization)];
+        all.extend_from_slice(headers);
+        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        if body.is_some() {
+            all.push("Content-Type: application/json".to_owned());
+        }
+        self.wire.call(method, &format!("{}{path}", self.base), &all, &bytes)
+    }
+
+    /// `POST /messages`.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn send(&mut self, message: &Value, key: Option<&str>) -> Result<Reply, CallError> {
+        let headers: Vec<String> = key.map(|key| format!("Idempotency-Key: {key}")).into_iter().collect();
+        self.call("POST", "/messages", &headers, Some(message))
+    }
+
+    /// `POST /messages/batch`.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn batch(&mut self, messages: &[Value]) -> Result<Reply, CallError> {
+        self.call("POST", "/messages/batch", &[], Some(&json!({ "messages": messages })))
+    }
+
+    /// `GET` of a path.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn get(&mut self, path: &str) -> Result<Reply, CallError> {
+        self.call("GET", path, &[], None)
+    }
+
+    /// `DELETE /messages/{id}`.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn cancel(&mut self, id: &str) -> Result<Reply, CallError> {
+        self.call("DELETE", &format!("/messages/{id}"), &[], None)
+    }
+
+    /// `POST /reports/ack` of what `GET /reports` gave.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn acknowledge(&mut self, reports: &[Value]) -> Result<Reply, CallError> {
+        let named: Vec<Value> =
+            reports.iter().map(|r| json!({ "id": r["id"], "revision": r["revision"] })).collect();
+        self.call("POST", "/reports/ack", &[], Some(&json!({ "reports": named })))
+    }
+
+    /// Reads and acknowledges every report that is there now.
+    ///
+    /// # Errors
+    /// If a call fails or is refused.
+    pub fn take_reports(&mut self) -> anyhow::Result<Vec<Value>> {
+        let mut all = Vec::new();
+        loop {
+            let reply = self.get("/reports?limit=500")?;
+            anyhow::ensure!(reply.status == 200, "reports: {} {}", reply.status, reply.json());
+            let page = reply.json()["reports"].as_array().cloned().unwrap_or_default();
+            if page.is_empty() {
+                return Ok(all);
+            }
+            let acknowledged = self.acknowledge(&page)?;
+            anyhow::ensure!(acknowledged.status == 200, "acknowledge: {}", acknowledged.status);
+            all.extend(page);
+        }
+    }
+}
+
+/// The value of `Authorization` for `ID:PW:API_KEY` (RFC 7617).
+#[must_use]
+pub fn basic(user: &str) -> String {
+    format!("Basic {}", data_encoding::BASE64.encode(user.as_bytes()))
+}

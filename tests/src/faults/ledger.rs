@@ -1,0 +1,115 @@
+//! Around the ledger.
+
+mod overcharging;
+mod replaying;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use naru_shared::{
+    domain::{IncarnationId, RouteName, Timestamp},
+    ledger::{
+        IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken,
+        Waiting, Woken, Work,
+    },
+};
+pub(super) use overcharging::Overcharging;
+pub(super) use replaying::Replaying;
+
+use super::{Fuse, Window};
+
+/// What is done differently; everything else as the inner ledger does it.
+#[async_trait]
+pub(super) trait Twist: Send + Sync + 'static {
+    async fn intake(&self, inner: &Arc<dyn Ledger>, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
+        inner.intake(batch).await
+    }
+
+    async fn take(&self, inner: &Arc<dyn Ledger>, request: TakeRequest) -> Result<Taken, LedgerError> {
+        inner.take(request).await
+    }
+
+    async fn settle(
+        &self,
+        inner: &Arc<dyn Ledger>,
+        batch: Vec<Settlement>,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<Settled>, LedgerError> {
+        inner.settle(batch, now, emit).await
+    }
+}
+
+/// Passes the window between the end of an attempt and the commit of its outcome.
+#[async_trait]
+impl Twist for Arc<Fuse> {
+    async fn settle(
+        &self,
+        inner: &Arc<dyn Ledger>,
+        batch: Vec<Settlement>,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<Settled>, LedgerError> {
+        self.pass(Window::AttemptToOutcome);
+        inner.settle(batch, now, emit).await
+    }
+}
+
+/// A ledger with a twist.
+pub(super) struct Twisted<T> {
+    pub inner: Arc<dyn Ledger>,
+    pub twist: T,
+}
+
+#[async_trait]
+impl<T: Twist> Ledger for Twisted<T> {
+    async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
+        self.twist.intake(&self.inner, batch).await
+    }
+    async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError> {
+        self.twist.take(&self.inner, request).await
+    }
+    async fn settle(
+        &self,
+        batch: Vec<Settlement>,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<Settled>, LedgerError> {
+        self.twist.settle(&self.inner, batch, now, emit).await
+    }
+    async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
+        self.inner.give_back(rows).await
+    }
+    async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {
+        self.inner.beat(incarnation).await
+    }
+    async fn incarnations(&self) -> Result<Vec<(IncarnationId, i64)>, LedgerError> {
+        self.inner.incarnations().await
+    }
+    async fn lost(&self, incarnation: IncarnationId, max: usize) -> Result<Vec<Work>, LedgerError> {
+        self.inner.lost(incarnation, max).await
+    }
+    async fn bury(&self, incarnation: IncarnationId) -> Result<bool, LedgerError> {
+        self.inner.bury(incarnation).await
+    }
+    async fn wake(&self, now: Timestamp, max: usize, emit: bool) -> Result<Woken, LedgerError> {
+        self.inner.wake(now, max, emit).await
+    }
+    async fn due_reports(
+        &self,
+        now: Timestamp,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Work>, LedgerError> {
+        self.inner.due_reports(now, max, lease).await
+    }
+    async fn await_ready(&self, route: &RouteName, wait: Duration) {
+        self.inner.await_ready(route, wait).await;
+    }
+    async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
+        self.inner.waiting().await
+    }
+    async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.inner.restored_before().await
+    }
+}

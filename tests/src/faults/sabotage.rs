@@ -1,0 +1,60 @@
+//! Promises broken on purpose.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use naru_shared::{ledger::Ledger, ports::Ports};
+
+use super::{ledger, outbox, queue};
+
+/// A way to break a promise.
+pub(super) enum Sabotage {
+    /// A pack is acknowledged when it is received, before the ledger holds its messages.
+    EarlyAck,
+    /// Outcomes are said again late, and applied as if they were of the current attempt.
+    DroppedFence,
+    /// Outcomes are said again late, with their own attempt's number. No sabotage: the fence must hold.
+    KeptFence,
+    /// Some events are deleted before they are published.
+    LostEvent,
+    /// Some charges are doubled, in this file.
+    DoubleCharge(PathBuf),
+}
+
+impl Sabotage {
+    /// From the word in `NARU_SABOTAGE`.
+    pub(super) fn named(text: &str) -> anyhow::Result<Self> {
+        let (name, file) = text.split_once('=').unwrap_or((text, ""));
+        Ok(match name {
+            "early-ack" => Self::EarlyAck,
+            "dropped-fence" => Self::DroppedFence,
+            "kept-fence" => Self::KeptFence,
+            "lost-event" => Self::LostEvent,
+            "double-charge" => Self::DoubleCharge(PathBuf::from(file)),
+            _ => return Err(anyhow::anyhow!("there is no sabotage `{text}`")),
+        })
+    }
+
+    /// Lays itself around the ports.
+    pub(super) fn around(self, mut ports: Ports) -> Ports {
+        match self {
+            Self::EarlyAck => ports.queue = Arc::new(queue::EarlyAck { inner: ports.queue }),
+            Self::DroppedFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(false)),
+            Self::KeptFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(true)),
+            Self::LostEvent => ports.outbox = Arc::new(outbox::Lossy { inner: ports.outbox }),
+            Self::DoubleCharge(file) => ports.ledger = twisted(ports.ledger, overcharging(&file)),
+        }
+        ports
+    }
+}
+
+fn twisted(inner: Arc<dyn Ledger>, twist: impl ledger::Twist) -> Arc<dyn Ledger> {
+    Arc::new(ledger::Twisted { inner, twist })
+}
+
+#[expect(clippy::expect_used, reason = "a sabotage that cannot be done must not pass for one that was")]
+fn overcharging(file: &Path) -> ledger::Overcharging {
+    ledger::Overcharging::new(file).expect("the ledger's file can be opened")
+}

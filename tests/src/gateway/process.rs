@@ -1,0 +1,152 @@
+//! Processes by their id: started, signalled, collected, never left behind.
+
+use std::{
+    fs::OpenOptions,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The programs of this workspace, wherever they were built.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `naru` with decorators.
+    pub gateway: PathBuf,
+    /// Receivers and load.
+    pub proof: PathBuf,
+}
+
+impl Programs {
+    /// Beside the running program, or, for a test, one directory above it.
+    ///
+    /// # Errors
+    /// If they are not there.
+    pub fn find() -> anyhow::Result<Self> {
+        let own = std::env::current_exe()?;
+        let find = |name: &str| {
+            let beside =
+                own.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
+            beside.with_context(|| format!("`{name}` is not built beside {}", own.display()))
+        };
+        Ok(Self { gateway: find("gateway")?, proof: find("proof")? })
+    }
+}
+
+/// A loopback address that is free now.
+///
+/// # Errors
+/// If the system has none.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// A child process.
+#[derive(Debug)]
+pub(super) struct Running(Child);
+
+impl Running {
+    pub(super) fn start(
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&str, String)],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let log = OpenOptions::new().append(true).create(true).open(log)?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self(child))
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(super) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.0.try_wait()?.is_some())
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.0.id())?).context("a process has an id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    pub(super) fn kill(mut self) -> anyhow::Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and whether it ended with success; SIGKILL and an error after `patience`.
+    pub(super) fn terminate(mut self, patience: Duration) -> anyhow::Result<bool> {
+        if let Some(status) = self.0.try_wait()? {
+            return Ok(status.success());
+        }
+        self.signal(Signal::TERM)?;
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status.success());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.kill()?;
+        anyhow::bail!("it did not end within {patience:?} of SIGTERM");
+    }
+}
+
+/// A process of the `proof` program that serves until it is dropped.
+#[derive(Debug)]
+pub struct Helper {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Helper {
+    /// Starts it and reads its address from its first line.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(programs: &Programs, arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new(&programs.proof);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let line = wait_for_line(&mut child)?;
+        let line: serde_json::Value = serde_json::from_str(&line)?;
+        let address = line["address"].as_str().context("no address in the first line")?.parse()?;
+        Ok(Self { child, address })
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // It holds nothing that must be saved; if it is gone already there is nothing to end.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The first line that a child prints.
+///
+/// # Errors
+/// If it ends before it prints one.
+pub fn wait_for_line(child: &mut Child) -> anyhow::Result<String> {
+    let mut line = String::new();
+    let out = child.stdout.as_mut().context("its output is not piped")?;
+    BufReader::new(out).read_line(&mut line)?;
+    ensure!(!line.is_empty(), "it ended without a word");
+    Ok(line)
+}

@@ -1,0 +1,201 @@
+//! Customers, credentials, routes and limits, written to the catalog before the gateway first starts.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use naru_shared::{
+    catalog::{Catalog, Entry, SqliteCatalog, Subscription},
+    data_dir::DataDir,
+    domain::{
+        Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
+        HttpBackend, OnUncertain, Period, Quota, Route, SimulatorBackend, SystemClock, TimeZone,
+    },
+    key_file,
+    keys::CredentialHasher,
+};
+
+/// Documents written at once.
+const PAGE: usize = 1_000;
+
+/// A route.
+#[derive(Debug, Clone)]
+pub struct RouteSpec {
+    /// Its name; also the channel that is assigned to it.
+    pub name: String,
+    /// Where it posts; `None`: the simulator.
+    pub target: Option<SocketAddr>,
+    /// In doubt.
+    pub on_uncertain: OnUncertain,
+    /// Attempts at once.
+    pub concurrency: u32,
+    /// One attempt, in milliseconds.
+    pub attempt_timeout_ms: u32,
+}
+
+impl RouteSpec {
+    /// A route to the simulator.
+    #[must_use]
+    pub fn simulator(name: &str) -> Self {
+        let on_uncertain = OnUncertain::Fail;
+        Self { name: name.to_owned(), target: None, on_uncertain, concurrency: 64, attempt_timeout_ms: 5_000 }
+    }
+
+    /// A route to an HTTP receiver.
+    #[must_use]
+    pub fn http(name: &str, target: SocketAddr, on_uncertain: OnUncertain) -> Self {
+        Self { target: Some(target), on_uncertain, ..Self::simulator(name) }
+    }
+}
+
+/// What a gateway begins with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// How many customers; each has a live and a sandbox credential.
+    pub customers: usize,
+    /// Routes; the first takes every channel that none is named after.
+    pub routes: Vec<RouteSpec>,
+    /// Units in a month, for each customer.
+    pub quota: Option<u64>,
+    /// A subscription to the topic.
+    pub subscription: Option<String>,
+    /// Lines of the configuration file.
+    pub config: String,
+    /// More arguments of `up`.
+    pub arguments: Vec<String>,
+    /// Where the data is, if not in a directory of its own.
+    pub data: Option<PathBuf>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            customers: 1,
+            routes: vec![RouteSpec::simulator("demo")],
+            quota: None,
+            subscription: None,
+            config: String::new(),
+            arguments: Vec::new(),
+            data: None,
+        }
+    }
+}
+
+/// Who may call: `ID:PW:API_KEY`, one for each customer.
+#[derive(Debug, Clone, Default)]
+pub struct Users {
+    /// For `/v1.0`.
+    pub live: Vec<String>,
+    /// For `/sandbox/v1.0`.
+    pub sandbox: Vec<String>,
+}
+
+/// Makes the data directory's secrets and catalog.
+pub(super) fn write(data: &Path, setup: &Setup) -> anyhow::Result<Users> {
+    let directory = DataDir::acquire(data)?;
+    let keyring = key_file::create(&directory.keys())?;
+    let hasher = CredentialHasher::new(&keyring.credentials);
+    let mut entries: Vec<Entry> = routes(setup)?;
+    if let Some(name) = &setup.subscription {
+        entries.push(Entry::Subscription(Subscription { name: name.parse()?, ended: false, version: 0 }));
+    }
+    let mut users = Users::default();
+    for index in 0..setup.customers {
+        let id: CustomerId = format!("c{index}").parse()?;
+        entries.push(customer(&id));
+        entries.extend(agreements(setup, &id)?);
+        for (environment, list) in
+            [(Environment::Live, &mut users.live), (Environment::Sandbox, &mut users.sandbox)]
+        {
+            let name = format!("{id}-{}", environment.as_str());
+            let (password, key) = (format!("p{index}"), format!("k{index}"));
+            let secret = hasher.basic(&name, &password, &key);
+            entries.push(Entry::Credential(Credential {
+                id: name.parse()?,
+                customer: id.clone(),
+                environment,
+                kind: CredentialKind::Basic { secret },
+                created_at: SystemClock.now(),
+                revoked_at: None,
+                version: 0,
+            }));
+            list.push(format!("{name}:{password}:{key}"));
+        }
+    }
+    put(&directory, entries)?;
+    Ok(users)
+}
+
+fn put(directory: &DataDir, mut entries: Vec<Entry>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let catalog = SqliteCatalog::open(&directory.catalog())?;
+        while !entries.is_empty() {
+            let rest = entries.split_off(entries.len().min(PAGE));
+            catalog.put(std::mem::replace(&mut entries, rest)).await?;
+        }
+        anyhow::Ok(())
+    })
+}
+
+fn customer(id: &CustomerId) -> Entry {
+    let (id, title, rates) = (id.clone(), id.to_string(), Vec::new());
+    Entry::Customer(Customer {
+        id,
+        title,
+        suspended: false,
+        time_zone: TimeZone::UTC,
+        weight: 1,
+        rates,
+        version: 0,
+    })
+}
+
+fn agreements(setup: &Setup, id: &CustomerId) -> anyhow::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (index, route) in setup.routes.iter().enumerate() {
+        let name = route.name.parse()?;
+        let own = Some(route.name.parse()?);
+        let channels = if index == 0 { vec![None, own] } else { vec![own] };
+        entries.extend(channels.into_iter().map(|channel| {
+            let (customer, route) = (id.clone(), Clone::clone(&name));
+            Entry::Assignment(Assignment { customer, channel, route, version: 0 })
+        }));
+    }
+    if let Some(limit) = setup.quota {
+        let (customer, period) = (id.clone(), Period::Month);
+        entries.push(Entry::Quota(Quota { customer, channel: None, period, limit, version: 0 }));
+    }
+    Ok(entries)
+}
+
+fn routes(setup: &Setup) -> anyhow::Result<Vec<Entry>> {
+    let sandbox = RouteSpec::simulator("sandbox");
+    let live = setup.routes.iter().map(|route| (route, Environment::Live));
+    live.chain([(&sandbox, Environment::Sandbox)])
+        .map(|(route, environment)| route_entry(route, environment))
+        .collect()
+}
+
+fn route_entry(spec: &RouteSpec, environment: Environment) -> anyhow::Result<Entry> {
+    let backend = match spec.target {
+        None => BackendConfig::Simulator(SimulatorBackend::default()),
+        Some(target) => BackendConfig::Http(HttpBackend {
+            url: format!("http://{target}/"),
+            allow_networks: vec!["127.0.0.0/8".parse()?],
+        }),
+    };
+    Ok(Entry::Route(Route {
+        name: spec.name.parse()?,
+        environment,
+        backend,
+        on_uncertain: spec.on_uncertain,
+        idempotent: false,
+        concurrency: spec.concurrency,
+        attempt_timeout_ms: spec.attempt_timeout_ms,
+        max_attempts: 20,
+        paused: false,
+        version: 0,
+    }))
+}
