@@ -9,8 +9,7 @@ use naru_shared::{
     domain::{Clock, Customer, CustomerId, Route, RouteName, SystemClock, Timestamp},
     key_file,
     keys::Keyring,
-    ledger::{LedgerDesk, LedgerReads},
-    ports,
+    ports::{self, DeskPorts},
 };
 
 use crate::{config::Config, exit::Failure, output::Output};
@@ -53,7 +52,7 @@ impl Desk {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn ledger(&self) -> anyhow::Result<(Arc<dyn LedgerDesk>, Arc<dyn LedgerReads>)> {
+    pub fn ledger(&self) -> anyhow::Result<DeskPorts> {
         Ok(ports::open_desk(&self.config.ledger, &self.dir)?)
     }
 

@@ -102,15 +102,20 @@ pub fn open_catalog(engine: &CatalogEngine, dir: &DataDir) -> Result<Arc<dyn Cat
     Ok(Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?))
 }
 
+/// The faces of the ledger that an operator's command needs.
+pub struct DeskPorts {
+    /// The operator's.
+    pub desk: Arc<dyn LedgerDesk>,
+    /// The customers'.
+    pub reads: Arc<dyn LedgerReads>,
+}
+
 /// The operator's and the customers' faces of the ledger, beside whoever runs on the directory.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn open_desk(
-    engine: &LedgerEngine,
-    dir: &DataDir,
-) -> Result<(Arc<dyn LedgerDesk>, Arc<dyn LedgerReads>), OpenError> {
+pub fn open_desk(engine: &LedgerEngine, dir: &DataDir) -> Result<DeskPorts, OpenError> {
     let LedgerEngine::Sqlite {} = engine;
     let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-    Ok((Arc::clone(&ledger) as Arc<dyn LedgerDesk>, ledger))
+    Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
 }

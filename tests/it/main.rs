@@ -7,5 +7,7 @@ mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;
 mod durability;
+#[cfg(test)]
 mod model_ledger;
+#[cfg(test)]
 mod tidy;

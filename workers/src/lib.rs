@@ -33,6 +33,8 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use backend::{BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends, may_connect};
+pub use backend::{
+    BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends, may_connect,
+};
 pub use config::{ConfigError, WorkersConfig};
 pub use start::{StartError, Workers, WorkersDeps};

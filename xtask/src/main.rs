@@ -36,7 +36,8 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Runs a command to its end, its output shown.
 fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("{command:?} cannot be run"))?;
+    let status =
+        command.stdin(Stdio::null()).status().with_context(|| format!("{command:?} cannot be run"))?;
     if !status.success() {
         bail!("{command:?} failed: {status}");
     }

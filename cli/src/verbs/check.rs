@@ -44,7 +44,7 @@ async fn of_directory(desk: &Desk) -> anyhow::Result<Vec<String>> {
     }
     findings.extend(unsafe_settings(&desk.config, &desk.book()?.routes().await?));
     if desk.dir.ledger().exists() {
-        let (ledger, _) = desk.ledger()?;
+        let ledger = desk.ledger()?.desk;
         findings.extend(ledger.audit_usage().await?.into_iter().map(|customer| {
             format!("customer {customer}: used quota does not equal the units reserved or captured")
         }));

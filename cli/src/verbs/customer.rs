@@ -128,8 +128,20 @@ pub async fn run(verb: CustomerVerb, desk: &Desk) -> anyhow::Result<()> {
             show(desk, &customer)
         }
         CustomerVerb::Set { id, settings } => change(desk, &id, |c| settings.apply(c)).await,
-        CustomerVerb::Suspend { id } => change(desk, &id, |c| Ok(c.suspended = true)).await,
-        CustomerVerb::Resume { id } => change(desk, &id, |c| Ok(c.suspended = false)).await,
+        CustomerVerb::Suspend { id } => {
+            change(desk, &id, |c| {
+                c.suspended = true;
+                Ok(())
+            })
+            .await
+        }
+        CustomerVerb::Resume { id } => {
+            change(desk, &id, |c| {
+                c.suspended = false;
+                Ok(())
+            })
+            .await
+        }
         CustomerVerb::Show { id } => show(desk, &desk.book()?.customer(&id).await?),
         CustomerVerb::List => list(desk).await,
     }

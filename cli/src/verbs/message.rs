@@ -89,7 +89,7 @@ pub async fn run(verb: MessageVerb, desk: &Desk) -> anyhow::Result<()> {
 /// # Errors
 /// If the ledger does not answer.
 pub async fn list(desk: &Desk, search: Search) -> anyhow::Result<()> {
-    let (ledger, _) = desk.ledger()?;
+    let ledger = desk.ledger()?.desk;
     let found = ledger.find(search).await?;
     let rows: Vec<Listed> = found.into_iter().map(|(account, view)| Listed { account, view }).collect();
     let head = ["message", "customer", "channel", "recipient", "status", "code", "route", "accepted"];
@@ -108,7 +108,7 @@ pub async fn list(desk: &Desk, search: Search) -> anyhow::Result<()> {
 }
 
 async fn show(desk: &Desk, id: MessageId) -> anyhow::Result<()> {
-    let (ledger, _) = desk.ledger()?;
+    let ledger = desk.ledger()?.desk;
     let found = ledger.dossier(id).await?;
     let dossier = found.ok_or_else(|| Failure::NotFound("message in the ledger", id.to_string()))?;
     desk.out.one(&dossier, &view_lines(&dossier.account, &dossier.view))?;

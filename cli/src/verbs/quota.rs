@@ -120,7 +120,7 @@ async fn show(desk: &Desk, id: &CustomerId) -> anyhow::Result<()> {
     let book = desk.book()?;
     let customer = book.customer(id).await?;
     let entries = book.all(Kind::Quota, &format!("{id}/")).await?;
-    let (_, reads) = desk.ledger()?;
+    let reads = desk.ledger()?.reads;
     let now = desk.now();
     let today = Day::of(now, &customer.time_zone);
     let mut rows = Vec::new();

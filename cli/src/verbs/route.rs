@@ -175,8 +175,20 @@ pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
         RouteVerb::Add { name, backend } => add(desk, name, backend).await,
         RouteVerb::Set { name, policy } => change(desk, &name, |route| policy.apply(route)).await,
-        RouteVerb::Pause { name } => change(desk, &name, |route| Ok(route.paused = true)).await,
-        RouteVerb::Resume { name } => change(desk, &name, |route| Ok(route.paused = false)).await,
+        RouteVerb::Pause { name } => {
+            change(desk, &name, |route| {
+                route.paused = true;
+                Ok(())
+            })
+            .await
+        }
+        RouteVerb::Resume { name } => {
+            change(desk, &name, |route| {
+                route.paused = false;
+                Ok(())
+            })
+            .await
+        }
         RouteVerb::Show { name } => {
             let book = desk.book()?;
             show(desk, &book, &book.route(&name).await?).await

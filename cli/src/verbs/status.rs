@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use naru_shared::{
     domain::{Route, RouteName, State, Timestamp},
     ledger::LaneStatus,
+    queue::{QueueStatus, peek},
 };
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use crate::{
 struct Status {
     running: Option<String>,
     routes: Vec<RouteStatus>,
+    on_queue: Vec<QueueStatus>,
     waiting: Vec<Waiting>,
 }
 
@@ -43,9 +45,12 @@ struct Waiting {
 pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     let running = desk.dir.holder()?;
     let routes = desk.book()?.routes().await?;
-    let (ledger, _) = desk.ledger()?;
+    let ledger = desk.ledger()?.desk;
     let lanes = ledger.lanes().await?;
-    let status = assemble(running, &routes, lanes, desk.now());
+    let queue = desk.dir.queue();
+    let on_queue = if queue.exists() { peek(&queue)? } else { Vec::new() };
+    let now = desk.now();
+    let status = assemble(running, &routes, on_queue, lanes, now);
     if desk.out.json {
         return print(&serde_json::to_string_pretty(&status)?);
     }
@@ -57,8 +62,23 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
         let state = if r.paused { "paused" } else { "open" };
         vec![r.route.to_string(), r.backend.to_owned(), state.to_owned(), r.not_ended.to_string()]
     })?;
+    if !status.on_queue.is_empty() {
+        desk.out.rows(
+            &status.on_queue,
+            &["on the queue", "lane", "packs", "oldest", "quarantined"],
+            |q| {
+                vec![
+                    q.route.to_string(),
+                    q.lane.as_str().to_owned(),
+                    q.packs.to_string(),
+                    q.oldest.map(|at| age(now.since(at))).unwrap_or_default(),
+                    q.quarantined.to_string(),
+                ]
+            },
+        )?;
+    }
     if status.waiting.is_empty() {
-        return print("no message waits");
+        return print("no message waits in the ledger");
     }
     desk.out.rows(&status.waiting, &["route", "lane", "state", "messages", "oldest", "why"], |w| {
         vec![
@@ -72,7 +92,13 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     })
 }
 
-fn assemble(running: Option<String>, routes: &[Route], lanes: Vec<LaneStatus>, now: Timestamp) -> Status {
+fn assemble(
+    running: Option<String>,
+    routes: &[Route],
+    on_queue: Vec<QueueStatus>,
+    lanes: Vec<LaneStatus>,
+    now: Timestamp,
+) -> Status {
     let known: HashMap<&RouteName, &Route> = routes.iter().map(|route| (&route.name, route)).collect();
     let mut not_ended: HashMap<&RouteName, u64> = HashMap::new();
     for lane in &lanes {
@@ -95,7 +121,7 @@ fn assemble(running: Option<String>, routes: &[Route], lanes: Vec<LaneStatus>, n
             lane: lane.clone(),
         })
         .collect();
-    Status { running, routes, waiting }
+    Status { running, routes, on_queue, waiting }
 }
 
 /// What a message in this state waits for.

@@ -70,7 +70,7 @@ async fn resolve(desk: &Desk, ids: Vec<MessageId>, verdict: Verdict) -> anyhow::
         Verdict::Retry => Resolution::Retry,
     };
     let emit = desk.book()?.has_subscribers().await?;
-    let (ledger, _) = desk.ledger()?;
+    let ledger = desk.ledger()?.desk;
     let resolved = ledger.resolve(ids.clone(), resolution, desk.now(), emit).await?;
     let not_held: Vec<MessageId> = ids.into_iter().filter(|id| !resolved.contains(id)).collect();
     let sentence = format!("{} decided, {} not held", resolved.len(), not_held.len());

@@ -115,7 +115,7 @@ fn conversion(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
 }
 
-fn queue_name(route: &str, lane: i64) -> rusqlite::Result<QueueName> {
+pub(super) fn queue_name(route: &str, lane: i64) -> rusqlite::Result<QueueName> {
     let lane = if lane == lane_number(Lane::Express) { Lane::Express } else { Lane::Bulk };
     Ok(QueueName { route: route.parse().map_err(conversion)?, lane })
 }

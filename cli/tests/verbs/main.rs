@@ -1,108 +1,19 @@
 //! The operator's verbs as black boxes: the built program, a directory, an exit code.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in what its tests share"
+)]
 
+mod messages;
+mod program;
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use program::{Up, begun, code, complained, json, naru, run, said};
 use serde_json::Value;
-
-const NARU: &str = env!("CARGO_BIN_EXE_naru");
-
-/// How long a process may take to say that it is up, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn naru(data: &Path) -> Command {
-    let mut command = Command::new(NARU);
-    command.env_clear().arg("--data").arg(data).stdin(Stdio::null());
-    command
-}
-
-fn run(data: &Path, args: &[&str]) -> Output {
-    naru(data).args(args).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn complained(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// Runs a verb with `--json` that must succeed.
-fn json(data: &Path, args: &[&str]) -> Value {
-    let output = naru(data).args(args).arg("--json").output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", complained(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn code(data: &Path, args: &[&str]) -> i32 {
-    run(data, args).status.code().unwrap()
-}
-
-/// A running `naru up`; killed when dropped.
-struct Up {
-    child: Child,
-    greeting: Vec<String>,
-}
-
-impl Up {
-    fn start(data: &Path, more: &[&str]) -> Self {
-        let mut command = naru(data);
-        command.args(["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]).args(more);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (send, receive) = mpsc::channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if send.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let first = receive.recv_timeout(PATIENCE).expect("naru up says that it is up");
-        let mut greeting = vec![first];
-        while let Ok(line) = receive.recv_timeout(Duration::from_millis(500)) {
-            greeting.push(line);
-        }
-        Self { child, greeting }
-    }
-
-    /// SIGTERM, and its exit code.
-    fn stop(mut self) -> i32 {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        for _ in 0..600 {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        panic!("naru up did not end in time");
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        // It may have ended already; both answers are fine then.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// A directory on which `up` has been once.
-fn begun(root: &Path) -> PathBuf {
-    let data = root.join("data");
-    assert_eq!(Up::start(&data, &["--no-demo"]).stop(), 0);
-    data
-}
 
 #[test]
 fn a_verb_before_the_first_start_says_that_there_is_nothing() {
