@@ -1,13 +1,12 @@
 //! What survives, and that the checker would see it if it did not.
 
 use naru_tests::durability::{Outcome, Plan, run};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
-/// Runs of many processes come one after the other: they would only measure each other.
-static STAGE: Mutex<()> = Mutex::new(());
+use crate::stage::alone;
 
 fn play(plan: &Plan) -> (Outcome, MutexGuard<'static, ()>) {
-    let alone = STAGE.lock();
+    let alone = alone();
     let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
     eprintln!("{}", outcome.told(plan));
     (outcome, alone)

@@ -6,8 +6,28 @@ mod conformance_ledger;
 mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;
+
+#[cfg(test)]
+mod backup;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod doubt;
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod model_ledger;
+#[cfg(test)]
+mod quota;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod tidy;

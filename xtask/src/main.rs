@@ -1,5 +1,8 @@
 //! `cargo xtask`: the development commands of Naru.
 
+mod bench;
+mod prove;
+mod release;
 mod test;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -22,6 +25,18 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         more: Vec<String>,
     },
+    /// Measure, each figure beside the bare thing it is compared with
+    Bench {
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
+    /// The proofs in full size
+    Prove {
+        /// Passed on to the durability run
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
     /// Everything that must hold before a change is merged
     Ci,
 }
@@ -29,6 +44,8 @@ enum Task {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Task::Test { more } => test::run(&more)?,
+        Task::Bench { more } => bench::run(&more)?,
+        Task::Prove { more } => prove::run(&more)?,
         Task::Ci => run(Command::new("bash").arg(".ci/run"))?,
     }
     Ok(ExitCode::SUCCESS)

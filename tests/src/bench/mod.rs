@@ -1,11 +1,14 @@
 //! What is measured, and the bare things it is measured against in the same run.
 //!
-//! [`suite`] is the whole benchmark; the others are its instruments.
+//! [`suite`] is the whole benchmark and [`scale`] the proof of size; the others are its instruments.
 
 pub mod bare;
 pub mod cpu;
 pub mod fsync;
 pub mod raw_sqlite;
+pub mod scale;
 mod stage;
 pub mod suite;
 mod table;
+
+pub use table::Table;

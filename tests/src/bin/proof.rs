@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use naru_tests::{
-    bench::{bare, fsync, raw_sqlite, suite},
+    bench::{Table, bare, fsync, raw_sqlite, scale, suite},
     durability,
     load::{self, Call, Plan},
     monotonic::nanos,
@@ -56,6 +56,9 @@ enum Command {
         /// Misbehaves as drawn from this seed; without it, never.
         #[arg(long)]
         seed: Option<u64>,
+        /// Cuts the first attempt of every message.
+        #[arg(long, conflicts_with = "seed")]
+        cutting: bool,
     },
     /// The durability run, in full size unless told otherwise.
     Durability {
@@ -81,6 +84,8 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// A million messages waiting, a hundred thousand customers.
+    Scale,
     /// Raw SQLite inserts of the bytes of a message.
     RawSqlite {
         /// Where to make the file.
@@ -118,6 +123,9 @@ struct Load {
     /// Calls a second; without it, as many as the server answers.
     #[arg(long)]
     rate: Option<f64>,
+    /// The messages' channel.
+    #[arg(long, default_value = "sms")]
+    channel: String,
     /// Messages in a call: more than one goes to the batch call.
     #[arg(long, default_value_t = 1)]
     batch: usize,
@@ -137,15 +145,18 @@ fn main() -> anyhow::Result<()> {
         Command::Load(load) => say(&serde_json::to_value(load::run(&plan(&load)?)?)?),
         Command::Bare { listen, workers } => Ok(bare::serve(listen, workers, say_address)?),
         Command::Receiver { listen } => lean::serve(listen, say_address),
-        Command::JournalingReceiver { listen, journal, seed } => {
-            journaling::serve(listen, &journal, seed.map_or(Manners::GOOD, Manners::rough), say_address)
+        Command::JournalingReceiver { listen, journal, seed, cutting } => {
+            let calm = if cutting { Manners::CUTTING } else { Manners::GOOD };
+            journaling::serve(listen, &journal, seed.map_or(calm, Manners::rough), say_address)
         }
         Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
         Command::Bench { out, seconds, long_seconds, only } => {
-            bench(out, &suite::Options { seconds, long_seconds, only })
+            let options = suite::Options { seconds, long_seconds, only };
+            report(out, |say| suite::run(&options, say))
         }
+        Command::Scale => report(None, scale::run),
         Command::RawSqlite { dir, rows, seconds } => {
-            let row = Call::message(1).to_string();
+            let row = Call::message("sms", 1).to_string();
             let file = dir.join("raw.db");
             let rate = raw_sqlite::rows_per_second(&file, row.as_bytes(), rows, span(seconds))?;
             say(&json!({ "rows_per_second": rate, "bytes": row.len() }))
@@ -164,9 +175,13 @@ fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn bench(out: Option<PathBuf>, options: &suite::Options) -> anyhow::Result<()> {
+/// Runs what makes a table, prints it, and fails if a goal was missed.
+fn report(
+    out: Option<PathBuf>,
+    run: impl FnOnce(&mut dyn FnMut(&str)) -> anyhow::Result<Table>,
+) -> anyhow::Result<()> {
     let mut said = Ok(());
-    let table = suite::run(options, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    let table = run(&mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
     said?;
     write!(std::io::stdout(), "{table}")?;
     if let Some(path) = out {
@@ -200,10 +215,11 @@ fn call(load: &Load, credential: Option<&str>, index: usize) -> Call {
     let authorization =
         credential.map(|c| format!("Basic {}", data_encoding::BASE64.encode(c.trim().as_bytes())));
     let (path, body) = if load.batch > 1 {
-        let messages: Vec<_> = (0..load.batch).map(|i| Call::message(index * load.batch + i)).collect();
+        let messages: Vec<_> =
+            (0..load.batch).map(|i| Call::message(&load.channel, index * load.batch + i)).collect();
         ("/v1.0/messages/batch", json!({ "messages": messages }))
     } else {
-        ("/v1.0/messages", Call::message(index))
+        ("/v1.0/messages", Call::message(&load.channel, index))
     };
     Call::post(&load.target.to_string(), path, authorization.as_deref(), &body.to_string())
 }

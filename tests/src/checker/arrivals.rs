@@ -92,8 +92,10 @@ pub(super) fn outcomes_are_true(cases: &Cases<'_>, evidence: &Evidence, findings
         let took_calmly = case.arrivals.iter().any(|a| a.behaviour.took() && !harmed(&a));
         let in_doubt = case.arrivals.iter().any(|arrival| arrival.behaviour.in_doubt());
         let refused = case.arrivals.iter().any(|arrival| arrival.behaviour == Behaviour::Refused);
+        // An attempt that was begun and never arrived was interrupted before it was sent.
+        let unsent = usize::try_from(report.attempts).is_ok_and(|begun| begun > case.arrivals.len());
         let disturbed = !evidence.disturbances.is_empty()
-            && (case.arrivals.is_empty() || case.arrivals.iter().any(|arrival| harmed(&arrival)));
+            && (unsent || case.arrivals.iter().any(|arrival| harmed(&arrival)));
         let spent = case.arrivals.iter().all(|arrival| !arrival.behaviour.took()) && report.attempts > 1;
         let plausible = match (report.status.as_str(), report.code.as_deref()) {
             ("delivered", Some("ok")) => took,

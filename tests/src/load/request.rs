@@ -37,10 +37,10 @@ impl Call {
 
     /// A message as a customer would send it: 160 bytes of text, the moment of sending among them.
     #[must_use]
-    pub fn message(index: usize) -> serde_json::Value {
+    pub fn message(channel: &str, index: usize) -> serde_json::Value {
         let text = "Your parcel is waiting for you at the landing. Bring this number with you when you come for it, please, and ask for the ferry. No. ";
         json!({
-            "channel": "sms", "recipient": format!("+8210{:08}", index % 1_000_000 * 100),
+            "channel": channel, "recipient": format!("+8210{:08}", index % 1_000_000 * 100),
             "sender": "0215441234", "body": format!("{text}{STAMP}{:020}", 0), "reference": format!("order-{index}"),
         })
     }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_stamp_that_was_written_is_read_back() {
-        let body = Call::message(3).to_string();
+        let body = Call::message("sms", 3).to_string();
         let call = Call::post("h", "/p", Some("Basic x"), &format!("[{body},{body}]"));
         let mut out = Vec::new();
         call.write_into(&mut out, 12_345_678_901);

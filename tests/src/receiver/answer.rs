@@ -59,6 +59,9 @@ impl Manners {
     /// Always `200`.
     pub const GOOD: Self = Self { seed: 0, slow: 0, unavailable: 0, refused: 0, broken: 0, cut: 0, hang: 0 };
 
+    /// Always cuts the first attempt of a message.
+    pub const CUTTING: Self = Self { cut: 1_000, ..Self::GOOD };
+
     /// Some of everything.
     #[must_use]
     pub const fn rough(seed: u64) -> Self {
@@ -68,6 +71,9 @@ impl Manners {
     /// What happens to this attempt of this message.
     #[must_use]
     pub fn draw(&self, message: &str, attempt: u32) -> Behaviour {
+        if self.cut == 1_000 && attempt > 1 {
+            return Behaviour::Ok;
+        }
         let number = hash(self.seed, message, attempt);
         let mut left = number % 1_000;
         let shares = [

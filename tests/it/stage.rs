@@ -1,0 +1,94 @@
+//! What tests of whole processes share: one at a time, a receiver that writes down, and patience.
+
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use naru_tests::{
+    customer::Customer,
+    gateway::{Gateway, Helper, Programs},
+    journal,
+    receiver::journaling::Arrival,
+};
+use parking_lot::{Mutex, MutexGuard};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+static STAGE: Mutex<()> = Mutex::new(());
+
+/// Runs of many processes come one after the other: they would only disturb each other.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    STAGE.lock()
+}
+
+/// A receiver and its journal.
+pub(crate) struct Receiver {
+    pub(crate) process: Helper,
+    journal: PathBuf,
+    _home: TempDir,
+}
+
+impl Receiver {
+    pub(crate) fn start(more: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let journal = home.path().join("arrivals");
+        let path = journal.display().to_string();
+        let mut arguments = vec!["journaling-receiver", "--journal", &path];
+        arguments.extend_from_slice(more);
+        let process = Helper::start(&Programs::find().unwrap(), &arguments).unwrap();
+        Self { process, journal, _home: home }
+    }
+
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+        journal::read(&self.journal).unwrap()
+    }
+}
+
+/// A message on a channel.
+pub(crate) fn message(channel: &str, reference: &str) -> Value {
+    json!({ "channel": channel, "recipient": "+821012345600", "body": "hello", "reference": reference })
+}
+
+/// Sends a message that must be accepted, and returns its id.
+pub(crate) fn accept(customer: &mut Customer, message: &Value, key: Option<&str>) -> String {
+    let reply = customer.send(message, key).unwrap();
+    assert_eq!(reply.status, 202, "{}", reply.json());
+    reply.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Asks until the answer is there, for at most `patience`.
+pub(crate) fn within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "within {patience:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The state of a message once it is one of these.
+pub(crate) fn until(customer: &mut Customer, id: &str, states: &[&str], patience: Duration) -> Value {
+    within(patience, &format!("{id} is one of {states:?}"), || {
+        let view = customer.get(&format!("/messages/{id}")).unwrap().json();
+        states.iter().any(|state| view["status"] == *state).then_some(view)
+    })
+}
+
+/// Every report, until there are so many.
+pub(crate) fn reports(customer: &mut Customer, count: usize, patience: Duration) -> Vec<Value> {
+    let mut all = Vec::new();
+    within(patience, &format!("{count} reports"), || {
+        all.extend(customer.take_reports().unwrap());
+        (all.len() >= count).then_some(())
+    });
+    all
+}
+
+/// Used units of the first quota.
+pub(crate) fn used(gateway: &Gateway) -> u64 {
+    gateway.customer(0).get("/quota").unwrap().json()["quotas"][0]["used"].as_u64().unwrap()
+}

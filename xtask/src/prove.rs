@@ -1,0 +1,17 @@
+//! `cargo xtask prove`: the proofs in full size.
+
+use anyhow::ensure;
+
+use crate::release;
+
+/// Arguments go to the durability run as they are (`--seed N` repeats a run).
+///
+/// # Errors
+/// If it cannot be built or run, or a promise was broken.
+pub fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let durable = release::proof()?.arg("durability").args(arguments).status()?;
+    ensure!(durable.success(), "the durability run failed");
+    let scale = release::proof()?.arg("scale").status()?;
+    ensure!(scale.success(), "the scale run failed or missed a goal");
+    Ok(())
+}
