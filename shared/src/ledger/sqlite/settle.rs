@@ -1,6 +1,6 @@
 //! Settle: outcomes of attempts, fenced by the attempt's number.
 
-use rusqlite::{CachedStatement, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::{
     change::{BACKEND_ID, Change, DETAIL, End, cut, own_words},
@@ -17,46 +17,69 @@ pub(super) fn settle(
     now: Timestamp,
     emit: bool,
 ) -> rusqlite::Result<Vec<Settled>> {
-    let mut delivered = change.connection.prepare_cached(DELIVERED)?;
+    let mut quick = Quick::prepare(change.connection)?;
     let mut settled = Vec::with_capacity(batch.len());
     for settlement in batch {
-        let quick = !emit && settle_delivered(change, &mut delivered, settlement, now)?;
-        settled.push(if quick { Settled::Applied } else { settle_one(change, settlement, now, emit)? });
+        let done = quick.settle(change, settlement, now, emit)?;
+        settled.push(if done { Settled::Applied } else { settle_one(change, settlement, now, emit)? });
     }
     Ok(settled)
 }
 
-/// The way that nearly all go: the first attempt is the current one and says `delivered`. One statement, and nothing
-/// of the row is read. A reserved charge is captured, which changes no usage. (`RETURNING` would cost as much again.)
+/// A reserved charge is captured, which changes no usage. (`RETURNING` would cost as much again.)
 pub(super) const DELIVERED: &str = "UPDATE message SET state = 10, code = 0, detail = ?3, \
      backend_id = coalesce(?4, backend_id), charge = iif(charge = 1, 2, charge), final_at = ?5, \
      revision = revision + 1, report_at = ?6, wake_at = NULL \
      WHERE row = ?1 AND id = ?2 AND attempt = 1 AND state IN (3, 7)";
 
-fn settle_delivered(
-    change: &mut Change<'_>,
-    statement: &mut CachedStatement<'_>,
-    settlement: &Settlement,
-    now: Timestamp,
-) -> rusqlite::Result<bool> {
-    let Next::Final { state: State::Delivered, code: Code::Ok, detail, backend_id } = &settlement.next else {
-        return Ok(false);
-    };
-    if settlement.attempt != 1 {
-        return Ok(false);
+pub(super) const SENT: &str = "UPDATE message SET state = 7, wake_at = ?3, backend_id = coalesce(?4, backend_id) \
+     WHERE row = ?1 AND id = ?2 AND attempt = 1 AND state IN (3, 7)";
+
+/// The way that nearly all go: the first attempt is the current one and says `delivered` or `sent`. One statement, and
+/// nothing of the row is read.
+struct Quick<'c> {
+    delivered: CachedStatement<'c>,
+    sent: CachedStatement<'c>,
+}
+
+impl<'c> Quick<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self { delivered: connection.prepare_cached(DELIVERED)?, sent: connection.prepare_cached(SENT)? })
     }
-    let changed = statement.execute(params![
-        settlement.row.row,
-        settlement.row.id.as_bytes(),
-        own_words(Code::Ok, detail),
-        backend_id.as_deref().map(|id| cut(id, BACKEND_ID)),
-        now.as_millis(),
-        change.from(now),
-    ])?;
-    if changed > 0 {
-        change.tell_report_of(settlement.row.row)?;
+
+    /// `false`: nothing changed, and the whole row must be looked at.
+    fn settle(
+        &mut self,
+        change: &mut Change<'_>,
+        settlement: &Settlement,
+        now: Timestamp,
+        emit: bool,
+    ) -> rusqlite::Result<bool> {
+        if settlement.attempt != 1 {
+            return Ok(false);
+        }
+        let (row, id) = (settlement.row.row, settlement.row.id.as_bytes());
+        match &settlement.next {
+            Next::Final { state: State::Delivered, code: Code::Ok, detail, backend_id } if !emit => {
+                let (detail, backend_id) = (own_words(Code::Ok, detail), kept_id(backend_id.as_deref()));
+                let (at, from) = (now.as_millis(), change.from(now));
+                let done = self.delivered.execute((row, id, detail, backend_id, at, from))? > 0;
+                if done {
+                    change.tell_report_of(row)?;
+                }
+                Ok(done)
+            }
+            Next::Sent { backend_id, look_at } => {
+                let backend_id = kept_id(backend_id.as_deref());
+                Ok(self.sent.execute((row, id, look_at.as_millis(), backend_id))? > 0)
+            }
+            _ => Ok(false),
+        }
     }
-    Ok(changed > 0)
+}
+
+fn kept_id(backend_id: Option<&str>) -> Option<&str> {
+    backend_id.map(|id| cut(id, BACKEND_ID))
 }
 
 fn settle_one(
@@ -98,7 +121,7 @@ fn apply(
             change.end(row, &end, now, emit)?;
         }
         Next::Sent { backend_id, look_at } => {
-            let backend_id = backend_id.as_deref().map(|id| cut(id, BACKEND_ID));
+            let backend_id = kept_id(backend_id.as_deref());
             change
                 .connection
                 .prepare_cached(

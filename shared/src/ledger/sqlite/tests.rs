@@ -27,6 +27,7 @@ async fn no_query_on_the_way_of_a_message_scans_or_sorts() {
             change::BY_ID,
             usage::USED,
             settle::DELIVERED,
+            settle::SENT,
             outbox::FREE,
             outbox::HAS_FREE,
         ];
