@@ -33,7 +33,7 @@ impl SqliteCatalog {
     /// # Errors
     /// If the file cannot be opened or is not ours.
     pub fn open(path: &Path) -> Result<Self, DbError> {
-        Ok(Self { db: Db::open(path, SCHEMA)? })
+        Ok(Self { db: Db::open(path, SCHEMA, Duration::ZERO)? })
     }
 
     async fn read<T: Send + 'static>(

@@ -35,6 +35,9 @@ const SCHEMA: &[&str] = &["
     CREATE INDEX quarantine_queue ON quarantine (route, lane);
 "];
 
+/// Between commits under load. An accept waits for its commit, so it is short: about what a commit itself takes.
+const PACE: Duration = Duration::from_micros(500);
+
 /// How long a publish may take before it counts as not known.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,7 +57,7 @@ impl SqliteQueue {
     /// # Errors
     /// If the file cannot be opened, is not ours, or holds a queue with an impossible name.
     pub fn open(path: &Path, visibility: Duration) -> Result<Self, DbError> {
-        let db = Db::open(path, SCHEMA)?;
+        let db = Db::open(path, SCHEMA, PACE)?;
         let shelf = Arc::new(Shelf::new(visibility));
         load(&crate::sqlite::connect(path)?, &shelf)?;
         Ok(Self { db, shelf, clock: Arc::new(SystemClock) })

@@ -200,8 +200,8 @@ mod tests {
     async fn copies_of_files_in_use_are_of_one_moment() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        let (first, second) =
-            (Db::open(&path("a.db"), SCHEMA).unwrap(), Db::open(&path("b.db"), SCHEMA).unwrap());
+        let open = |name: &str| Db::open(&path(name), SCHEMA, std::time::Duration::ZERO).unwrap();
+        let (first, second) = (open("a.db"), open("b.db"));
         let stop = Arc::new(AtomicBool::new(false));
         let writer = tokio::spawn({
             let stop = Arc::clone(&stop);

@@ -27,6 +27,9 @@ const SCHEMA: &[&str] = &["
     CREATE INDEX event_subscription ON event (subscription);
 "];
 
+/// Between commits under load: nobody waits for one.
+const PACE: Duration = Duration::from_millis(5);
+
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,7 +48,7 @@ impl SqliteTopic {
     /// # Errors
     /// If the file cannot be opened, is not ours, or holds a subscription with an impossible name.
     pub fn open(path: &Path, visibility: Duration) -> Result<Self, DbError> {
-        let db = Db::open(path, SCHEMA)?;
+        let db = Db::open(path, SCHEMA, PACE)?;
         let shelf = Arc::new(Shelf::new(visibility));
         let names = load(&crate::sqlite::connect(path)?, &shelf)?;
         Ok(Self { db, names: Arc::new(RwLock::new(names)), shelf })

@@ -38,6 +38,9 @@ use crate::{
 
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
+/// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
+const PACE: Duration = Duration::from_millis(2);
+
 /// The row of table `meta` that holds when the oldest restored copy was made, in UTC milliseconds.
 pub const RESTORED_BEFORE: &str = "restored_before";
 
@@ -63,7 +66,7 @@ impl SqliteLedger {
     /// # Errors
     /// As [`SqliteLedger::open`].
     pub fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
-        Ok(Self { db: Db::open(path, MIGRATIONS)?, memory: Arc::new(Memory::new()), clock })
+        Ok(Self { db: Db::open(path, MIGRATIONS, PACE)?, memory: Arc::new(Memory::new()), clock })
     }
 
     pub(crate) const fn db(&self) -> &Db {
