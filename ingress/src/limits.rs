@@ -73,6 +73,9 @@ fn media_type(headers: &HeaderMap) -> Result<(), Problem> {
 /// Bytes of a body that need no room of their own.
 pub const SMALL_BODY: usize = 16 * 1024;
 
+/// The most bytes that are made room for before they have come.
+const AT_ONCE: usize = 256 * 1024;
+
 /// Refuses a body by its head, before anything of it is read; the bytes that it may come to.
 pub fn announced(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
     media_type(headers)?;
@@ -100,6 +103,8 @@ async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Bytes, Prob
     while let Some(piece) = payload.next().await {
         let piece = piece.map_err(|error| cut(&error))?;
         if whole.is_empty() {
+            // Growing step by step would copy the whole each time.
+            whole.reserve(limit.min(AT_ONCE));
             whole.extend_from_slice(&first);
         }
         size += piece.len();

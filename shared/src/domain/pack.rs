@@ -17,6 +17,12 @@ pub const PACK_MESSAGES: usize = 64;
 /// The envelope version that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;
 
+/// About the bytes of a message's JSON besides its text.
+const FRAGMENT: usize = 384;
+
+/// Characters of a MAC in base64url without padding.
+const TAG: usize = 43;
+
 /// Up to [`PACK_MESSAGES`] messages of one account, route and lane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pack {
@@ -135,7 +141,9 @@ impl PackEncoder {
     /// # Errors
     /// If the message cannot be written as JSON.
     pub fn fragment(message: &Message) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(message)
+        let mut fragment = Vec::with_capacity(FRAGMENT + message.content.body.len());
+        serde_json::to_writer(&mut fragment, message)?;
+        Ok(fragment)
     }
 
     /// The envelope of these fragments, at most [`PACK_MESSAGES`].
@@ -145,30 +153,35 @@ impl PackEncoder {
         account: &Account,
         route: &RouteName,
         lane: Lane,
-        fragments: impl IntoIterator<Item = &'a [u8]>,
+        fragments: impl IntoIterator<Item = &'a [u8]> + Clone,
     ) -> Envelope {
+        let (id, key) = &self.keys.signing;
+        let mut out = format!("{VERSION}.{id}.").into_bytes();
+        // The tag is written last, into the place that is kept for it here.
+        let tag_at = out.len();
+        out.extend_from_slice(&[b'-'; TAG]);
+        out.push(b'\n');
+        let body_at = out.len();
         // Names hold only plain characters: no escaping is needed.
-        let mut body = format!(
-            r#"{{"customer":"{}","environment":"{}","route":"{route}","lane":"{}","messages":["#,
-            account.customer,
-            account.environment.as_str(),
-            lane.as_str()
-        )
-        .into_bytes();
+        out.extend_from_slice(
+            format!(
+                r#"{{"customer":"{}","environment":"{}","route":"{route}","lane":"{}","messages":["#,
+                account.customer,
+                account.environment.as_str(),
+                lane.as_str()
+            )
+            .as_bytes(),
+        );
+        out.reserve(fragments.clone().into_iter().map(|fragment| fragment.len() + 1).sum::<usize>() + 2);
         for (index, fragment) in fragments.into_iter().enumerate() {
             if index > 0 {
-                body.push(b',');
+                out.push(b',');
             }
-            body.extend_from_slice(fragment);
+            out.extend_from_slice(fragment);
         }
-        body.extend_from_slice(b"]}");
-        let (id, key) = &self.keys.signing;
-        let tag = signed(key, VERSION, id, [body.as_slice()]).finalize().into_bytes();
-        let mut out = Vec::with_capacity(body.len() + 64);
-        out.extend_from_slice(format!("{VERSION}.{id}.").as_bytes());
-        out.extend_from_slice(data_encoding::BASE64URL_NOPAD.encode(&tag).as_bytes());
-        out.push(b'\n');
-        out.extend_from_slice(&body);
+        out.extend_from_slice(b"]}");
+        let tag = signed(key, VERSION, id, [&out[body_at..]]).finalize().into_bytes();
+        data_encoding::BASE64URL_NOPAD.encode_mut(&tag, &mut out[tag_at..tag_at + TAG]);
         Envelope(out.into())
     }
 }

@@ -236,6 +236,16 @@ impl<'a> Change<'a> {
         Ok(self.news)
     }
 
+    /// The first rows found by a query over their columns; the others are not looked at.
+    pub(super) fn first_rows(
+        &self,
+        query: &str,
+        params: impl rusqlite::Params,
+        most: usize,
+    ) -> rusqlite::Result<Vec<Row>> {
+        self.connection.prepare_cached(query)?.query_map(params, Row::read)?.take(most).collect()
+    }
+
     /// Rows found by a query over their columns.
     pub(super) fn rows(&self, query: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<Row>> {
         select(self.connection, query, params)

@@ -16,6 +16,9 @@ use crate::{
 /// Rows that one take may end because they were found expired, so that no take holds the file for long.
 const EXPIRED: usize = 512;
 
+/// Rows of one turn for each unit of weight: fewer would look for the next customer with nearly every row.
+const QUANTUM: u32 = 4;
+
 /// One take under way.
 struct Take<'t, 'c> {
     change: &'t mut Change<'c>,
@@ -54,10 +57,14 @@ pub(super) const READY: &str = "SELECT EXISTS (SELECT 1 FROM message WHERE state
 pub(super) const NEXT_CUSTOMER: &str = "SELECT customer FROM message \
      WHERE state = 1 AND route = ?1 AND lane = ?2 AND customer > ?3 ORDER BY customer LIMIT 1";
 
+pub(super) const FIRST_CUSTOMER: &str = "SELECT customer FROM message \
+     WHERE state = 1 AND route = ?1 AND lane = ?2 ORDER BY customer LIMIT 1";
+
+/// Read as far as is wanted: a bound `LIMIT` would be compiled anew whenever its value changes.
 pub(super) const READY_ROWS: &str = concat!(
     "SELECT ",
     row_columns!(),
-    " FROM message WHERE state = 1 AND route = ?1 AND lane = ?2 AND customer = ?3 ORDER BY row LIMIT ?4"
+    " FROM message WHERE state = 1 AND route = ?1 AND lane = ?2 AND customer = ?3 ORDER BY row"
 );
 
 impl Take<'_, '_> {
@@ -70,10 +77,8 @@ impl Take<'_, '_> {
                 break;
             }
             let wanted = room.min(turns.left as usize);
-            let rows = self.change.rows(
-                READY_ROWS,
-                (self.request.route.as_str(), lane_number(lane), turns.customer.as_str(), wanted as i64),
-            )?;
+            let of = (self.request.route.as_str(), lane_number(lane), turns.customer.as_str());
+            let rows = self.change.first_rows(READY_ROWS, of, wanted)?;
             let found = rows.len();
             for row in rows {
                 work.extend(self.hand_out(row)?);
@@ -87,22 +92,20 @@ impl Take<'_, '_> {
     /// Moves the turn to the next customer who has something ready; `false` if nobody has.
     /// A customer who waits alone is given all of the `room` there is.
     fn next_turn(&self, lane: Lane, turns: &mut LaneTurns, room: usize) -> rusqlite::Result<bool> {
+        let of = (self.request.route.as_str(), lane_number(lane));
+        let name = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
         let mut next = self.change.connection.prepare_cached(NEXT_CUSTOMER)?;
-        let mut after = |customer: &str| {
-            next.query_row((self.request.route.as_str(), lane_number(lane), customer), |row| {
-                row.get::<_, String>(0)
-            })
-            .optional()
-        };
-        let found = match after(&turns.customer)? {
-            None if !turns.customer.is_empty() => after("")?,
-            found => found,
-        };
+        let mut found = next.query_row((of.0, of.1, turns.customer.as_str()), name).optional()?;
+        if found.is_none() && !turns.customer.is_empty() {
+            let mut first = self.change.connection.prepare_cached(FIRST_CUSTOMER)?;
+            found = first.query_row(of, name).optional()?;
+        }
         let Some(customer) = found else { return Ok(false) };
         let left = if customer == turns.customer {
             u32::try_from(room).unwrap_or(u32::MAX)
         } else {
-            customer.parse().map_or(1, |customer| (self.request.weights)(&customer)).clamp(1, 100)
+            let weight = customer.parse().map_or(1, |customer| (self.request.weights)(&customer));
+            weight.clamp(1, 100) * QUANTUM
         };
         *turns = LaneTurns { customer, left };
         Ok(true)

@@ -16,6 +16,7 @@ async fn no_query_on_the_way_of_a_message_scans_or_sorts() {
         let queries = [
             take::READY,
             take::NEXT_CUSTOMER,
+            take::FIRST_CUSTOMER,
             take::READY_ROWS,
             recovery::LOST,
             recovery::DUE,
