@@ -55,7 +55,7 @@ fn waiting(programs: &Programs, messages: u64) -> anyhow::Result<(f64, f64)> {
         "[log]\nfilter = \"warn\"\n[ingress]\nroute_backlog = 100000000\ncustomer_backlog = 100000000\n";
     let mut gateway = Gateway::spawn(&Setup {
         routes: vec![
-            RouteSpec::http("busy", receiver.address, OnUncertain::Fail),
+            RouteSpec { concurrency: 256, ..RouteSpec::http("busy", receiver.address, OnUncertain::Fail) },
             RouteSpec::http("idle", receiver.address, OnUncertain::Fail),
         ],
         config: backlog.to_owned(),
@@ -75,7 +75,7 @@ fn waiting(programs: &Programs, messages: u64) -> anyhow::Result<(f64, f64)> {
     gateway.start(&[])?;
     tally(&receiver)?;
     let busy =
-        ["--credential", &user, "--channel", "busy", "--rate", "20000", "--seconds", "10", "--warm-up", "0"];
+        ["--credential", &user, "--channel", "busy", "--rate", "9000", "--seconds", "10", "--warm-up", "0"];
     load(programs, &target, &busy)?;
     let rate = tally(&receiver)?.received as f64 / 10.0;
     let peak = cpu::status_kib(gateway.pid()?, "VmHWM").context("peak memory cannot be read")?;
