@@ -1,6 +1,6 @@
 //! From the JSON of one message to a message that keeps every rule, or to the rule that it breaks.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use naru_shared::domain::{Content, Key, Lane, Timestamp};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -69,14 +69,79 @@ struct Fields<'a> {
     key: Option<&'a RawValue>,
 }
 
-/// Reads one message.
-pub fn parse(text: &[u8], place: Place, now: Timestamp) -> Result<Draft, Problem> {
-    strict_json::check(text).map_err(|error| malformed(&error))?;
-    if !text.trim_ascii_start().starts_with(b"{") {
+/// The message that nearly all send: known fields of the right type, neither files nor free fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain<'a> {
+    #[serde(borrow)]
+    channel: Cow<'a, str>,
+    recipient: String,
+    sender: Option<String>,
+    subject: Option<String>,
+    body: String,
+    #[serde(borrow)]
+    attachments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    lane: Option<Lane>,
+    reference: Option<String>,
+    send_at: Option<Timestamp>,
+    ttl: Option<u32>,
+    key: Option<Key>,
+}
+
+/// Reads one message. What is plain is read in one pass; whatever is not is read again, thoroughly, which finds the rule
+/// that it breaks.
+pub fn parse(text: &str, place: Place, now: Timestamp) -> Result<Draft, Problem> {
+    plain(text, place, now).map_or_else(|| thorough(text, place, now), Ok)
+}
+
+/// Reads one message from bytes of which it is not known whether they are text.
+pub fn parse_bytes(bytes: &[u8], place: Place, now: Timestamp) -> Result<Draft, Problem> {
+    match str::from_utf8(bytes) {
+        Ok(text) => parse(text, place, now),
+        Err(_) => Err(strict_json::check(bytes).err().map_or(Code::MalformedJson.into(), |e| malformed(&e))),
+    }
+}
+
+/// A plain message that keeps every rule. Serde refuses repeated and unknown fields; nothing in it is nested.
+fn plain(text: &str, place: Place, now: Timestamp) -> Option<Draft> {
+    let read: Plain<'_> = serde_json::from_str(text).ok()?;
+    let absent = |raw: Option<&RawValue>, empty: &str| raw.is_none_or(|raw| raw.get() == empty);
+    let nul = |text: &str| text.as_bytes().contains(&0);
+    let several = [&read.sender, &read.subject, &read.reference];
+    if (read.key.is_some() && place == Place::Alone)
+        || !absent(read.attachments, "[]")
+        || !absent(read.data, "{}")
+        || nul(&read.body)
+        || nul(&read.recipient)
+        || several.into_iter().flatten().any(|text| nul(text))
+    {
+        return None;
+    }
+    let content = Content {
+        channel: read.channel.parse().ok()?,
+        recipient: read.recipient,
+        sender: read.sender,
+        subject: read.subject,
+        body: read.body,
+        attachments: Vec::new(),
+        data: serde_json::Map::new(),
+        reference: read.reference,
+        send_at: read.send_at,
+        ttl: read.ttl,
+    };
+    check(&content, 0, now).ok()?;
+    Some(Draft { content, lane: read.lane.unwrap_or_default(), key: read.key })
+}
+
+fn thorough(text: &str, place: Place, now: Timestamp) -> Result<Draft, Problem> {
+    strict_json::check(text.as_bytes()).map_err(|error| malformed(&error))?;
+    if !text.trim_ascii_start().starts_with('{') {
         return Err(Problem::new(Code::InvalidMessage, "A message is a JSON object."));
     }
     // Types are not looked at yet: what fails here is a field's name.
-    let fields: Fields<'_> = serde_json::from_slice(text).map_err(|error| unknown_field(&error))?;
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unknown_field(&error))?;
     if fields.key.is_some() && place == Place::Alone {
         let sentence = "The key of a single message goes into the header Idempotency-Key.";
         return Err(Problem::new(Code::UnknownField, sentence));
@@ -147,6 +212,9 @@ fn check(content: &Content, data_bytes: usize, now: Timestamp) -> Result<(), Pro
 }
 
 fn printable(text: &str, least: usize, most: usize) -> bool {
+    if text.is_ascii() {
+        return (least..=most).contains(&text.len()) && !text.bytes().any(|byte| byte.is_ascii_control());
+    }
     let length = text.chars().take(most + 1).count();
     (least..=most).contains(&length) && !text.chars().any(char::is_control)
 }
@@ -159,6 +227,10 @@ fn is_e164(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{
+        prelude::{any, prop, proptest},
+        sample::select,
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -168,14 +240,14 @@ mod tests {
     fn with(name: &str, value: Value) -> Result<Draft, Code> {
         let mut message = json!({"channel": "sms", "recipient": "+821012345678", "body": "hello"});
         message[name] = value;
-        parse(message.to_string().as_bytes(), Place::InBatch, NOW).map_err(|problem| problem.code)
+        parse(&message.to_string(), Place::InBatch, NOW).map_err(|problem| problem.code)
     }
 
     #[test]
     fn the_documented_message_is_read() {
         let text = r#"{"channel":"sms","recipient":"+821012345678","sender":"0215441234","subject":null,"body":"…",
             "attachments":[],"data":{},"lane":"bulk","reference":"order-77","send_at":null,"ttl":600}"#;
-        let draft = parse(text.as_bytes(), Place::Alone, NOW).unwrap();
+        let draft = parse(text, Place::Alone, NOW).unwrap();
         assert_eq!(draft.lane, Lane::Bulk);
         assert_eq!(draft.content.ttl, Some(600));
         assert_eq!(draft.content.reference.as_deref(), Some("order-77"));
@@ -227,15 +299,71 @@ mod tests {
 
     #[test]
     fn the_sentence_names_the_field_that_is_unknown() {
-        let problem = parse(br#"{"recipiant":"+821012345678"}"#, Place::Alone, NOW).unwrap_err();
+        let problem = parse(r#"{"recipiant":"+821012345678"}"#, Place::Alone, NOW).unwrap_err();
         assert!(
             problem.detail.contains("`recipiant`") && problem.detail.contains("`recipient`"),
             "{problem:?}"
         );
-        let key = parse(br#"{"key":"k"}"#, Place::Alone, NOW).unwrap_err();
+        let key = parse(r#"{"key":"k"}"#, Place::Alone, NOW).unwrap_err();
         assert!(key.detail.contains("Idempotency-Key"));
         for text in ["[]", "\"x\"", "null", "5"] {
-            assert_eq!(parse(text.as_bytes(), Place::Alone, NOW).unwrap_err().code, Code::InvalidMessage);
+            assert_eq!(parse(text, Place::Alone, NOW).unwrap_err().code, Code::InvalidMessage);
         }
     }
+
+    proptest! {
+        #[test]
+        fn what_is_read_in_one_pass_is_what_a_thorough_reading_gives(
+            fields in prop::collection::vec((select(NAMES), select(VALUES)), 0..9),
+            in_batch in any::<bool>(),
+        ) {
+            let members: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            let text = format!("{{\"channel\":\"sms\",\"recipient\":\"+821012345678\",{}}}", members.join(","));
+            let place = if in_batch { Place::InBatch } else { Place::Alone };
+            if let Some(draft) = plain(&text, place, NOW) {
+                assert_eq!(thorough(&text, place, NOW), Ok(draft), "{text}");
+            }
+        }
+    }
+
+    const NAMES: &[&str] = &[
+        "channel",
+        "recipient",
+        "sender",
+        "subject",
+        "body",
+        "attachments",
+        "data",
+        "lane",
+        "reference",
+        "send_at",
+        "ttl",
+        "key",
+        "other",
+        "bo\\u0064y",
+    ];
+
+    const VALUES: &[&str] = &[
+        "null",
+        "\"x\"",
+        "\"\"",
+        "\"a\\u0000b\"",
+        "\"a\\nb\"",
+        "\"\\ud83e\\udd80\"",
+        "5",
+        "0",
+        "-1",
+        "600.0",
+        "1e3",
+        "[]",
+        "{}",
+        "{\"a\":1}",
+        "[\"f\"]",
+        "\"bulk\"",
+        "\"+8210987654321\"",
+        "\"2025-11-22T09:00:00Z\"",
+        "18446744073709551616",
+        "true",
+        "\"k 1\"",
+    ];
 }

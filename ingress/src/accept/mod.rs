@@ -9,4 +9,4 @@ mod units;
 
 pub use admit::{Admission, admit, undo};
 pub use claim::{Claim, Held, Undo};
-pub use draft::{Draft, Place, malformed, parse};
+pub use draft::{Draft, Place, malformed, parse, parse_bytes};

@@ -82,7 +82,7 @@ async fn admit(
     let mut steps = Vec::with_capacity(items.len());
     let mut publish = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let draft = match accept::parse(item.get().as_bytes(), Place::InBatch, now) {
+        let draft = match accept::parse(item.get(), Place::InBatch, now) {
             Ok(draft) => draft,
             Err(problem) => {
                 steps.push((None, Step::Done(Fate::Refused(problem))));

@@ -158,7 +158,7 @@ impl Suite<'_> {
             tally(&receiver)?;
             let tried = measure(&self.programs, &naru, &["--rate", &rate.to_string(), "--seconds", "5"])?;
             let behind = tried.load.accepted_in_all.saturating_sub(tally(&receiver)?.received);
-            if seconds_of(behind, rate) > 1.0 {
+            if seconds_of(behind, rate) > 1.0 || tried.load.accepted_per_second() < 0.98 * rate {
                 rate *= 0.9;
                 continue;
             }
@@ -170,7 +170,7 @@ impl Suite<'_> {
             let arrived = tally(&receiver)?;
             let spent = cpu::nanos_of(naru.pid()?).saturating_sub(before);
             let backlog = done.load.accepted_in_all.saturating_sub(arrived.received);
-            if seconds_of(backlog, rate) <= 1.0 {
+            if seconds_of(backlog, rate) <= 1.0 && done.load.accepted_per_second() >= 0.98 * rate {
                 let cpu = per_1000(spent, arrived.received);
                 let figure = format!(
                     "{rate:.0} messages/s for {seconds} s, backlog {backlog} at its end, accept p50 {:.2} p99 {:.2} ms, travel p50 {:.2} p99 {:.2} ms, peak {:.0} MB",
