@@ -1,6 +1,6 @@
 //! The binary `naru`: it runs the gateway, and it is the operator's hand.
 //!
-//! Read in this order: [`args`] (what can be typed), [`run`] (which part does it), [`up`] (everything in one process),
+//! Read in this order: [`args`] (what can be typed), `run` (which part does it), [`up`] (everything in one process),
 //! then [`verbs`], one file for each noun. The rest is what these are made of.
 
 pub mod args;

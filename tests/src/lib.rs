@@ -2,7 +2,7 @@
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`gateway`] (who is asked), [`receiver`] (who takes),
-//! [`faults`] (who interrupts), [`durability`] (all of them at once) and [`checker`] (who judges); [`load`] and [`bench`]
+//! [`faults`] (who interrupts), [`durability`] (all of them at once) and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
 
 pub mod conformance;
