@@ -26,6 +26,8 @@ mod model_ledger;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod sync;
