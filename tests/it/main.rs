@@ -8,6 +8,8 @@ mod conformance_registry;
 mod conformance_topic;
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod backup;
 #[cfg(test)]
 mod clients;
