@@ -71,7 +71,10 @@ async fn what_follows_a_commit_runs_even_if_the_caller_has_gone() {
 async fn a_file_of_a_newer_program_is_refused() {
     let (dir, db) = open();
     db.write(|c| c.pragma_update(None, "user_version", 9)).await.unwrap();
-    assert!(matches!(Db::open(&dir.path().join("t.db"), SCHEMA, Duration::ZERO), Err(DbError::Newer { found: 9, known: 1 })));
+    assert!(matches!(
+        Db::open(&dir.path().join("t.db"), SCHEMA, Duration::ZERO),
+        Err(DbError::Newer { found: 9, known: 1 })
+    ));
 }
 
 #[tokio::test]
