@@ -24,6 +24,8 @@ mod durability;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod model_ledger;
 #[cfg(test)]
 mod quota;
