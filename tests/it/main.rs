@@ -8,6 +8,8 @@ mod conformance_registry;
 mod conformance_topic;
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod backup;
 #[cfg(test)]
 mod clients;
@@ -22,9 +24,13 @@ mod durability;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod model_ledger;
 #[cfg(test)]
 mod quota;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

@@ -278,7 +278,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// What waits, by route, lane and account.
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError>;
 
-    /// When the oldest copy that was restored was made: what was accepted before it may have been sent already.
+    /// When the copy was made that was restored, the latest if there were several: what was accepted before that moment
+    /// and is new to the ledger lay on the queue of the copy, and may have been sent after it was made.
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError>;
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Grounds<'a> {
     pub(super) profile: Option<&'a Profile>,
     pub(super) route: Option<&'a Route>,
     pub(super) now: Timestamp,
-    /// When the oldest restored copy was made.
+    /// When the latest restored copy was made.
     pub(super) restored_before: Option<Timestamp>,
 }
 
@@ -26,14 +26,15 @@ pub(super) fn classify(grounds: &Grounds<'_>, message: &Message) -> Disposition 
     if route.environment != grounds.account.environment {
         return Disposition::Finish(State::Rejected, Code::NoRoute);
     }
+    // Before every end that says that it was not sent: it may have been.
+    if grounds.restored_before.is_some_and(|copied| message.accepted_at < copied) {
+        return Disposition::Hold(Code::Restored);
+    }
     if profile.customer.suspended {
         return Disposition::Finish(State::Rejected, Code::Suspended);
     }
     if message.expires_at(grounds.lane) < grounds.now {
         return Disposition::Finish(State::Expired, Code::TtlExpired);
-    }
-    if grounds.restored_before.is_some_and(|copied| message.accepted_at < copied) {
-        return Disposition::Hold(Code::Restored);
     }
     if message.content.send_at.is_some_and(|at| at > grounds.now) {
         return Disposition::Schedule;
@@ -102,8 +103,12 @@ mod tests {
         let restored = Grounds { restored_before: Some(now.plus(Duration::from_millis(1))), ..fresh };
         assert_eq!(classify(&restored, &message), Disposition::Hold(Code::Restored));
         assert_eq!(classify(&Grounds { restored_before: Some(now), ..fresh }, &message), Disposition::Ready);
-        let late = Grounds { now: now.plus(Duration::from_millis(600_001)), ..restored };
-        assert_eq!(classify(&late, &message), Disposition::Finish(State::Expired, Code::TtlExpired));
+        let late = now.plus(Duration::from_millis(600_001));
+        let expired = Disposition::Finish(State::Expired, Code::TtlExpired);
+        assert_eq!(classify(&Grounds { now: late, ..fresh }, &message), expired);
+        // What may have been sent is not told to have expired, nor to have been rejected.
+        let late = Grounds { now: late, profile: Some(&suspended), ..restored };
+        assert_eq!(classify(&late, &message), Disposition::Hold(Code::Restored));
         message.content.send_at = Some(now.plus(Duration::from_millis(1)));
         assert_eq!(classify(&fresh, &message), Disposition::Schedule);
         assert_eq!(classify(&restored, &message), Disposition::Hold(Code::Restored));

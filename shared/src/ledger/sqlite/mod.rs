@@ -41,7 +41,7 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
 const PACE: Duration = Duration::from_millis(2);
 
-/// The row of table `meta` that holds when the oldest restored copy was made, in UTC milliseconds.
+/// The row of table `meta` that holds when the latest restored copy was made, in UTC milliseconds.
 pub const RESTORED_BEFORE: &str = "restored_before";
 
 /// The ledger and the outbox in one file. Clones share it.

@@ -13,6 +13,10 @@ use crate::{
 /// Marks a file that was just put in place and that nobody has open: its copy was made at `made_at`, so whatever had
 /// not ended may have been sent since, and waits for a person, its charge reserved. How many messages that are.
 ///
+/// Of several restores the latest copy's moment stays: it covers what the earlier ones covered, because everything that a
+/// copy holds was accepted before it was made. So does a moment that the copy itself brought with it and that lies later,
+/// which only a clock that went back can explain.
+///
 /// # Errors
 /// If the file cannot be opened or written.
 pub fn mark_restored(path: &Path, made_at: Timestamp) -> Result<usize, DbError> {

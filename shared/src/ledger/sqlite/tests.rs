@@ -117,3 +117,14 @@ async fn what_an_operator_s_command_makes_ready_is_counted_by_the_server() {
     assert_eq!(waiting.iter().map(|one| one.messages).sum::<u64>(), 1);
     assert!(command.restored_before().await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn of_several_restores_the_latest_copy_s_moment_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    for (made_at, kept) in [(100, 100), (300, 300), (200, 300)] {
+        assert_eq!(mark_restored(&path, Timestamp::from_millis(made_at)).unwrap(), 0);
+        let ledger = SqliteLedger::open(&path).unwrap();
+        assert_eq!(ledger.restored_before().await.unwrap(), Some(Timestamp::from_millis(kept)));
+    }
+}

@@ -1,0 +1,43 @@
+//! Idle costs nearly nothing.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use naru_tests::{
+    bench::cpu,
+    gateway::{Gateway, Setup},
+};
+
+use crate::stage::{accept, alone, message, until};
+
+/// Of one core, also of a build without optimisation.
+const MOST: f64 = 0.01;
+
+#[test]
+fn an_idle_process_uses_less_than_a_hundredth_of_a_core() {
+    let _alone = alone();
+    let gateway = Gateway::spawn(&Setup { quota: Some(100), ..Setup::default() }).unwrap();
+    let mut customer = gateway.customer(0);
+    let id = accept(&mut customer, &message("sms", "before"), None);
+    until(&mut customer, &id, &["delivered"], Duration::from_secs(15));
+    thread::sleep(Duration::from_secs(2));
+    let pid = gateway.pid().unwrap();
+    // Whatever else runs on this machine can only make the same work dearer: the cheapest of three counts.
+    let mut shares = Vec::new();
+    while shares.len() < 3 && shares.iter().all(|share| *share >= MOST) {
+        shares.push(share_of_a_core(pid));
+    }
+    assert!(shares.iter().any(|share| *share < MOST), "{shares:?} of a core");
+}
+
+/// CPU time that a process uses in ten seconds, as a share of one core.
+fn share_of_a_core(pid: u32) -> f64 {
+    let (began, before) = (Instant::now(), cpu::nanos_of(pid));
+    thread::sleep(Duration::from_secs(10));
+    let used = cpu::nanos_of(pid).checked_sub(before).filter(|used| *used > 0);
+    let share = Duration::from_nanos(used.unwrap()).as_secs_f64() / began.elapsed().as_secs_f64();
+    eprintln!("idle: {:.2} % of a core", share * 100.0);
+    share
+}
