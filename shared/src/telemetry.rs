@@ -91,8 +91,8 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     Ok(handle)
 }
 
-/// Writes each event as one line. The subscriber hands over a whole event at once, its line feed last, and has already
-/// escaped terminal sequences within values; what is left are its own colours and raw line breaks.
+/// Writes each event as one line. The subscriber hands over a whole event at once, its line feed last; it escapes
+/// terminal sequences within messages, but not within every kind of value.
 struct OneLineEach;
 
 impl<'a> MakeWriter<'a> for OneLineEach {
@@ -107,16 +107,8 @@ struct OneLine<W>(W);
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let line = event.strip_suffix(b"\n").unwrap_or(event);
-        if line.iter().any(|b| matches!(b, b'\n' | b'\r')) {
-            let mut escaped = Vec::with_capacity(event.len() + 8);
-            for byte in line {
-                match byte {
-                    b'\n' => escaped.extend_from_slice(b"\\n"),
-                    b'\r' => escaped.extend_from_slice(b"\\r"),
-                    other => escaped.push(*other),
-                }
-            }
-            self.0.write_all(&escaped)?;
+        if line.iter().any(|byte| byte.is_ascii_control() || *byte == C1) {
+            self.0.write_all(&escaped(line))?;
         } else {
             self.0.write_all(line)?;
         }
@@ -129,6 +121,39 @@ impl<W: Write> Write for OneLine<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// The first byte in UTF-8 of U+0080 to U+009F, which terminals obey as well.
+const C1: u8 = 0xc2;
+
+/// Without control characters, except colours: they are the subscriber's own, and harmless where they are not. As JSON
+/// escapes them, so that a line of JSON stays one.
+fn escaped(line: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(line.len() + 16);
+    let mut rest = line;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after.first()) {
+            (b'\n', _) => kept.extend_from_slice(b"\\n"),
+            (b'\r', _) => kept.extend_from_slice(b"\\r"),
+            (0x1b, Some(b'[')) if is_colour(&after[1..]) => kept.push(byte),
+            (C1, Some(&second)) if (0x80..0xa0).contains(&second) => {
+                kept.extend_from_slice(format!("\\u{second:04x}").as_bytes());
+                rest = &after[1..];
+            }
+            _ if byte.is_ascii_control() && byte != b'\t' => {
+                kept.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+            }
+            _ => kept.push(byte),
+        }
+    }
+    kept
+}
+
+/// Whether a control sequence only selects how what follows is shown (ECMA-48 section 8.3.117).
+fn is_colour(sequence: &[u8]) -> bool {
+    let end = sequence.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';'));
+    end.is_some_and(|end| sequence[end] == b'm')
 }
 
 #[cfg(test)]
@@ -165,6 +190,14 @@ mod tests {
         assert_eq!(text.lines().count(), 1, "{text:?}");
         assert!(!text.contains('\x1b') && !text.contains('\r'), "{text:?}");
         assert!(text.ends_with('\n'));
+    }
+
+    #[test]
+    fn colours_stay_and_what_else_a_terminal_obeys_does_not() {
+        let shown = |text: &str| String::from_utf8(escaped(text.as_bytes())).unwrap();
+        assert_eq!(shown("\x1b[2m\x1b[1;32mINFO\x1b[0m"), "\x1b[2m\x1b[1;32mINFO\x1b[0m");
+        assert_eq!(shown("a\x1b[2Jb\x1b]0;x\x07c\x1b"), r"a\u001b[2Jb\u001b]0;x\u0007c\u001b");
+        assert_eq!(shown("\u{9b}2J \u{a3} 나루\t\x7f"), "\\u009b2J \u{a3} 나루\t\\u007f");
     }
 
     #[test]
