@@ -5,6 +5,7 @@
 //! returns (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
 pub mod backup;
+mod checkpoint;
 mod error;
 pub(crate) mod in_hand;
 mod job;
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use checkpoint::Checkpoints;
 pub use error::DbError;
 use job::{Job, Task};
 use rusqlite::{Connection, OpenFlags};
@@ -55,7 +57,8 @@ impl Db {
         let (writer, jobs) = mpsc::channel(WAITING_JOBS);
         let (reader, asks) = mpsc::channel(WAITING_JOBS);
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        spawn(format!("{name}-write"), move || write_loop(&writing, jobs, pace))?;
+        let checkpoints = Checkpoints::start(path, &name)?;
+        spawn(format!("{name}-write"), move || write_loop(&writing, jobs, pace, checkpoints))?;
         spawn(format!("{name}-read"), move || read_loop(&reading, asks))?;
         Ok(Self { path: Arc::new(path.to_owned()), writer, reader })
     }
@@ -132,7 +135,7 @@ pub fn connect(path: &Path) -> Result<Connection, DbError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -8_192)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", checkpoint::LOG_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", 67_108_864)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
@@ -157,7 +160,12 @@ fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), DbErr
     thread::Builder::new().name(name).spawn(body).map(drop).map_err(DbError::from)
 }
 
-fn write_loop(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, pace: Duration) {
+fn write_loop(
+    connection: &Connection,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    pace: Duration,
+    mut checkpoints: Checkpoints,
+) {
     let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
     let mut earliest = Instant::now();
     while let Some(first) = jobs.blocking_recv() {
@@ -173,6 +181,7 @@ fn write_loop(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, p
         for job in group.drain(..) {
             job.finish(&committed);
         }
+        checkpoints.committed();
     }
 }
 
