@@ -17,8 +17,9 @@ pub fn on_signals(stop: CancellationToken) -> io::Result<()> {
     let mut int = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
         let first = either(&mut term, &mut int).await;
-        tracing::info!(signal = first, "asked to stop: draining");
+        // First the act, then the word about it.
         stop.cancel();
+        tracing::info!(signal = first, "asked to stop: draining");
         let second = either(&mut term, &mut int).await;
         tracing::warn!(
             signal = second,

@@ -143,7 +143,6 @@ async fn serve(
     stop::on_signals(asked.clone())?;
     let (ports, follower) = ports::open(&config.engines(), dir, &clock, &runtime, ended.clone())?;
     let ports = (decorate.ports)(ports);
-    let demo = begin(config, &ports, &keyring, clock.as_ref()).await?;
     let disk = Disk::new(dir.path().to_owned(), config.process.low_disk_bytes);
     let watch = Arc::clone(&disk).watch(&runtime, ended.clone());
     let upkeep = runtime.spawn(operator::keep_up(metrics.clone(), ended.clone()));
@@ -152,6 +151,8 @@ async fn serve(
     let watched = Watched { ports: ports.clone(), disk, metrics, stop: asked.clone() };
     let (server, operator, operator_addr) = operator::bind(config.operator.listen, watched)
         .with_context(|| format!("the operator's listener cannot have {}", config.operator.listen))?;
+    // Only once nothing can be refused any more: the demo's passwords are shown this once.
+    let demo = begin(config, &ports, &keyring, clock.as_ref()).await?;
     let operating = runtime.spawn(server);
     let backends = (decorate.backends)(Arc::new(StandardBackends));
     let workers =

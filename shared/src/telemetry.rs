@@ -62,7 +62,8 @@ pub fn start_logs(format: LogFormat, filter: &str) -> Result<(), TelemetryError>
     let filter = EnvFilter::try_new(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
     let terminal = io::stderr().is_terminal();
     let text = format == LogFormat::Text || (format == LogFormat::Auto && terminal);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(OneLineEach);
+    let lines =
+        tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(OneLineEach);
     let set = if text {
         lines.with_ansi(terminal).with_target(false).try_init()
     } else {
@@ -105,7 +106,20 @@ impl<'a> MakeWriter<'a> for OneLineEach {
 struct OneLine<W>(W);
 
 impl<W: Write> Write for OneLine<W> {
+    /// A line that cannot be written (a closed pipe, a full disk) is lost, and never an error: what it tells of goes on.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        drop(self.put(event));
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        drop(self.0.flush());
+        Ok(())
+    }
+}
+
+impl<W: Write> OneLine<W> {
+    fn put(&mut self, event: &[u8]) -> io::Result<()> {
         let line = event.strip_suffix(b"\n").unwrap_or(event);
         if line.iter().any(|byte| byte.is_ascii_control() || *byte == C1) {
             self.0.write_all(&escaped(line))?;
@@ -115,11 +129,7 @@ impl<W: Write> Write for OneLine<W> {
         if line.len() < event.len() {
             self.0.write_all(b"\n")?;
         }
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 

@@ -113,7 +113,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, filter: "info,actix_server=warn".to_owned() }
+        Self { format: LogFormat::Auto, filter: "info,actix_server=warn,actix_http=off".to_owned() }
     }
 }
 

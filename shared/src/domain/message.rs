@@ -187,7 +187,8 @@ impl Message {
     #[must_use]
     pub fn expires_at(&self, lane: Lane) -> Timestamp {
         let ttl = self.content.ttl.unwrap_or(lane.default_ttl_seconds());
-        let from = self.content.send_at.unwrap_or(self.accepted_at);
+        // A `send_at` that had passed when the message came asks for nothing but "at once".
+        let from = self.content.send_at.map_or(self.accepted_at, |at| at.max(self.accepted_at));
         from.plus(std::time::Duration::from_secs(u64::from(ttl)))
     }
 }
