@@ -65,6 +65,27 @@ fn a_directory_in_use_is_told_with_its_holder() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let up = Up::start_logging_to(&root.path().join("data"), &["--no-demo"], full.into());
+    assert_eq!(up.stop(), 0);
+}
+
+#[test]
+fn a_first_start_that_fails_leaves_the_demo_to_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let output = run(&data, &["up", "--listen", &taken, "--operator-listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1), "{}", complained(&output));
+    let up = Up::start(&data, &[]);
+    assert!(up.greeting.iter().any(|line| line.contains("curl")), "{:?}", up.greeting);
+    assert_eq!(up.stop(), 0);
+}
+
+#[test]
 fn customers_are_made_changed_and_never_twice() {
     let root = tempfile::tempdir().unwrap();
     let data = begun(root.path());

@@ -61,9 +61,14 @@ pub struct Up {
 impl Up {
     /// Starts it and waits until it says that it is up.
     pub fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_logging_to(data, more, Stdio::null())
+    }
+
+    /// The same with its log somewhere else.
+    pub fn start_logging_to(data: &Path, more: &[&str], log: Stdio) -> Self {
         let mut command = naru(data);
         command.args(["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]).args(more);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (send, receive) = mpsc::channel();
         thread::spawn(move || {
