@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     Account, Code, CustomerId, Day, IncarnationId, IntakeToken, Lane, Message, MessageId, MessageView, Next,
-    Period, Quota, Report, RouteName, State, Timestamp,
+    Quota, Report, RouteName, State, Timestamp,
 };
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 
@@ -292,15 +292,6 @@ pub enum Cancelled {
     Tombstone,
     /// It was, or may have been, taken: this is how it stands.
     TooLate(Box<MessageView>),
-}
-
-/// Units used of a customer's channels on days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UsageAsk {
-    /// The period.
-    pub period: Period,
-    /// The day in it.
-    pub day: Day,
 }
 
 /// Ingress's face: what a customer may ask of its own.
