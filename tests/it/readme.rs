@@ -20,9 +20,25 @@ use crate::stage::{alone, within};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 fn text(path: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    fs::read_to_string(root.join(path)).unwrap()
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The files that a crate's program is built from.
+fn sources(of: &PathBuf) -> Vec<PathBuf> {
+    let mut found = vec![of.join("Cargo.toml")];
+    let mut folders = vec![of.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
 }
 
 /// The shell blocks of README.md, in order.
@@ -42,10 +58,11 @@ fn program() -> PathBuf {
     let program = found.expect("`naru` is not built: cargo build --bin naru");
     // Only a run of the whole workspace builds it anew; an old one would prove nothing.
     let built = fs::metadata(&program).unwrap().modified().unwrap();
-    let sources = fs::read_to_string(program.with_extension("d")).unwrap();
-    for source in sources.split_whitespace().skip(1) {
-        let changed = fs::metadata(source).unwrap().modified().unwrap();
-        assert!(changed <= built, "`naru` is older than {source}: cargo build --bin naru");
+    for source in
+        ["shared", "ingress", "workers", "cli"].map(|part| root().join(part)).iter().flat_map(sources)
+    {
+        let changed = fs::metadata(&source).unwrap().modified().unwrap();
+        assert!(changed <= built, "`naru` is older than {}: cargo build --bin naru", source.display());
     }
     program
 }
