@@ -21,6 +21,7 @@ mod doubt;
 mod drain;
 #[cfg(test)]
 mod durability;
+mod engines;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Proves Naru: what every adapter of a port guarantees, and what whole processes promise to whoever talks to them.
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
-//! (what each side saw); [`wire`] and [`customer`] (who ask), [`gateway`] (who is asked), [`receiver`] (who takes),
-//! [`faults`] (who interrupts), [`durability`] (all of them at once) and [`checker`] (who judges); [`load`] and [`mod@bench`]
+//! (what each side saw); [`wire`] and [`customer`] (who ask), [`engines`] (what it stands on), [`gateway`] (who is asked),
+//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once) and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
 
 pub mod conformance;
@@ -14,6 +14,8 @@ pub mod journal;
 pub mod wire;
 
 pub mod customer;
+
+pub mod engines;
 
 pub mod gateway;
 

@@ -1,0 +1,191 @@
+//! A RabbitMQ server.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use rustix::process::Signal;
+
+use super::server::{Server, Stop, free_port, listens, program};
+
+const READY: Duration = Duration::from_secs(90);
+const PACKAGE: &str = "rabbitmq-server";
+
+/// A RabbitMQ node with a port mapper of its own, on ports that it keeps over restarts.
+#[derive(Debug)]
+pub struct RabbitMq {
+    server: Server,
+    mapper: Server,
+    amqp: u16,
+    distribution: u16,
+    mapper_port: u16,
+    management: u16,
+}
+
+impl RabbitMq {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// If it is not installed or does not start.
+    pub fn start() -> anyhow::Result<Self> {
+        let mut rabbit = Self {
+            server: Server::prepare("rabbitmq")?,
+            mapper: Server::prepare("epmd")?,
+            amqp: free_port()?,
+            distribution: free_port()?,
+            mapper_port: free_port()?,
+            management: free_port()?,
+        };
+        rabbit.prepare()?;
+        rabbit.start_mapper()?;
+        rabbit.begin()?;
+        Ok(rabbit)
+    }
+
+    fn prepare(&self) -> anyhow::Result<()> {
+        let home = self.server.home();
+        for folder in ["log", "mnesia", "conf.d"] {
+            fs::create_dir(home.join(folder))?;
+        }
+        let cookie = home.join(".erlang.cookie");
+        fs::write(&cookie, format!("{:032x}", fastrand::u128(..)))?;
+        fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
+        fs::write(home.join("enabled_plugins"), "[rabbitmq_management].\n")?;
+        let settings = format!(
+            "listeners.tcp.default = 127.0.0.1:{}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n\
+             vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 200MB\nlog.console = false\n\
+             loopback_users.guest = true\n",
+            self.amqp, self.management
+        );
+        Ok(fs::write(home.join("rabbitmq.conf"), settings)?)
+    }
+
+    fn start_mapper(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(program("epmd", "erlang-base")?);
+        let port = self.mapper_port;
+        command.args(["-address", "127.0.0.1", "-port", &port.to_string()]);
+        self.mapper.start(&mut command)?;
+        self.mapper.await_ready(READY, || listens(port))
+    }
+
+    /// Starts it again after [`RabbitMq::stop`].
+    ///
+    /// # Errors
+    /// If it runs, or does not start.
+    pub fn begin(&mut self) -> anyhow::Result<()> {
+        // Not the one on the path: that one changes the user.
+        let mut command = Command::new(program("/usr/lib/rabbitmq/bin/rabbitmq-server", PACKAGE)?);
+        self.environment(&mut command);
+        self.server.start(&mut command)?;
+        let port = self.amqp;
+        self.server.await_ready(READY, || speaks(port))
+    }
+
+    /// Everything is its own: nothing of an installed node is read.
+    fn environment(&self, command: &mut Command) {
+        let home = self.server.home();
+        let path = |name: &str| home.join(name).display().to_string();
+        let own = [
+            ("HOME", home.display().to_string()),
+            ("RABBITMQ_NODENAME", format!("naru{}@localhost", self.amqp)),
+            ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".to_owned()),
+            ("RABBITMQ_NODE_PORT", self.amqp.to_string()),
+            ("RABBITMQ_DIST_PORT", self.distribution.to_string()),
+            ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
+            ("ERL_EPMD_PORT", self.mapper_port.to_string()),
+            ("RABBITMQ_BASE", home.display().to_string()),
+            ("RABBITMQ_MNESIA_BASE", path("mnesia")),
+            ("RABBITMQ_LOG_BASE", path("log")),
+            ("RABBITMQ_CONF_ENV_FILE", path("none")),
+            ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", path("none.config")),
+            ("RABBITMQ_CONFIG_FILES", path("conf.d")),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins")),
+            ("RABBITMQ_PID_FILE", path("pid")),
+            ("RABBITMQ_GENERATED_CONFIG_DIR", path("generated")),
+            ("RABBITMQ_SCHEMA_DIR", path("schema")),
+            ("RABBITMQ_PLUGINS_EXPAND_DIR", path("plugins")),
+            (
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none".to_owned(),
+            ),
+        ];
+        command.envs(own);
+    }
+
+    /// Ends it; what was confirmed is on the disk either way.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub fn stop(&mut self, how: Stop) -> anyhow::Result<()> {
+        let signal = if how == Stop::Orderly { Signal::TERM } else { Signal::KILL };
+        self.server.end(signal, READY)
+    }
+
+    /// Stops it where it is: it is there and does not answer. [`RabbitMq::thaw`] lets it go on.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.server.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.server.signal(Signal::CONT)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.amqp
+    }
+
+    /// Where its management API listens.
+    #[must_use]
+    pub const fn management_port(&self) -> u16 {
+        self.management
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.pid()
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.server.home()
+    }
+}
+
+/// Whether the broker answers the protocol's header with its `Connection.Start` (AMQP 0-9-1, 2.2.4: a method frame).
+fn speaks(port: u16) -> bool {
+    let ask = || -> anyhow::Result<u8> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+        let mut kind = [0];
+        stream.read_exact(&mut kind).context("no answer")?;
+        ensure!(kind[0] == 1, "not a method frame");
+        Ok(kind[0])
+    };
+    ask().is_ok()
+}

@@ -1,0 +1,121 @@
+//! A Redis server.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::ensure;
+use rustix::process::Signal;
+
+use super::server::{Server, Stop, free_port, program};
+
+const READY: Duration = Duration::from_secs(10);
+
+/// A Redis with an append-only file, on a port that it keeps over restarts.
+#[derive(Debug)]
+pub struct Redis {
+    server: Server,
+    port: u16,
+}
+
+impl Redis {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// If it is not installed or does not start.
+    pub fn start() -> anyhow::Result<Self> {
+        let mut redis = Self { server: Server::prepare("redis")?, port: free_port()? };
+        redis.begin()?;
+        Ok(redis)
+    }
+
+    /// Starts it again after [`Redis::stop`].
+    ///
+    /// # Errors
+    /// If it runs, or does not start.
+    pub fn begin(&mut self) -> anyhow::Result<()> {
+        let port = self.port.to_string();
+        let mut command = Command::new(program("redis-server", "redis-server")?);
+        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "yes"]);
+        command.args(["--daemonize", "no", "--dir"]).arg(self.server.home());
+        self.server.start(&mut command)?;
+        let port = self.port;
+        self.server.await_ready(READY, || ask(port, "PING").is_ok_and(|answer| answer.starts_with("+PONG")))
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub fn stop(&mut self, how: Stop) -> anyhow::Result<()> {
+        let signal = if how == Stop::Orderly { Signal::TERM } else { Signal::KILL };
+        self.server.end(signal, READY)
+    }
+
+    /// Stops it where it is: it is there and does not answer. [`Redis::thaw`] lets it go on.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.server.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.server.signal(Signal::CONT)
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn flush_all(&self) -> anyhow::Result<()> {
+        let answer = ask(self.port, "FLUSHALL")?;
+        ensure!(answer.starts_with("+OK"), "{answer}");
+        Ok(())
+    }
+
+    /// Commands that it has processed since its start.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn commands(&self) -> anyhow::Result<u64> {
+        let answer = ask(self.port, "INFO stats")?;
+        let line = answer.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        Ok(line.unwrap_or_default().trim().parse()?)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.pid()
+    }
+}
+
+/// One inline command and the beginning of its answer.
+fn ask(port: u16, command: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
