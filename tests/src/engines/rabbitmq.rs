@@ -112,6 +112,8 @@ impl RabbitMq {
             ("RABBITMQ_GENERATED_CONFIG_DIR", path("generated")),
             ("RABBITMQ_SCHEMA_DIR", path("schema")),
             ("RABBITMQ_PLUGINS_EXPAND_DIR", path("plugins")),
+            // The script becomes the node, so that its id is the node's, and a signal reaches it.
+            ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
             (
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
                 "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none".to_owned(),
