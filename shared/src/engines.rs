@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rabbitmq::RabbitMqSettings;
+
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
@@ -11,6 +13,8 @@ pub enum QueueEngine {
         /// How long a received pack stays in hand before it comes back, in milliseconds.
         visibility_ms: u64,
     },
+    /// A RabbitMQ.
+    RabbitMq(RabbitMqSettings),
 }
 
 impl Default for QueueEngine {
@@ -28,6 +32,8 @@ pub enum TopicEngine {
         /// How long a received event stays in hand before it comes back, in milliseconds.
         visibility_ms: u64,
     },
+    /// A RabbitMQ.
+    RabbitMq(RabbitMqSettings),
 }
 
 impl Default for TopicEngine {
@@ -113,10 +119,16 @@ impl Engines {
     /// The ports whose engine belongs to one process, by name: with any, everything runs in one process.
     #[must_use]
     pub fn embedded(&self) -> Vec<&'static str> {
-        let QueueEngine::Sqlite { .. } = self.queue;
-        let TopicEngine::Sqlite { .. } = self.topic;
         let (LedgerEngine::Sqlite {}, CatalogEngine::Sqlite {}) = (&self.ledger, &self.catalog);
         let (RegistryEngine::Memory {}, GateEngine::Memory {}) = (&self.registry, &self.gate);
-        vec!["queue", "topic", "ledger", "catalog", "registry", "gate"]
+        let mut names = Vec::new();
+        if matches!(self.queue, QueueEngine::Sqlite { .. }) {
+            names.push("queue");
+        }
+        if matches!(self.topic, TopicEngine::Sqlite { .. }) {
+            names.push("topic");
+        }
+        names.extend(["ledger", "catalog", "registry", "gate"]);
+        names
     }
 }

@@ -85,5 +85,9 @@ metrics_table! {
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
     gauge WAITING = "naru_messages_waiting", Count, "Messages waiting in the ledger, by route, lane and state";
     gauge OLDEST_SECONDS = "naru_oldest_waiting_seconds", Seconds, "Age of the oldest waiting message, by route and lane";
+    gauge RABBITMQ_CONNECTED = "naru_rabbitmq_connected", Count, "1 while a connection to RabbitMQ serves, by connection";
+    counter RABBITMQ_CONNECTS = "naru_rabbitmq_connects_total", Count, "Attempts to connect to RabbitMQ, by connection and outcome";
+    histogram RABBITMQ_CALL_SECONDS = "naru_rabbitmq_call_seconds", Seconds, "Time of a call to RabbitMQ, by call";
+    counter RABBITMQ_ERRORS = "naru_rabbitmq_errors_total", Count, "Calls to RabbitMQ that failed, by call";
     gauge QUEUE_PACKS = "naru_queue_packs", Count, "Packs on a queue, by route and lane";
 }

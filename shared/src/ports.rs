@@ -13,10 +13,10 @@ use crate::{
     gate::{Gate, MemoryGate},
     ledger::{Ledger, LedgerDesk, LedgerReads, SqliteLedger},
     outbox::Outbox,
-    queue::{Queue, SqliteQueue},
+    queue::{Queue, RabbitMqQueue, SqliteQueue},
+    rabbitmq::Broker,
     registry::{Follower, MemoryRegistry, Registry},
-    sqlite::DbError,
-    topic::{SqliteTopic, Topic},
+    topic::{RabbitMqTopic, SqliteTopic, Topic},
 };
 
 /// One of each.
@@ -50,11 +50,49 @@ pub struct OpenError {
     pub port: &'static str,
     /// Why.
     #[source]
-    pub source: DbError,
+    pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
-    move |source| OpenError { port, source }
+fn of<E: std::error::Error + Send + Sync + 'static>(port: &'static str) -> impl FnOnce(E) -> OpenError {
+    move |source| OpenError { port, source: Box::new(source) }
+}
+
+/// How long an event stays in a subscriber's hands on an engine that does not say it itself.
+const EVENT_VISIBILITY: Duration = Duration::from_secs(60);
+
+/// The queue and the topic: on one RabbitMQ with the same settings they share its connections.
+fn open_transport(
+    engines: &Engines,
+    dir: &DataDir,
+    runtime: &Handle,
+) -> Result<(Arc<dyn Queue>, Arc<dyn Topic>), OpenError> {
+    let mut broker = None;
+    let queue: Arc<dyn Queue> = match &engines.queue {
+        QueueEngine::Sqlite { visibility_ms } => {
+            let visibility = Duration::from_millis(*visibility_ms);
+            Arc::new(SqliteQueue::open(&dir.queue(), visibility).map_err(of("queue"))?)
+        }
+        QueueEngine::RabbitMq(settings) => {
+            let opened = Broker::open(settings, runtime).map_err(of("queue"))?;
+            broker = Some((settings, Arc::clone(&opened)));
+            Arc::new(RabbitMqQueue::new(opened))
+        }
+    };
+    let topic: Arc<dyn Topic> = match &engines.topic {
+        TopicEngine::Sqlite { visibility_ms } => {
+            let visibility = Duration::from_millis(*visibility_ms);
+            Arc::new(SqliteTopic::open(&dir.topic(), visibility).map_err(of("topic"))?)
+        }
+        TopicEngine::RabbitMq(settings) => {
+            let shared = broker.filter(|(others, _)| *others == settings);
+            let broker = match shared {
+                Some((_, broker)) => broker,
+                None => Broker::open(settings, runtime).map_err(of("topic"))?,
+            };
+            Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
+        }
+    };
+    Ok((queue, topic))
 }
 
 /// The ports of a process that owns its data directory, and the task that keeps the registry up to date until `stop`.
@@ -68,10 +106,7 @@ pub fn open(
     runtime: &Handle,
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
-    let QueueEngine::Sqlite { visibility_ms } = engines.queue;
-    let queue = SqliteQueue::open(&dir.queue(), Duration::from_millis(visibility_ms)).map_err(of("queue"))?;
-    let TopicEngine::Sqlite { visibility_ms } = engines.topic;
-    let topic = SqliteTopic::open(&dir.topic(), Duration::from_millis(visibility_ms)).map_err(of("topic"))?;
+    let (queue, topic) = open_transport(engines, dir, runtime)?;
     let LedgerEngine::Sqlite {} = engines.ledger;
     let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
     let catalog = open_catalog(&engines.catalog, dir)?;
@@ -80,8 +115,8 @@ pub fn open(
     let follower = Follower::start(Arc::clone(&catalog), Arc::clone(&registry), runtime, stop);
     let GateEngine::Memory {} = engines.gate;
     let ports = Ports {
-        queue: Arc::new(queue),
-        topic: Arc::new(topic),
+        queue,
+        topic,
         ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
         reads: Arc::clone(&ledger) as Arc<dyn LedgerReads>,
         desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>,

@@ -4,9 +4,10 @@
 //! it has gone, by whatever end. A program that is missing is an error that names its package, never a skip.
 
 mod keeper;
+mod on_rabbitmq;
 mod postgres;
 mod rabbitmq;
 mod redis;
 mod server;
 
-pub use self::{postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};
+pub use self::{on_rabbitmq::OnRabbitMq, postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -30,6 +31,16 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
+    /// One for all tests of this process that neither stop it nor look at all of it: it takes seconds to start.
+    ///
+    /// # Errors
+    /// If it is not installed or did not start.
+    pub fn shared() -> anyhow::Result<&'static Self> {
+        static SHARED: OnceLock<Result<RabbitMq, String>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Self::start().map_err(|error| format!("{error:#}")));
+        shared.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
     /// Starts one.
     ///
     /// # Errors
