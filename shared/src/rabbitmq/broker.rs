@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -35,6 +35,9 @@ use super::{
 
 /// How long a call waits for a connection that is just being made.
 const FOR_CONNECTION: Duration = Duration::from_secs(1);
+
+/// The first pause before a message is published again for which the broker refused responsibility.
+const AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
 /// `delivery_mode`: on the disk.
 const PERSISTENT: u8 = 2;
@@ -124,9 +127,23 @@ impl Broker {
         self.declared.lock().remove(queue);
     }
 
-    /// Publishes to what was declared.
+    /// Publishes to what was declared. What the broker refuses responsibility for is published again until it takes it or
+    /// the time is over: a copy too many is told by its content, and a queue that was just made refuses at first.
     pub(crate) async fn publish(&self, message: Message, until: Instant) -> Result<(), Unconfirmed> {
-        self.publisher.publish(message, until).await
+        let (mut pause, mut refused) = (AFTER_REFUSAL, false);
+        loop {
+            let published = match self.publisher.publish(message.clone(), until).await {
+                // The copy that was refused may be kept all the same.
+                Err(Unconfirmed::NotTaken(trouble)) if refused => Err(Unconfirmed::InDoubt(trouble)),
+                other => other,
+            };
+            refused = matches!(published, Err(Unconfirmed::InDoubt(Trouble::Nacked)));
+            if !refused || Instant::now() + pause >= until {
+                return published;
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
     }
 
     /// Publishes to a queue that is declared as planned; if somebody deleted it meanwhile, it is declared again.
@@ -212,7 +229,7 @@ impl Broker {
             shared: Arc::clone(&shared),
             orders,
             link: link.clone(),
-            topology: self.topology.clone(),
+            topology: self.topology,
             prefetch: self.settings.prefetch,
             patience: self.patience(),
         };

@@ -109,7 +109,7 @@ impl Consuming {
             Ok(up) => up,
             Err(trouble) => return Ok(Err(trouble)),
         };
-        let opening = open(up, self.topology.clone(), Arc::clone(&self.shared), self.prefetch, patience);
+        let opening = open(up, self.topology, Arc::clone(&self.shared), self.prefetch, patience);
         let channel = match self.attending(opening).await? {
             Ok(channel) => channel,
             Err(trouble) => return Ok(Err(trouble)),

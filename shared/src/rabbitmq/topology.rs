@@ -1,13 +1,7 @@
 //! What is declared on the broker, and how. Nothing here lets the broker decide about a message: no time to live, no
 //! length, no count of deliveries; and what an operator's policy makes it throw out goes to a queue that is consumed too.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use lapin::{
     Connection, ExchangeKind,
@@ -53,17 +47,15 @@ impl Plan {
     }
 }
 
-/// Declares, and remembers what this broker understands.
-#[derive(Debug, Clone)]
+/// Declares.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Topology {
     patience: Duration,
-    /// From RabbitMQ 4.0 on there is a limit of 20 deliveries unless it is lifted; before 4.0 lifting it is an error.
-    lifts_limit: Arc<AtomicBool>,
 }
 
 impl Topology {
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, lifts_limit: Arc::new(AtomicBool::new(true)) }
+    pub(super) const fn new(patience: Duration) -> Self {
+        Self { patience }
     }
 
     /// Makes sure that a queue is there.
@@ -110,24 +102,14 @@ impl Topology {
     }
 
     async fn quorum(&self, connection: &Connection, name: &str, dead: Option<&str>) -> Result<(), Trouble> {
-        if self.lifts_limit.load(Ordering::Relaxed) {
-            match self.try_quorum(connection, name, arguments(dead, true)).await {
-                Err(Trouble::Said(error)) if is_otherwise(&error) => {}
-                other => return other,
-            }
-        }
-        match self.try_quorum(connection, name, arguments(dead, false)).await {
-            Ok(()) => {
-                self.lifts_limit.store(false, Ordering::Relaxed);
-                Ok(())
-            }
+        match self.try_quorum(connection, name, arguments(dead)).await {
             Err(Trouble::Said(error)) if is_otherwise(&error) => {
                 // Somebody made it otherwise, and may have reasons. Whatever it is, it can be used.
                 self.look(connection, name).await?;
                 tracing::warn!(queue = name, %error, "a queue is not as documented; it is used as it is");
                 Ok(())
             }
-            Err(trouble) => Err(trouble),
+            other => other,
         }
     }
 
@@ -144,13 +126,15 @@ impl Topology {
     }
 }
 
-fn arguments(dead: Option<&str>, lift_limit: bool) -> FieldTable {
+/// More deliveries than there will ever be. From RabbitMQ 4.0 on a queue that says nothing throws out after 20; and -1,
+/// which lifts the limit there, is taken by RabbitMQ 3.10 for a limit that the first delivery is beyond.
+const DELIVERIES: i32 = i32::MAX;
+
+fn arguments(dead: Option<&str>) -> FieldTable {
     let text = |text: &str| AMQPValue::LongString(text.into());
     let mut table = FieldTable::default();
     table.insert("x-queue-type".into(), text("quorum"));
-    if lift_limit {
-        table.insert("x-delivery-limit".into(), AMQPValue::LongInt(-1));
-    }
+    table.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERIES));
     if let Some(dead) = dead {
         table.insert("x-dead-letter-exchange".into(), text(""));
         table.insert("x-dead-letter-routing-key".into(), text(dead));

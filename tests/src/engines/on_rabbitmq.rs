@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 #[derive(Clone)]
 pub struct OnRabbitMq {
     settings: RabbitMqSettings,
-    runtime: Arc<Crash>,
+    _runtime: Arc<Crash>,
     /// The port.
     pub queue: Arc<dyn Queue>,
     /// The port.
@@ -50,7 +50,7 @@ impl OnRabbitMq {
         let broker = Broker::open(&settings, runtime.handle())?;
         let queue = Arc::new(RabbitMqQueue::new(Arc::clone(&broker)));
         let topic = Arc::new(RabbitMqTopic::new(broker, visibility));
-        Ok(Self { settings, runtime: Arc::new(Crash(Some(runtime))), queue, topic })
+        Ok(Self { settings, _runtime: Arc::new(Crash(Some(runtime))), queue, topic })
     }
 
     /// Another process like it.
