@@ -31,6 +31,8 @@ mod model_ledger;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod rabbitmq;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod stage;

@@ -220,6 +220,7 @@ impl Broker {
             hand: Mutex::new(Hand::default()),
             trouble: Mutex::default(),
             receivers: 0.into(),
+            asked: false.into(),
             consuming: false.into(),
             changed: Notify::new(),
             arrived,

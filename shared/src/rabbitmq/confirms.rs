@@ -104,13 +104,16 @@ pub(super) struct Ticket {
 pub(super) struct Returned(HashSet<String>);
 
 impl Returned {
-    /// Tells everybody of a group what became of theirs. The group holds whatever was ready on the channel.
-    pub(super) fn settle(&mut self, group: Vec<(Ticket, lapin::Result<Confirmation>)>) {
+    /// Tells everybody of a group what became of theirs; whether any came back. The group holds whatever was ready on
+    /// the channel.
+    pub(super) fn settle(&mut self, group: Vec<(Ticket, lapin::Result<Confirmation>)>) -> bool {
+        let mut came_back = false;
         for confirmation in group.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
             self.note(confirmation);
         }
         for (Ticket { id, reply, room }, answer) in group {
             let result = if self.0.remove(&id) {
+                came_back = true;
                 Err(Unconfirmed::NotTaken(Trouble::Missing))
             } else {
                 match answer {
@@ -126,6 +129,7 @@ impl Returned {
             // A caller that waited no longer has said so already.
             drop(reply.send(result));
         }
+        came_back
     }
 
     fn note(&mut self, confirmation: &Confirmation) {

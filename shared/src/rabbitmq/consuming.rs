@@ -32,6 +32,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The shortest and the longest pause after a failure on a connection that serves.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// A consumer that lasted as long was sound: the next pause is short again.
+const SOUND: Duration = Duration::from_secs(1);
+
 /// What the task needs.
 pub(super) struct Consuming {
     pub(super) shared: Arc<Shared>,
@@ -52,6 +55,7 @@ impl Consuming {
             if self.until_wanted().await.is_err() {
                 return;
             }
+            let began = Instant::now();
             match self.once().await {
                 Ok(Ok(())) => pause = PAUSES.0,
                 Ok(Err(trouble)) => {
@@ -60,6 +64,9 @@ impl Consuming {
                     *self.shared.trouble.lock() = Some(trouble);
                     self.shared.arrived.notify_waiters();
                     self.link.suspect();
+                    if began.elapsed() >= SOUND {
+                        pause = PAUSES.0;
+                    }
                     let jitter = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
                     pause = (pause * 2).min(PAUSES.1);
                     if self.attending(sleep(jitter)).await.is_err() {
@@ -74,7 +81,7 @@ impl Consuming {
     async fn until_wanted(&mut self) -> Result<(), Gone> {
         let shared = Arc::clone(&self.shared);
         let wanted = async move {
-            while shared.receivers.load(Ordering::Acquire) == 0 {
+            while !shared.asked.swap(false, Ordering::AcqRel) && shared.receivers.load(Ordering::Acquire) == 0 {
                 shared.changed.notified().await;
             }
         };
@@ -154,6 +161,7 @@ impl Life {
     /// Until nobody receives and nothing is in hand, or the channel fails.
     async fn run(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<(), Trouble> {
         let mut idle_since = None;
+        self.consume().await?;
         loop {
             if self.shared.receivers.load(Ordering::Acquire) > 0 {
                 idle_since = None;

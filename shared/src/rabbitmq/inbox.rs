@@ -40,7 +40,11 @@ pub(super) struct Shared {
     pub(super) hand: Mutex<Hand>,
     /// Why nothing comes, while nothing can.
     pub(super) trouble: Mutex<Option<Trouble>>,
+    /// Who receives now.
     pub(super) receivers: AtomicUsize,
+    /// Whether somebody has begun to receive since a consumer was last tried: it may be told at once that nothing can
+    /// come, and be gone before the task looks.
+    pub(super) asked: AtomicBool,
     pub(super) consuming: AtomicBool,
     /// Wakes the task: somebody receives, or does no more, or something is due at another time.
     pub(super) changed: Notify,
@@ -63,6 +67,7 @@ impl Inbox {
     /// Begins to receive: from now on the broker is asked to deliver, until the answer is dropped.
     pub(crate) fn receive(&self) -> Receiving<'_> {
         self.shared.receivers.fetch_add(1, Ordering::AcqRel);
+        self.shared.asked.store(true, Ordering::Release);
         self.shared.changed.notify_one();
         Receiving(self)
     }

@@ -193,16 +193,18 @@ impl LaneTask {
         }
     }
 
-    /// Publishes and gathers confirms until the channel no longer serves.
+    /// Publishes and gathers confirms until the channel no longer serves. After a message came back its queue is made
+    /// again, and a channel that knew the queue before it was deleted may confirm what the new one never got (seen with
+    /// RabbitMQ 3.10): so that channel takes nothing more.
     async fn serve(&mut self, channel: Channel) -> Result<(), Gone> {
         let mut pending = FuturesUnordered::new();
         let mut since = BTreeSet::new();
         let mut returned = Returned::default();
-        let mut number = 0_u64;
-        while channel.status().connected() {
+        let (mut number, mut ending) = (0_u64, false);
+        while channel.status().connected() && !(ending && pending.is_empty()) {
             let stuck = since.first().map_or_else(Instant::now, |(begun, _)| *begun + self.patience * STUCK);
             tokio::select! {
-                job = self.jobs.recv(), if pending.len() < LINE => {
+                job = self.jobs.recv(), if !ending && pending.len() < LINE => {
                     let job = job.ok_or(Gone)?;
                     if !channel.status().connected() {
                         not_written(job, Trouble::Away("its channel was closed".into()));
@@ -218,7 +220,7 @@ impl LaneTask {
                         since.remove(&begun);
                         (ticket, answer)
                     });
-                    returned.settle(told.collect());
+                    ending |= returned.settle(told.collect());
                 }
                 () = tokio::time::sleep_until(stuck), if !since.is_empty() => {
                     tracing::warn!(unconfirmed = since.len(), "RabbitMQ confirms nothing on a channel; another is opened");
