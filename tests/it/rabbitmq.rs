@@ -92,7 +92,9 @@ async fn eventually<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
     loop {
         match ask().await {
             Ok(value) => return Ok((value, began.elapsed())),
-            Err(error) if began.elapsed() > SOON => anyhow::bail!("it did not happen within {SOON:?}: {error}"),
+            Err(error) if began.elapsed() > SOON => {
+                anyhow::bail!("it did not happen within {SOON:?}: {error}")
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

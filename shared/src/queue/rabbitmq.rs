@@ -20,9 +20,7 @@ use super::{Capabilities, Delivery, Depth, Outgoing, PublishError, Queue, QueueE
 use crate::{
     domain::Envelope,
     metrics,
-    rabbitmq::{
-        Broker, Inbox, Item, Mark, Message, Plan, Standing, Trouble, Unconfirmed, dead, properties,
-    },
+    rabbitmq::{Broker, Inbox, Item, Mark, Message, Plan, Standing, Trouble, Unconfirmed, dead, properties},
 };
 
 /// What is said about the deliveries of a pack that the broker threw out: it came often, nobody knows how often.

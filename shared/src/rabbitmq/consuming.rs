@@ -10,7 +10,10 @@ use futures_util::{FutureExt, StreamExt, future::try_join_all};
 use lapin::{
     Channel, Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions},
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+        QueueDeclareOptions,
+    },
     types::{AMQPValue, FieldTable},
 };
 use tokio::{
@@ -81,7 +84,8 @@ impl Consuming {
     async fn until_wanted(&mut self) -> Result<(), Gone> {
         let shared = Arc::clone(&self.shared);
         let wanted = async move {
-            while !shared.asked.swap(false, Ordering::AcqRel) && shared.receivers.load(Ordering::Acquire) == 0 {
+            while !shared.asked.swap(false, Ordering::AcqRel) && shared.receivers.load(Ordering::Acquire) == 0
+            {
                 shared.changed.notified().await;
             }
         };
@@ -123,8 +127,13 @@ impl Consuming {
         };
         // No number of a life comes twice, and none is 0.
         self.shared.hand.lock().begin(fastrand::u64(1..));
-        let mut life =
-            Life { shared: Arc::clone(&self.shared), channel, consumer: None, prefetch: self.prefetch, patience };
+        let mut life = Life {
+            shared: Arc::clone(&self.shared),
+            channel,
+            consumer: None,
+            prefetch: self.prefetch,
+            patience,
+        };
         let ended = life.run(&mut self.orders).await;
         self.shared.consuming.store(false, Ordering::Release);
         Ok(ended)
@@ -289,7 +298,8 @@ impl Life {
 
     async fn waiting(&self) -> Result<u64, Trouble> {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let asking = self.channel.queue_declare(self.shared.plan.queue().into(), options, FieldTable::default());
+        let asking =
+            self.channel.queue_declare(self.shared.plan.queue().into(), options, FieldTable::default());
         match in_time(self.patience, asking).await {
             Ok(found) => Ok(found.message_count().into()),
             Err(Trouble::Said(error)) if is_missing(&error) => Err(Trouble::Missing),

@@ -104,7 +104,10 @@ impl Keeper {
                 attempt = self.dial.connect() => attempt,
             };
             metrics::RABBITMQ_CONNECTS
-                .of(&[("connection", self.role), ("outcome", if attempt.is_ok() { "made" } else { "failed" })])
+                .of(&[
+                    ("connection", self.role),
+                    ("outcome", if attempt.is_ok() { "made" } else { "failed" }),
+                ])
                 .increment(1);
             match attempt {
                 Ok(made) => {

@@ -94,7 +94,13 @@ impl Publisher {
             }));
             sender
         });
-        Self { lanes: lanes.collect(), room: Arc::new(Semaphore::new(pieces as usize)), pieces, patience, link }
+        Self {
+            lanes: lanes.collect(),
+            room: Arc::new(Semaphore::new(pieces as usize)),
+            pieces,
+            patience,
+            link,
+        }
     }
 
     /// Publishes one message; `Ok` once every queue it belongs on has it on the disks of a majority.

@@ -76,8 +76,11 @@ impl Topology {
                 let channel = in_time(self.patience, connection.create_channel()).await?;
                 let (queue, exchange) = (queue.as_str().into(), exchange.as_str().into());
                 let options = QueueBindOptions::default();
-                in_time(self.patience, channel.queue_bind(queue, exchange, "".into(), options, FieldTable::default()))
-                    .await
+                in_time(
+                    self.patience,
+                    channel.queue_bind(queue, exchange, "".into(), options, FieldTable::default()),
+                )
+                .await
             }
         }
     }
@@ -94,7 +97,9 @@ impl Topology {
     async fn look(&self, connection: &Connection, queue: &str) -> Result<u32, Trouble> {
         let channel = in_time(self.patience, connection.create_channel()).await?;
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        match in_time(self.patience, channel.queue_declare(queue.into(), options, FieldTable::default())).await {
+        match in_time(self.patience, channel.queue_declare(queue.into(), options, FieldTable::default()))
+            .await
+        {
             Ok(found) => Ok(found.message_count()),
             Err(Trouble::Said(error)) if is_missing(&error) => Err(Trouble::Missing),
             Err(trouble) => Err(trouble),

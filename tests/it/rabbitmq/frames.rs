@@ -41,7 +41,8 @@ pub(super) async fn counting_wire(broker: u16) -> anyhow::Result<(SocketAddr, Ar
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let Ok(server) = TcpStream::connect(("127.0.0.1", broker)).await else { return };
-            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+            let ((from_client, to_client), (from_server, to_server)) =
+                (client.into_split(), server.into_split());
             // The client begins with a protocol header of eight bytes, which is no frame.
             tokio::spawn(pass(from_client, to_server, 8, Arc::clone(&counting)));
             tokio::spawn(pass(from_server, to_client, 0, Arc::clone(&counting)));

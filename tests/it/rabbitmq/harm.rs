@@ -109,8 +109,8 @@ async fn a_broker_that_starts_after_us_is_found() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_does_not_answer_leaves_a_publish_in_doubt_in_time_and_is_used_again() -> anyhow::Result<()>
-{
+async fn a_broker_that_does_not_answer_leaves_a_publish_in_doubt_in_time_and_is_used_again()
+-> anyhow::Result<()> {
     let own = own().await?;
     let broker = own.as_ref().unwrap();
     let (on, at) = (on(broker, 1_000)?, name("r")?);

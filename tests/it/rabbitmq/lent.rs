@@ -6,7 +6,10 @@ use futures_util::future::join_all;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, BasicRejectOptions, QueueDeleteOptions};
 use naru_shared::{domain::Event, topic::TopicError};
 
-use super::{SOON, VISIBILITY, ack, broker_name, drain, eventually, name, one, pack, publish_one, shared, stranger, text};
+use super::{
+    SOON, VISIBILITY, ack, broker_name, drain, eventually, name, one, pack, publish_one, shared, stranger,
+    text,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_takes_goes_back_for_others() -> anyhow::Result<()> {
@@ -59,7 +62,8 @@ async fn what_the_broker_throws_out_is_received_as_one_that_came_often() -> anyh
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_that_was_deleted_is_made_again_and_nothing_is_confirmed_into_nowhere() -> anyhow::Result<()> {
+async fn a_queue_that_was_deleted_is_made_again_and_nothing_is_confirmed_into_nowhere() -> anyhow::Result<()>
+{
     let (on, at) = (shared().await?, name("r")?);
     let (_connection, channel) = stranger(&on.settings().url).await?;
     for round in 0..5 {
@@ -91,7 +95,10 @@ async fn what_is_not_an_event_is_set_aside_and_others_come() -> anyhow::Result<(
     let exchange = format!("naru.{}.events", on.settings().namespace);
     let (_connection, channel) = stranger(&on.settings().url).await?;
     let options = BasicPublishOptions::default();
-    channel.basic_publish(exchange.as_str().into(), "".into(), options, b"?", Default::default()).await?.await?;
+    channel
+        .basic_publish(exchange.as_str().into(), "".into(), options, b"?", Default::default())
+        .await?
+        .await?;
     let at = naru_shared::domain::Timestamp::from_millis(1);
     let event = Event::about("msg_1", 1, "naru.test".to_owned(), at, serde_json::json!({}));
     on.topic.publish(vec![event.clone()]).await.into_iter().collect::<Result<(), _>>()?;

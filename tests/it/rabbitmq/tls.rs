@@ -15,7 +15,10 @@ async fn tls_is_spoken_only_with_the_right_name_and_a_known_authority() -> anyho
         let (url, authority) = broker.encrypted(host)?;
         let ca_file = trusted.then_some(authority);
         let namespace = format!("t{:016x}", fastrand::u64(..)).parse()?;
-        OnRabbitMq::open(RabbitMqSettings { url, ca_file, namespace, ..RabbitMqSettings::default() }, VISIBILITY)
+        OnRabbitMq::open(
+            RabbitMqSettings { url, ca_file, namespace, ..RabbitMqSettings::default() },
+            VISIBILITY,
+        )
     };
     let at = name("r")?;
     let right = on("localhost", true)?;

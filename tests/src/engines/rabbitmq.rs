@@ -92,7 +92,8 @@ impl RabbitMq {
         if let Some(port) = self.encrypted {
             certify(home)?;
             settings.push_str(&format!("listeners.ssl.default = 127.0.0.1:{port}\n"));
-            for (option, file) in [("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem")] {
+            for (option, file) in [("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem")]
+            {
                 settings.push_str(&format!("ssl_options.{option} = {}\n", home.join(file).display()));
             }
         }
@@ -243,7 +244,9 @@ fn certify(home: &Path) -> anyhow::Result<()> {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     run(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=tests -days 2"))?;
     run(&format!("req {key} -keyout key.pem -out request.pem -subj /CN=localhost"))?;
-    run("x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile ext")
+    run(
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile ext",
+    )
 }
 
 /// Whether the broker answers the protocol's header with its `Connection.Start` (AMQP 0-9-1, 2.2.4: a method frame).
