@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, web};
 use bytes::Bytes;
 use naru_shared::{
     domain::{Environment, MessageId},
@@ -12,6 +12,7 @@ use naru_shared::{
 use crate::{
     answer::{Answer, respond},
     auth::{Caller, authenticate},
+    connection::UnderWay,
     front::Front,
     limits,
     meters::Call,
@@ -54,6 +55,7 @@ pub async fn exchange(
     run: impl AsyncFnOnce(&mut Exchange) -> Result<Answer, Problem>,
 ) -> HttpResponse {
     let began = Instant::now();
+    let _under_way = UnderWay::begin(&request);
     let id = RequestId::random();
     let mut exchange = Exchange {
         front,
@@ -64,7 +66,7 @@ pub async fn exchange(
         payload,
         standing: Vec::new(),
     };
-    let result = if exchange.front.draining.is_cancelled() {
+    let result = if call.accepts() && exchange.front.draining.is_cancelled() {
         Err(Code::Draining.into())
     } else {
         match limits::head(&exchange.request) {
@@ -76,7 +78,10 @@ pub async fn exchange(
         exchange.front.meters.refused(problem.code);
     }
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
-    let response = respond(result, &id, &standing, unread.then_some(payload));
+    let mut response = respond(result, &id, &standing, unread.then_some(payload));
+    if front.draining.is_cancelled() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     front.meters.answered(call, response.status(), began.elapsed());
     response
 }

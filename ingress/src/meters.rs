@@ -46,6 +46,11 @@ impl Call {
         Self::Unknown,
     ];
 
+    /// Whether it can make messages.
+    pub const fn accepts(self) -> bool {
+        matches!(self, Self::Message | Self::Batch)
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Message => "message",
@@ -71,6 +76,9 @@ pub struct Meters {
     refused: Vec<Counter>,
     live: Counter,
     sandbox: Counter,
+    malformed: Counter,
+    large_heads: Counter,
+    slow_heads: Counter,
     gate_errors: Counter,
     /// Reads that the ledger did not answer.
     pub ledger_errors: Counter,
@@ -81,6 +89,7 @@ impl Meters {
     pub fn new() -> Self {
         let accepted =
             |environment: Environment| names::ACCEPTED.of(&[("environment", environment.as_str())]);
+        let malformed = |status: &str| names::HTTP_MALFORMED.of(&[("status", status)]);
         let errors = |port: &str| names::ENGINE_ERRORS.of(&[("port", port)]);
         Self {
             requests: array::from_fn(|_| Box::new(array::from_fn(|_| OnceLock::new()))),
@@ -88,6 +97,9 @@ impl Meters {
             refused: Code::ALL.iter().map(|code| names::REFUSED.of(&[("code", code.as_str())])).collect(),
             live: accepted(Environment::Live),
             sandbox: accepted(Environment::Sandbox),
+            malformed: malformed("400"),
+            large_heads: malformed("431"),
+            slow_heads: malformed("408"),
             gate_errors: errors("gate"),
             ledger_errors: errors("ledger"),
         }
@@ -107,6 +119,15 @@ impl Meters {
     pub fn refused(&self, code: Code) {
         if let Some(counter) = self.refused.get(code as usize) {
             counter.increment(1);
+        }
+    }
+
+    /// Counts what the HTTP library refused, or ended, before it was a call.
+    pub fn malformed(&self, status: u16) {
+        match status {
+            408 => self.slow_heads.increment(1),
+            431 => self.large_heads.increment(1),
+            _ => self.malformed.increment(1),
         }
     }
 

@@ -65,6 +65,8 @@ kind!(histogram, Histogram, histogram);
 metrics_table! {
     counter HTTP_REQUESTS = "naru_http_requests_total", Count, "HTTP calls answered, by call and status";
     histogram HTTP_SECONDS = "naru_http_request_seconds", Seconds, "Time from a call's head to its answer, by call";
+    gauge HTTP_CONNECTIONS = "naru_http_connections", Count, "Connections that are open";
+    counter HTTP_MALFORMED = "naru_http_malformed_total", Count, "What the HTTP library refused before it was a call, by status (400: no HTTP, 408: a head too slow, 431: a head too long)";
     counter ACCEPTED = "naru_messages_accepted_total", Count, "Messages answered 202, by environment";
     counter REFUSED = "naru_messages_refused_total", Count, "Messages refused before publish, by problem code";
     histogram PUBLISH_SECONDS = "naru_publish_seconds", Seconds, "Time from publishing packs to the queue's confirm";
