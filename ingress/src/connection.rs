@@ -18,7 +18,8 @@ use actix_web::{HttpRequest, rt::net::TcpStream};
 use metrics::Gauge;
 use naru_shared::metrics as names;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    runtime::Handle,
     sync::Notify,
     time::Sleep,
 };
@@ -28,6 +29,10 @@ use crate::meters::Meters;
 
 /// How long a head may take from its first byte to its last.
 pub const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// How long, and how much, is read on of a caller who was refused in the middle of what it wrote.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// All connections that are open.
 pub struct Connections {
@@ -104,9 +109,30 @@ impl Drop for UnderWay {
     }
 }
 
+/// A place among the connections that are open.
+struct Open(Arc<Connections>);
+
+impl Open {
+    fn new(all: Arc<Connections>) -> Self {
+        all.open.fetch_add(1, Ordering::SeqCst);
+        all.gauge.increment(1);
+        Self(all)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.gauge.decrement(1);
+        if self.0.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none_left.notify_waiters();
+        }
+    }
+}
+
 /// A connection as the HTTP library reads and writes it.
 pub struct Connection {
-    io: TcpStream,
+    /// The socket and its place, until it is dropped.
+    io: Option<(TcpStream, Open)>,
     calls: Rc<Calls>,
     all: Arc<Connections>,
     meters: Arc<Meters>,
@@ -120,9 +146,8 @@ pub struct Connection {
 impl Connection {
     /// One that was just accepted.
     pub fn new(io: TcpStream, all: Arc<Connections>, meters: Arc<Meters>) -> Self {
-        all.open.fetch_add(1, Ordering::SeqCst);
-        all.gauge.increment(1);
         let told = Box::pin(all.told.clone().cancelled_owned());
+        let io = Some((io, Open::new(Arc::clone(&all))));
         Self { io, calls: Rc::default(), all, meters, told, waker: None, head: None }
     }
 
@@ -169,10 +194,38 @@ impl Connection {
 }
 
 impl Drop for Connection {
+    /// Bytes that nobody reads would reset the connection, and with it the answer that says why they were not read.
     fn drop(&mut self) {
-        self.all.gauge.decrement(1);
-        if self.all.open.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.all.none_left.notify_waiters();
+        let Some((io, open)) = self.io.take() else { return };
+        let unread = matches!(io.try_read(&mut [0; 1_024]), Ok(count) if count > 0);
+        if unread && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(linger(io, open));
+        }
+    }
+}
+
+/// Ends a connection in order, and reads what its caller has written until it has seen that.
+async fn linger(mut io: TcpStream, _open: Open) {
+    let reading = async {
+        io.shutdown().await?;
+        let (mut rest, mut bytes) = (vec![0; 16 * 1024], 0);
+        while bytes < LINGER_BYTES {
+            match io.read(&mut rest).await? {
+                0 => break,
+                count => bytes += count,
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whether it ends well or badly or too late, there is nothing to be done about it any more.
+    drop(tokio::time::timeout(LINGER, reading).await);
+}
+
+impl Connection {
+    fn io(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        match &mut self.io {
+            Some((io, _)) => Ok(Pin::new(io)),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -186,7 +239,7 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        match Pin::new(&mut self.io).poll_read(cx, buf) {
+        match self.io()?.poll_read(cx, buf) {
             Poll::Pending if self.ends(cx) => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
             ready => {
@@ -201,7 +254,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        let written = self.io()?.poll_write(cx, bytes);
         // Before the first call nobody else writes: the first head was too slow.
         if !self.calls.begun.get() && written.is_ready() && bytes.starts_with(b"HTTP/1.1 408 ") {
             self.meters.malformed(408);
@@ -210,11 +263,11 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        self.io()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        self.io()?.poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -222,10 +275,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, pieces)
+        self.io()?.poll_write_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io.as_ref().is_some_and(|(io, _)| io.is_write_vectored())
     }
 }

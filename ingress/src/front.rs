@@ -11,7 +11,7 @@ use naru_shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{meters::Meters, publisher::Publisher, room::Room};
+use crate::{denials::Denials, meters::Meters, publisher::Publisher, room::Room};
 
 /// The parts behind the HTTP front, and its bounds.
 pub struct Front {
@@ -37,6 +37,8 @@ pub struct Front {
     pub reading: Arc<Room>,
     /// Metrics.
     pub meters: Arc<Meters>,
+    /// Who was denied what.
+    pub denials: Arc<Denials>,
     /// The route of every sandbox message.
     pub sandbox: RouteName,
     /// Messages of everybody that may wait on a route.

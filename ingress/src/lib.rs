@@ -45,6 +45,8 @@ mod request_id;
 
 mod traceparent;
 
+mod denials;
+
 mod meters;
 
 pub use config::IngressConfig;

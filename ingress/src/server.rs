@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::IngressConfig,
     connection::Connections,
+    denials::{self, Denials},
     front::Front,
     listener::{self, Size},
     meters::Meters,
@@ -76,7 +77,8 @@ pub struct Ingress {
     front: Arc<Front>,
     connections: Arc<Connections>,
     publishing: JoinHandle<()>,
-    publishing_ends: CancellationToken,
+    telling: JoinHandle<()>,
+    ends: CancellationToken,
 }
 
 impl Ingress {
@@ -101,7 +103,7 @@ impl Ingress {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let publishing_ends = CancellationToken::new();
+        let ends = CancellationToken::new();
         let parts = PublisherParts {
             queue: deps.queue,
             gate: Arc::clone(&deps.gate),
@@ -109,7 +111,9 @@ impl Ingress {
             time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
         };
         let (publisher, publishing) =
-            Publisher::start(&deps.runtime, config.publish_in_flight, parts, publishing_ends.clone());
+            Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
+        let denials = Arc::new(Denials::new());
+        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), ends.clone()));
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,
@@ -122,6 +126,7 @@ impl Ingress {
             bodies: Room::new(BODIES, BODY_SHARES),
             reading: Room::new(READS, READ_SHARES),
             meters: Arc::new(Meters::new()),
+            denials: Arc::clone(&denials),
             sandbox,
             route_backlog: config.route_backlog,
             customer_backlog: config.customer_backlog,
@@ -130,7 +135,7 @@ impl Ingress {
         let size = Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) };
         let grace = Duration::from_millis(config.drain_grace_ms);
         let connections = Connections::new();
-        Ok(Self { listener, addr, size, grace, front, connections, publishing, publishing_ends })
+        Ok(Self { listener, addr, size, grace, front, connections, publishing, telling, ends })
     }
 
     /// Where it listens; the port is known even where the configuration said 0.
@@ -146,7 +151,7 @@ impl Ingress {
     /// # Errors
     /// If the threads cannot be started, or the publishing task did not end in time.
     pub async fn serve(self, stop: CancellationToken, drain: Duration) -> io::Result<()> {
-        let Self { listener, size, grace, front, connections, publishing, publishing_ends, .. } = self;
+        let Self { listener, size, grace, front, connections, publishing, telling, ends, .. } = self;
         let ours = listener.try_clone()?;
         let draining = front.draining.clone();
         let mut server = listener::serve(listener, size, drain, front, Arc::clone(&connections))?;
@@ -164,12 +169,12 @@ impl Ingress {
             served = &mut server => (served, Instant::now() + drain),
             deadline = stopping => (server.await, deadline),
         };
-        publishing_ends.cancel();
-        let ended = timeout_at(deadline + LAST_PUBLISH, publishing).await;
+        ends.cancel();
+        let last = async { tokio::join!(publishing, telling) };
+        let ended = timeout_at(deadline + LAST_PUBLISH, last).await;
         served?;
         match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(io::Error::other(error)),
+            Ok((published, told)) => published.and(told).map_err(io::Error::other),
             Err(_) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "publishing did not end within the drain time"))
             }
