@@ -34,6 +34,8 @@ mod quota;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod sync;
