@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{IntakeBatch, IntakeDone, LedgerError, RowRef};
-use crate::domain::{Account, CustomerId, IncarnationId, Lane, Message, Next, RouteName, Timestamp};
+use crate::domain::{
+    Account, CustomerId, IncarnationId, Lane, Lifetime, Message, Next, RouteName, Timestamp,
+};
 
 /// A customer's share among others that wait: 1 to 100.
 pub type Weights = Arc<dyn Fn(&CustomerId) -> u32 + Send + Sync>;
@@ -48,6 +50,14 @@ pub struct Work {
     pub backend_id: Option<String>,
     /// The message.
     pub message: Arc<Message>,
+}
+
+impl Work {
+    /// The time within which its attempts may begin.
+    #[must_use]
+    pub fn life(&self) -> Lifetime {
+        Lifetime { from: self.message.opens_at(), until: self.expires_at }
+    }
 }
 
 /// The answer to a take.
