@@ -1,5 +1,7 @@
 //! The operator's face: everything about a message, and what a person decides.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use async_trait::async_trait;
 
 use super::LedgerError;
@@ -74,6 +76,8 @@ pub struct LaneStatus {
     pub lane: Lane,
     /// In which state.
     pub state: State,
+    /// Whose, if it was asked for apart; else everybody else's.
+    pub customer: Option<CustomerId>,
     /// Messages.
     pub messages: u64,
     /// When the oldest of them was accepted.
@@ -98,8 +102,8 @@ pub trait LedgerDesk: Send + Sync + 'static {
         emit: bool,
     ) -> Result<Vec<MessageId>, LedgerError>;
 
-    /// Counts of what has not ended, by route, lane and state.
-    async fn lanes(&self) -> Result<Vec<LaneStatus>, LedgerError>;
+    /// Counts of what has not ended, by route, lane and state; what is `ready` of the customers in `apart`, each by itself.
+    async fn lanes(&self, apart: Arc<BTreeSet<CustomerId>>) -> Result<Vec<LaneStatus>, LedgerError>;
 
     /// Proves that used units equal what is reserved or captured; customers for which they do not.
     async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError>;

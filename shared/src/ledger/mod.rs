@@ -13,7 +13,7 @@ pub use desk::{AttemptNote, Dossier, LaneStatus, LedgerDesk, Resolution, Search}
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
 pub use reads::{Cancelled, LedgerReads};
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
-pub use work::{Ledger, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken, Work};
+pub use work::{Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken, Work};
 
 use crate::domain::MessageId;
 

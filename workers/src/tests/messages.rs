@@ -152,6 +152,32 @@ async fn a_paused_route_takes_in_and_sends_when_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_of_a_suspended_customer_waits_or_expires_and_goes_on_when_it_is_resumed() {
+    let site = Site::new(&[Route { paused: true, ..route() }]);
+    let workers = Workers::start(&WorkersConfig { poll_ms: 30_000, ..config() }, site.deps()).unwrap();
+    let mut short = site.message("+820000000001");
+    short.content.ttl = Some(1);
+    let messages = [site.message("+820000000001"), short];
+    site.publish("carrier-a", &messages).await;
+    for _ in within(Duration::from_secs(5)) {
+        if site.view(messages[1].id).await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    site.suspend(true);
+    site.know(Entry::Route(route()));
+    assert_eq!(site.report(messages[1].id).await.code, Code::TtlExpired);
+    let view = site.view(messages[0].id).await.unwrap();
+    assert_eq!((view.status, view.attempts), (State::Ready, 0));
+    let resumed = std::time::Instant::now();
+    site.suspend(false);
+    assert_eq!(site.report(messages[0].id).await.status, State::Delivered);
+    assert!(resumed.elapsed() < Duration::from_secs(1), "{:?}", resumed.elapsed());
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_holds_what_is_uncertain_keeps_its_charge() {
     let site = Site::new(&[Route { on_uncertain: OnUncertain::Hold, ..route() }]);
     let workers = site.start();
