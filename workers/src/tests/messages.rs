@@ -134,6 +134,29 @@ async fn what_cannot_go_ends_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_starts_within_a_second_however_long_the_sweeper_may_sleep() {
+    let site = Site::new(&[route()]);
+    let config = WorkersConfig { sweep_ms: 60_000, ..WorkersConfig::default() };
+    let workers = Workers::start(&config, site.deps()).unwrap();
+    // The sweeper sleeps by now: only what it is told can wake it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut later = site.message("+820000000001");
+    later.content.send_at = Some(SystemClock.now().plus(Duration::from_millis(1_500)));
+    let again = site.message("+820000000093");
+    let mut over = site.message("+820000000001");
+    over.content.send_at = Some(SystemClock.now().plus(Duration::from_secs(20)));
+    site.publish("carrier-a", &[over, later.clone(), again.clone()]).await;
+    let report = site.report(later.id).await;
+    let late = report.sent_at.unwrap().since(later.content.send_at.unwrap());
+    assert!(late < Duration::from_secs(1), "{late:?}");
+    // Two waits of at most 1 s and 5 s lie between its attempts.
+    let report = site.report(again.id).await;
+    let took = report.final_at.since(again.accepted_at);
+    assert!((report.attempts, took < Duration::from_secs(8)) == (3, true), "{took:?}");
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_route_takes_in_and_sends_when_it_goes_on() {
     let site = Site::new(&[Route { paused: true, ..route() }]);
     let workers = site.start();
