@@ -13,6 +13,7 @@ use crate::domain::{
     Account, Code, CustomerId, Day, IncarnationId, IntakeToken, Lane, Message, MessageId, MessageView, Next,
     Quota, Report, RouteName, State, Timestamp,
 };
+pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
