@@ -14,6 +14,8 @@ mod backup;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doubt;
