@@ -83,7 +83,10 @@ impl Gateway {
     pub fn launch(&mut self, environment: &[(&str, String)]) -> anyhow::Result<()> {
         ensure!(self.running.is_none(), "the gateway runs already");
         let log = self.log();
-        self.running = Some(Running::start(&self.programs.gateway, &self.arguments, environment, &log)?);
+        // What it is like to be drained is for some tests only.
+        let mut all = vec![("NARU_INGRESS__DRAIN_GRACE_MS", "50".to_owned())];
+        all.extend_from_slice(environment);
+        self.running = Some(Running::start(&self.programs.gateway, &self.arguments, &all, &log)?);
         Ok(())
     }
 
