@@ -44,6 +44,15 @@ impl Receiver {
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         journal::read(&self.journal).unwrap()
     }
+
+    /// The first arrival of a message, once it has come. Of a long journal only its own line is parsed.
+    pub(crate) fn first_arrival(&self, id: &str, patience: Duration) -> Arrival {
+        let line = within(patience, &format!("{id} arrives"), || {
+            let text = std::fs::read_to_string(&self.journal).unwrap();
+            text.lines().find(|line| line.ends_with('}') && line.contains(id)).map(str::to_owned)
+        });
+        serde_json::from_str(&line).unwrap()
+    }
 }
 
 /// A message on a channel.
