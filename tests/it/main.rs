@@ -23,6 +23,8 @@ mod doubt;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod drain_load;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod fairness;
