@@ -7,10 +7,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use naru_ingress::{Ingress, IngressDeps};
 use naru_shared::{
     data_dir::DataDir,
+    data_files,
     domain::{Clock, Route, SystemClock},
+    engines::Engines,
     key_file,
     keys::Keyring,
     ports::{self, Ports},
+    sqlite::Depth,
     telemetry,
 };
 use naru_workers::{BackendFactory, StandardBackends, Workers, WorkersDeps};
@@ -95,7 +98,12 @@ pub fn run(options: UpOptions, decorate: Decorations) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
     install_tls();
     let dir = DataDir::acquire(&options.config.data)?;
-    let keyring = keys(&dir)?;
+    let engines = options.config.engines();
+    // The rest follows from the first: one file that is gone makes others look wrong.
+    if let Some(unsound) = data_files::inspect(&engines, &dir, Depth::Start).into_iter().next() {
+        return Err(unsound.into());
+    }
+    let keyring = keys(&engines, &dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("naru").build()?;
     let result = runtime.block_on(serve(&options, decorate, &dir, keyring, metrics));
     runtime.shutdown_timeout(CLOSE);
@@ -114,10 +122,10 @@ pub(crate) fn install_tls() {
 }
 
 /// The secrets: made on the first start, and never again beside data that was written with others.
-fn keys(dir: &DataDir) -> anyhow::Result<Keyring> {
+fn keys(engines: &Engines, dir: &DataDir) -> anyhow::Result<Keyring> {
     let path = dir.keys();
     match key_file::load(&path) {
-        Err(key_file::KeyFileError::Missing(_)) if !dir.catalog().exists() => {
+        Err(key_file::KeyFileError::Missing(_)) if !data_files::any(engines, dir) => {
             tracing::info!("first start: making the deployment's secrets");
             Ok(key_file::create(&path)?)
         }

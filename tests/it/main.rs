@@ -13,12 +13,17 @@ mod api;
 mod backup;
 #[cfg(test)]
 mod clients;
+mod counts;
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doubt;
 #[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod drain_load;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
@@ -31,6 +36,8 @@ mod model_ledger;
 mod quota;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

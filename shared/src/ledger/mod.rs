@@ -12,6 +12,7 @@ mod work;
 pub use desk::{AttemptNote, Dossier, LaneStatus, LedgerDesk, Resolution, Search};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
 pub use reads::{Cancelled, LedgerReads};
+pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 pub use work::{Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken, Work};
 

@@ -1,11 +1,14 @@
 //! Around the ledger.
 
-mod overcharging;
+mod misbooking;
+mod mixing;
 mod replaying;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub(super) use misbooking::{Misbooking, Wrong};
+pub(super) use mixing::Mixing;
 use naru_shared::{
     domain::{IncarnationId, RouteName, Timestamp},
     ledger::{
@@ -13,7 +16,6 @@ use naru_shared::{
         Taken, Waiting, Woken, Work,
     },
 };
-pub(super) use overcharging::Overcharging;
 pub(super) use replaying::Replaying;
 
 use super::{Fuse, Window};
