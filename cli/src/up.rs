@@ -98,10 +98,12 @@ pub fn run(options: UpOptions, decorate: Decorations) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
     install_tls();
     let dir = DataDir::acquire(&options.config.data)?;
+    dir.refuse_half_restored()?;
     let engines = options.config.engines();
     // The rest follows from the first: one file that is gone makes others look wrong.
     if let Some(unsound) = data_files::inspect(&engines, &dir, Depth::Start).into_iter().next() {
-        return Err(unsound.into());
+        let advice = unsound.advice();
+        return Err(Failure::Refused(format!("{:#}: {advice}", anyhow::Error::new(unsound))).into());
     }
     let keyring = keys(&engines, &dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("naru").build()?;

@@ -12,6 +12,9 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
+/// How the name of a file ends that is written and not yet in its place.
+pub const PARTIAL: &str = ".partial";
+
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
@@ -29,6 +32,12 @@ pub enum DataDirError {
         /// Who, in words.
         holder: String,
     },
+    /// A restore ended before it was done: its files are neither all old nor all new.
+    #[error(
+        "{0} is what a restore left that was cut short: repeat it with `naru restore COPY --replace`; nothing starts on \
+         files of two lives"
+    )]
+    HalfRestored(PathBuf),
     /// The operating system refused.
     #[error("cannot use {path}")]
     Io {
@@ -95,6 +104,21 @@ impl DataDir {
             Err(DataDirError::InUse { holder, .. }) => Ok(Some(holder)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses a directory in which a restore was cut short.
+    ///
+    /// # Errors
+    /// If there is such a file, or the directory cannot be read.
+    pub fn refuse_half_restored(&self) -> Result<(), DataDirError> {
+        let failed = |source| DataDirError::Io { path: self.path.clone(), source };
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.to_string_lossy().ends_with(PARTIAL) {
+                return Err(DataDirError::HalfRestored(path));
+            }
+        }
+        Ok(())
     }
 
     /// The directory.

@@ -10,6 +10,7 @@
 mod damage;
 mod messages;
 mod program;
+mod restore;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
