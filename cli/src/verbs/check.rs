@@ -43,6 +43,12 @@ async fn of_directory(desk: &Desk) -> anyhow::Result<Vec<String>> {
     if let Err(error) = key_file::load(&desk.dir.keys()) {
         findings.push(error.to_string());
     }
+    if let Some(mode) = desk.dir.open_to_others()? {
+        let path = desk.dir.path().display();
+        findings.push(format!(
+            "others may enter {path} (mode {mode:o}): `chmod 700` it; `naru up` does, or refuses"
+        ));
+    }
     findings.extend(desk.dir.refuse_half_restored().err().map(|error| error.to_string()));
     let unsound = data_files::inspect(&desk.config.engines(), &desk.dir, Depth::Whole);
     if !unsound.is_empty() || !desk.dir.catalog().exists() {
