@@ -1,6 +1,6 @@
 //! The operator's desk: what a command opens, beside whoever runs on the data directory.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::Context;
 use naru_shared::{
@@ -98,6 +98,19 @@ impl Book {
                 return Ok(found);
             }
         }
+    }
+
+    /// The customers that are suspended.
+    ///
+    /// # Errors
+    /// If the catalog does not answer.
+    pub async fn suspended(&self) -> anyhow::Result<BTreeSet<CustomerId>> {
+        let entries = self.all(Kind::Customer, "").await?;
+        let suspended = entries.into_iter().filter_map(|entry| match entry {
+            Entry::Customer(customer) if customer.suspended => Some(customer.id),
+            _ => None,
+        });
+        Ok(suspended.collect())
     }
 
     /// Every route.

@@ -147,6 +147,11 @@ pub fn table() -> Vec<(&'static str, u16, &'static str, &'static str)> {
 }
 
 impl Code {
+    /// Whether it refuses a caller for who it is, or for how much it asks.
+    pub fn is_denial(self) -> bool {
+        matches!(self.status().as_u16(), 401 | 403 | 429)
+    }
+
     /// The code of a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == word)

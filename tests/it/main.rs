@@ -13,6 +13,7 @@ mod api;
 mod backup;
 #[cfg(test)]
 mod clients;
+mod counts;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
@@ -21,6 +22,8 @@ mod disk;
 mod doubt;
 #[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod drain_load;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
@@ -33,6 +36,8 @@ mod model_ledger;
 mod quota;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

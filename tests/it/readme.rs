@@ -29,7 +29,7 @@ fn text(path: &str) -> String {
 }
 
 /// The files that a crate's program is built from.
-fn sources(of: &PathBuf) -> Vec<PathBuf> {
+fn sources(of: &Path) -> Vec<PathBuf> {
     let mut found = vec![of.join("Cargo.toml")];
     let mut folders = vec![of.join("src")];
     while let Some(folder) = folders.pop() {
@@ -58,8 +58,10 @@ fn program() -> PathBuf {
     let program = found.expect("`naru` is not built: cargo build --bin naru");
     // Only a run of the whole workspace builds it anew; an old one would prove nothing.
     let built = fs::metadata(&program).unwrap().modified().unwrap();
-    for source in
-        ["shared", "ingress", "workers", "cli"].map(|part| root().join(part)).iter().flat_map(sources)
+    for source in ["shared", "ingress", "workers", "cli"]
+        .map(|part| root().join(part))
+        .iter()
+        .flat_map(|part| sources(part))
     {
         let changed = fs::metadata(&source).unwrap().modified().unwrap();
         assert!(changed <= built, "`naru` is older than {}: cargo build --bin naru", source.display());

@@ -10,7 +10,7 @@ use std::{
 
 use naru_shared::{
     domain::{Day, EnvelopeKeys, Period, Quota, RouteName, Timestamp},
-    ledger::Weights,
+    ledger::{PassedOver, Weights},
     metrics,
 };
 use parking_lot::{Mutex, RwLock};
@@ -85,6 +85,11 @@ impl Crew {
     pub(crate) fn weights(&self) -> Weights {
         let registry = Arc::clone(&self.deps.registry);
         Arc::new(move |customer| registry.weight(customer))
+    }
+
+    /// Whose messages wait: the suspended.
+    pub(crate) fn passed_over(&self) -> PassedOver {
+        self.deps.registry.suspended()
     }
 
     /// Whether the rows held in this process's name are certainly still its own: its heartbeat was heard within a lease, or

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use naru_shared::{
     domain::{Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SystemClock, Timestamp},
     ledger::{
-        IntakeBatch, IntakeDone, Ledger, LedgerDesk, LedgerError, RowRef, Settled, Settlement, TakeRequest,
-        Taken, Waiting, Woken, Work,
+        IntakeBatch, IntakeDone, Ledger, LedgerDesk, LedgerError, PassedOver, RowRef, Settled, Settlement,
+        TakeRequest, Taken, Waiting, Woken, Work,
     },
 };
 
@@ -112,8 +112,8 @@ impl Ledger for Faulty {
     ) -> Result<Vec<Work>, LedgerError> {
         self.call("due_reports", None, self.inner.due_reports(now, max, lease)).await
     }
-    async fn await_ready(&self, route: &RouteName, wait: Duration) {
-        self.inner.await_ready(route, wait).await;
+    async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {
+        self.inner.await_ready(route, passed_over, wait).await
     }
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
         self.call("waiting", None, self.inner.waiting()).await

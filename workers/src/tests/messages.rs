@@ -152,6 +152,32 @@ async fn a_paused_route_takes_in_and_sends_when_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_of_a_suspended_customer_waits_or_expires_and_goes_on_when_it_is_resumed() {
+    let site = Site::new(&[Route { paused: true, ..route() }]);
+    let workers = Workers::start(&WorkersConfig { poll_ms: 30_000, ..config() }, site.deps()).unwrap();
+    let mut short = site.message("+820000000001");
+    short.content.ttl = Some(1);
+    let messages = [site.message("+820000000001"), short];
+    site.publish("carrier-a", &messages).await;
+    for _ in within(Duration::from_secs(5)) {
+        if site.view(messages[1].id).await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    site.suspend(true);
+    site.know(Entry::Route(route()));
+    assert_eq!(site.report(messages[1].id).await.code, Code::TtlExpired);
+    let view = site.view(messages[0].id).await.unwrap();
+    assert_eq!((view.status, view.attempts), (State::Ready, 0));
+    let resumed = std::time::Instant::now();
+    site.suspend(false);
+    assert_eq!(site.report(messages[0].id).await.status, State::Delivered);
+    assert!(resumed.elapsed() < Duration::from_secs(1), "{:?}", resumed.elapsed());
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_holds_what_is_uncertain_keeps_its_charge() {
     let site = Site::new(&[Route { on_uncertain: OnUncertain::Hold, ..route() }]);
     let workers = site.start();
@@ -286,6 +312,31 @@ async fn a_backend_that_takes_nothing_is_left_alone_and_tried_again() {
     for report in site.reports(&ids).await {
         assert_eq!(report.status, State::Delivered);
     }
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_asks_for_more_than_the_time_to_live_is_called_once_more_before_its_end() {
+    super::http::install_tls();
+    let busy = "HTTP/1.1 503 Full\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(Act::Answer(busy)).await;
+    let http = HttpBackend { url: server.url.clone(), allow_networks: vec!["127.0.0.0/8".parse().unwrap()] };
+    let site = Site::new(&[Route { backend: BackendConfig::Http(http), ..route() }]);
+    let workers = site.start();
+    let mut messages = [site.message("+820000000001"), site.message("+820000000002")];
+    messages[0].content.ttl = Some(2);
+    messages[1].content.ttl = Some(4);
+    site.publish("carrier-a", &messages).await;
+    let report = site.report(messages[0].id).await;
+    assert_eq!((report.status, report.code, report.attempts), (State::Expired, Code::TtlExpired, 2));
+    let words = report.detail;
+    assert!(words.starts_with("HTTP 503; the backend asked to wait until 20"), "{words}");
+    assert!(words.ends_with(", beyond the time to live"), "{words}");
+    server.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let report = site.report(messages[1].id).await;
+    assert_eq!((report.status, report.attempts), (State::Delivered, 2));
+    let waited = report.final_at.since(report.accepted_at);
+    assert!(waited >= Duration::from_millis(3_600), "{waited:?}");
     workers.drain(DRAIN).await;
 }
 

@@ -57,15 +57,7 @@ impl Site {
             keyring,
             _dir: dir,
         };
-        site.know(Entry::Customer(Customer {
-            id: "acme".parse().unwrap(),
-            title: "Acme".to_owned(),
-            suspended: false,
-            time_zone: TimeZone::UTC,
-            weight: 1,
-            rates: Vec::new(),
-            version: 0,
-        }));
+        site.suspend(false);
         for route in routes {
             site.know(Entry::Route(route.clone()));
             site.know(Entry::Assignment(Assignment {
@@ -82,6 +74,19 @@ impl Site {
     pub(super) fn know(&self, entry: Entry) {
         let version = self.registry.version() + 1;
         self.registry.apply(vec![entry.at_version(version)], true, version);
+    }
+
+    /// The customer is suspended, or not.
+    pub(super) fn suspend(&self, suspended: bool) {
+        self.know(Entry::Customer(Customer {
+            id: "acme".parse().unwrap(),
+            title: "Acme".to_owned(),
+            suspended,
+            time_zone: TimeZone::UTC,
+            weight: 1,
+            rates: Vec::new(),
+            version: 0,
+        }));
     }
 
     pub(super) fn limit(&self, units: u64) {

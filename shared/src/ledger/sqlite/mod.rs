@@ -28,8 +28,8 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken, Waiting,
-    Woken, Work,
+    IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
+    Taken, Waiting, Woken, Work,
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
@@ -166,15 +166,14 @@ impl Ledger for SqliteLedger {
         self.change(move |change| recovery::due_reports(change, now, max, lease)).await
     }
 
-    async fn await_ready(&self, route: &RouteName, wait: Duration) {
+    async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {
         let bell = self.memory.ready.listen(route);
         let mut notified = std::pin::pin!(bell.notified());
         notified.as_mut().enable();
-        let name = route.clone();
+        let (name, passed_over) = (route.clone(), Arc::clone(passed_over));
         // If the file does not answer, the caller's own next call says so.
-        if !matches!(self.db.read(move |c| take::is_ready(c, name.as_str())).await, Ok(true)) {
-            rung(notified, wait).await;
-        }
+        let ready = self.db.read(move |c| take::is_ready(c, name.as_str(), &passed_over)).await;
+        matches!(ready, Ok(true)) || rung(notified, wait).await
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {

@@ -29,6 +29,8 @@ macro_rules! ledger_conformance {
             take: customers_take_turns_among_what_is_ready,
             take: a_customer_s_weight_is_its_share,
             take: express_goes_first_and_bulk_is_not_starved,
+            take: a_customer_who_is_passed_over_waits_and_holds_up_nobody,
+            take: what_waits_of_a_customer_who_is_passed_over_expires,
             take: what_is_taken_is_not_taken_again,
             take: what_is_given_back_is_ready_again_and_its_attempt_is_not_counted,
             take: a_take_wakes_when_something_becomes_ready,
