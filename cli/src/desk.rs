@@ -178,6 +178,22 @@ impl Book {
         Ok(self.catalog.put(entries).await?)
     }
 
+    /// Writes documents of which the first is new, all or none. `hint` says what to do if it is not.
+    ///
+    /// # Errors
+    /// [`Failure::Conflict`] if it exists already; as [`Book::put`] for the others.
+    pub async fn add(&self, entries: Vec<Entry>, hint: &str) -> anyhow::Result<u64> {
+        let first = entries.first().map(|entry| (entry.kind().as_str(), entry.key()));
+        match self.catalog.put(entries).await {
+            Err(CatalogError::Conflict { kind, key })
+                if first.is_some_and(|new| new == (kind, key.clone())) =>
+            {
+                Err(Failure::Conflict(format!("{kind} `{key}` exists already: {hint}")).into())
+            }
+            other => Ok(other?),
+        }
+    }
+
     /// Changes a document that must be there, again if somebody else changed it meanwhile.
     ///
     /// # Errors

@@ -92,7 +92,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             DataDirError::Missing(_) => Exit::NotFound,
             DataDirError::InUse { .. } => Exit::Unavailable,
             DataDirError::NotADirectory(_) => Exit::Usage,
-            DataDirError::Io { .. } => Exit::Failed,
+            DataDirError::HalfRestored(_) | DataDirError::OpenToOthers { .. } | DataDirError::Io { .. } => {
+                Exit::Failed
+            }
         });
     }
     if let Some(KeyFileError::Missing(_)) = cause.downcast_ref() {

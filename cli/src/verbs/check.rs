@@ -43,10 +43,20 @@ async fn of_directory(desk: &Desk) -> anyhow::Result<Vec<String>> {
     if let Err(error) = key_file::load(&desk.dir.keys()) {
         findings.push(error.to_string());
     }
+    if let Some(mode) = desk.dir.open_to_others()? {
+        let path = desk.dir.path().display();
+        findings.push(format!(
+            "others may enter {path} (mode {mode:o}): `chmod 700` it; `naru up` does, or refuses"
+        ));
+    }
+    findings.extend(desk.dir.refuse_half_restored().err().map(|error| error.to_string()));
     let unsound = data_files::inspect(&desk.config.engines(), &desk.dir, Depth::Whole);
     if !unsound.is_empty() || !desk.dir.catalog().exists() {
         // What the files say of routes and sums is worth nothing then, or there is nothing yet.
-        findings.extend(unsound.into_iter().map(|unsound| format!("{:#}", anyhow::Error::new(unsound))));
+        findings.extend(unsound.into_iter().map(|unsound| {
+            let advice = unsound.advice();
+            format!("{:#}: {advice}", anyhow::Error::new(unsound))
+        }));
         findings.extend(unsafe_settings(&desk.config, &[]));
         return Ok(findings);
     }

@@ -4,10 +4,10 @@ use std::{
     fs::{self, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output},
 };
 
-use crate::program::{Up, begun, code, complained, json, post, printed_curl, run, said, until};
+use crate::program::{Up, begun, code, complained, json, naru, post, printed_curl, run, said, until};
 
 const FILES: [&str; 4] = ["queue.db", "topic.db", "ledger.db", "catalog.db"];
 
@@ -24,9 +24,13 @@ pub fn lived(root: &Path) -> PathBuf {
     data
 }
 
-/// Starts where it must be refused.
+/// Starts where it must be refused; one that is not ends after a while, with what it said.
 pub fn refused(data: &Path) -> Output {
-    run(data, &["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"])
+    let program = naru(data).get_program().to_owned();
+    let mut bounded = Command::new("timeout");
+    bounded.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("20").arg(program);
+    bounded.arg("--data").arg(data);
+    bounded.args(["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]).output().unwrap()
 }
 
 /// The directory's files and what is in them, logs and locks aside.

@@ -10,6 +10,8 @@
 mod damage;
 mod messages;
 mod program;
+mod restore;
+mod usage;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 

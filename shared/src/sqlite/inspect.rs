@@ -40,13 +40,13 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 #[derive(Debug, thiserror::Error)]
 pub enum Unsound {
     /// It is not there.
-    #[error("{0} is gone, and data that was written with it is there: {RESTORE}")]
+    #[error("{0} is gone, and data that was written with it is there")]
     Gone(PathBuf),
     /// There is nothing in it.
-    #[error("{0} is empty, and data that was written with it is there: {RESTORE}")]
+    #[error("{0} is empty, and data that was written with it is there")]
     Empty(PathBuf),
     /// It is not what it was written as.
-    #[error("{path} is damaged ({finding}): {RESTORE}")]
+    #[error("{path} is damaged ({finding})")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum Unsound {
         finding: String,
     },
     /// It is whole, and of something else.
-    #[error("{path} is another program's or another part's file ({finding}): {RESTORE}")]
+    #[error("{path} is another program's or another part's file ({finding})")]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum Unsound {
         finding: String,
     },
     /// It was written by a newer program.
-    #[error("{path} has schema version {found}, this program knows {known}: start the newer program")]
+    #[error("{path} has schema version {found}, this program knows {known}")]
     Newer {
         /// The file.
         path: PathBuf,
@@ -82,8 +82,17 @@ pub enum Unsound {
     },
 }
 
-/// What to do about a file that cannot be mended.
-const RESTORE: &str = "put a copy in place with `naru restore COPY --replace`";
+impl Unsound {
+    /// What to do about it, as the end of a sentence.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Newer { .. } => "start the newer program",
+            Self::Unreadable { .. } => "look at the disk and at the file's mode",
+            _ => "put a copy in place with `naru restore COPY --replace`",
+        }
+    }
+}
 
 /// Looks at a file of the given schema. Nothing is written.
 ///
