@@ -66,6 +66,7 @@ async fn many_messages_beyond_the_permits_all_arrive_once() {
         assert_eq!((report.status, report.attempts, report.revision), (State::Delivered, 1, 1));
     }
     workers.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&ids);
     let quota = samples::quota(1_000_000);
     let day = Day::of(SystemClock.now(), &TimeZone::UTC);
     assert_eq!(site.ledger.used(&quota, day).await.unwrap(), 1_280);
@@ -101,6 +102,7 @@ async fn a_pack_that_comes_twice_is_sent_once() {
     assert_eq!((report.status, report.attempts), (State::Delivered, 1));
     assert_eq!(site.report(message.id).await.revision, 1);
     workers.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&[message.id]);
     assert_eq!(site.ledger.audit_usage().await.unwrap(), []);
 }
 
