@@ -13,14 +13,17 @@ mod api;
 mod backup;
 #[cfg(test)]
 mod clients;
-#[cfg(test)]
 mod counts;
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doubt;
 #[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod drain_load;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]

@@ -152,7 +152,8 @@ impl Up {
         let told = blocks()[2]
             .replace("PASSWORD:API_KEY", secrets)
             .replace("127.0.0.1:8080", &listen)
-            .replace("target/release/naru", &program.display().to_string());
+            .replace("/naru/target/release/naru", &program.display().to_string())
+            .replace("/naru/naru-data", &home.path().join("naru-data").display().to_string());
         let told: Vec<&str> = told.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(told, printed, "README shows what is printed");
         let [send, read, assign] = printed.try_into().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`gateway`] (who is asked), [`receiver`] (who takes),
-//! [`faults`] (who interrupts), [`durability`] (all of them at once) and [`checker`] (who judges); [`load`] and [`mod@bench`]
+//! [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers) and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
 
 pub mod conformance;
@@ -24,6 +24,8 @@ pub mod faults;
 pub mod checker;
 
 pub mod durability;
+
+pub mod witness;
 
 pub mod load;
 

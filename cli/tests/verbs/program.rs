@@ -66,7 +66,17 @@ impl Up {
 
     /// The same with its log somewhere else.
     pub fn start_logging_to(data: &Path, more: &[&str], log: Stdio) -> Self {
+        Self::launch(naru(data), more, log)
+    }
+
+    /// The same with a directory to be in.
+    pub fn start_in(home: &Path, data: &Path) -> Self {
         let mut command = naru(data);
+        command.current_dir(home);
+        Self::launch(command, &[], Stdio::null())
+    }
+
+    fn launch(mut command: Command, more: &[&str], log: Stdio) -> Self {
         command.args(["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]).args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -66,6 +66,7 @@ async fn many_messages_beyond_the_permits_all_arrive_once() {
         assert_eq!((report.status, report.attempts, report.revision), (State::Delivered, 1, 1));
     }
     workers.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&ids);
     let quota = samples::quota(1_000_000);
     let day = Day::of(SystemClock.now(), &TimeZone::UTC);
     assert_eq!(site.ledger.used(&quota, day).await.unwrap(), 1_280);
@@ -101,6 +102,7 @@ async fn a_pack_that_comes_twice_is_sent_once() {
     assert_eq!((report.status, report.attempts), (State::Delivered, 1));
     assert_eq!(site.report(message.id).await.revision, 1);
     workers.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&[message.id]);
     assert_eq!(site.ledger.audit_usage().await.unwrap(), []);
 }
 
@@ -134,6 +136,29 @@ async fn what_cannot_go_ends_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_starts_within_a_second_however_long_the_sweeper_may_sleep() {
+    let site = Site::new(&[route()]);
+    let config = WorkersConfig { sweep_ms: 60_000, ..WorkersConfig::default() };
+    let workers = Workers::start(&config, site.deps()).unwrap();
+    // The sweeper sleeps by now: only what it is told can wake it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut later = site.message("+820000000001");
+    later.content.send_at = Some(SystemClock.now().plus(Duration::from_millis(1_500)));
+    let again = site.message("+820000000093");
+    let mut over = site.message("+820000000001");
+    over.content.send_at = Some(SystemClock.now().plus(Duration::from_secs(20)));
+    site.publish("carrier-a", &[over, later.clone(), again.clone()]).await;
+    let report = site.report(later.id).await;
+    let late = report.sent_at.unwrap().since(later.content.send_at.unwrap());
+    assert!(late < Duration::from_secs(1), "{late:?}");
+    // Two waits of at most 1 s and 5 s lie between its attempts.
+    let report = site.report(again.id).await;
+    let took = report.final_at.since(again.accepted_at);
+    assert!((report.attempts, took < Duration::from_secs(8)) == (3, true), "{took:?}");
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_route_takes_in_and_sends_when_it_goes_on() {
     let site = Site::new(&[Route { paused: true, ..route() }]);
     let workers = site.start();
@@ -148,6 +173,32 @@ async fn a_paused_route_takes_in_and_sends_when_it_goes_on() {
     assert_eq!(site.view(ids[0]).await.unwrap().status, State::Ready);
     site.know(Entry::Route(route()));
     assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_of_a_suspended_customer_waits_or_expires_and_goes_on_when_it_is_resumed() {
+    let site = Site::new(&[Route { paused: true, ..route() }]);
+    let workers = Workers::start(&WorkersConfig { poll_ms: 30_000, ..config() }, site.deps()).unwrap();
+    let mut short = site.message("+820000000001");
+    short.content.ttl = Some(1);
+    let messages = [site.message("+820000000001"), short];
+    site.publish("carrier-a", &messages).await;
+    for _ in within(Duration::from_secs(5)) {
+        if site.view(messages[1].id).await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    site.suspend(true);
+    site.know(Entry::Route(route()));
+    assert_eq!(site.report(messages[1].id).await.code, Code::TtlExpired);
+    let view = site.view(messages[0].id).await.unwrap();
+    assert_eq!((view.status, view.attempts), (State::Ready, 0));
+    let resumed = std::time::Instant::now();
+    site.suspend(false);
+    assert_eq!(site.report(messages[0].id).await.status, State::Delivered);
+    assert!(resumed.elapsed() < Duration::from_secs(1), "{:?}", resumed.elapsed());
     workers.drain(DRAIN).await;
 }
 
@@ -286,6 +337,31 @@ async fn a_backend_that_takes_nothing_is_left_alone_and_tried_again() {
     for report in site.reports(&ids).await {
         assert_eq!(report.status, State::Delivered);
     }
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_asks_for_more_than_the_time_to_live_is_called_once_more_before_its_end() {
+    super::http::install_tls();
+    let busy = "HTTP/1.1 503 Full\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(Act::Answer(busy)).await;
+    let http = HttpBackend { url: server.url.clone(), allow_networks: vec!["127.0.0.0/8".parse().unwrap()] };
+    let site = Site::new(&[Route { backend: BackendConfig::Http(http), ..route() }]);
+    let workers = site.start();
+    let mut messages = [site.message("+820000000001"), site.message("+820000000002")];
+    messages[0].content.ttl = Some(2);
+    messages[1].content.ttl = Some(4);
+    site.publish("carrier-a", &messages).await;
+    let report = site.report(messages[0].id).await;
+    assert_eq!((report.status, report.code, report.attempts), (State::Expired, Code::TtlExpired, 2));
+    let words = report.detail;
+    assert!(words.starts_with("HTTP 503; the backend asked to wait until 20"), "{words}");
+    assert!(words.ends_with(", beyond the time to live"), "{words}");
+    server.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let report = site.report(messages[1].id).await;
+    assert_eq!((report.status, report.attempts), (State::Delivered, 2));
+    let waited = report.final_at.since(report.accepted_at);
+    assert!(waited >= Duration::from_millis(3_600), "{waited:?}");
     workers.drain(DRAIN).await;
 }
 

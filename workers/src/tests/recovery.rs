@@ -10,7 +10,7 @@ use std::{
 
 use naru_shared::{
     domain::{Clock, Code, IncarnationId, OnUncertain, Route, State, SystemClock},
-    ledger::{Ledger, TakeRequest},
+    ledger::{Ledger, PassedOver, TakeRequest},
 };
 
 use super::{
@@ -47,6 +47,7 @@ async fn abandoned(site: &Site) -> naru_shared::domain::MessageId {
         now: SystemClock.now(),
         emit: false,
         weights: Arc::new(|_customer| 1),
+        passed_over: PassedOver::default(),
     };
     assert_eq!(site.ledger.take(request).await.unwrap().work.len(), 1);
     ids[0]
@@ -103,6 +104,7 @@ async fn a_drain_lets_attempts_end_and_leaves_the_rest_to_wait() {
         assert_eq!((report.status, report.attempts), (State::Delivered, 1));
     }
     again.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&ids);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use naru_shared::{
-    domain::{Account, Code, Environment, MessageId, Next, State},
+    domain::{Account, Code, CustomerId, Environment, MessageId, Next, State},
     ledger::{Cancelled, Disposition, IntakeVerdict, Search, Settled},
 };
 
@@ -186,8 +186,15 @@ pub async fn a_search_finds_what_matches_and_nothing_else(bed: &Bed) -> Result<(
     ensure!(ids == [newer.id, row.id]);
     ensure!(desk.find(Search { limit: 1, ..acme }).await?.len() == 1);
     ensure!(desk.find(Search { route: Some("none".parse()?), ..base }).await?.is_empty());
-    let lanes = desk.lanes().await?;
+    let lanes = desk.lanes(Arc::default()).await?;
     let counts: Vec<_> = lanes.iter().map(|lane| (lane.state, lane.messages)).collect();
     ensure!(counts == [(State::Ready, 2), (State::Sending, 1)], "{lanes:?}");
+    let lanes = desk.lanes(Arc::new(["acme".parse()?].into())).await?;
+    let counts: Vec<_> = lanes
+        .iter()
+        .map(|lane| (lane.state, lane.customer.as_ref().map(CustomerId::as_str), lane.messages))
+        .collect();
+    let expected = [(State::Ready, None, 1), (State::Ready, Some("acme"), 1), (State::Sending, None, 1)];
+    ensure!(counts == expected, "{lanes:?}");
     Ok(())
 }
