@@ -7,6 +7,7 @@
 mod backlog;
 mod change;
 mod desk;
+mod find;
 mod intake;
 mod memory;
 mod quotas;
