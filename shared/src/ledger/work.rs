@@ -175,6 +175,10 @@ pub trait Ledger: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError>;
 
+    /// Returns `true` when a row is due by time (see [`Ledger::wake`], [`Ledger::due_reports`]), at once if one is; `false`
+    /// after `wait`. What this process makes due earlier meanwhile counts; what another does is seen with the next call.
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool;
+
     /// Returns `true` when the route may have something ready of customers who are not passed over, at once if it has;
     /// `false` after `wait`. What another process made ready is seen with the next call.
     async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool;

@@ -105,6 +105,9 @@ impl<T: Twist> Ledger for Twisted<T> {
     ) -> Result<Vec<Work>, LedgerError> {
         self.inner.due_reports(now, max, lease).await
     }
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
+        self.inner.await_due(now, wait).await
+    }
     async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {
         self.inner.await_ready(route, passed_over, wait).await
     }

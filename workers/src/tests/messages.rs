@@ -66,6 +66,7 @@ async fn many_messages_beyond_the_permits_all_arrive_once() {
         assert_eq!((report.status, report.attempts, report.revision), (State::Delivered, 1, 1));
     }
     workers.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&ids);
     let quota = samples::quota(1_000_000);
     let day = Day::of(SystemClock.now(), &TimeZone::UTC);
     assert_eq!(site.ledger.used(&quota, day).await.unwrap(), 1_280);
@@ -101,6 +102,7 @@ async fn a_pack_that_comes_twice_is_sent_once() {
     assert_eq!((report.status, report.attempts), (State::Delivered, 1));
     assert_eq!(site.report(message.id).await.revision, 1);
     workers.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&[message.id]);
     assert_eq!(site.ledger.audit_usage().await.unwrap(), []);
 }
 
@@ -130,6 +132,29 @@ async fn what_cannot_go_ends_with_its_reason() {
     let report = site.report(later.id).await;
     assert_eq!(report.status, State::Delivered);
     assert!(report.sent_at.unwrap() >= later.content.send_at.unwrap());
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_starts_within_a_second_however_long_the_sweeper_may_sleep() {
+    let site = Site::new(&[route()]);
+    let config = WorkersConfig { sweep_ms: 60_000, ..WorkersConfig::default() };
+    let workers = Workers::start(&config, site.deps()).unwrap();
+    // The sweeper sleeps by now: only what it is told can wake it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut later = site.message("+820000000001");
+    later.content.send_at = Some(SystemClock.now().plus(Duration::from_millis(1_500)));
+    let again = site.message("+820000000093");
+    let mut over = site.message("+820000000001");
+    over.content.send_at = Some(SystemClock.now().plus(Duration::from_secs(20)));
+    site.publish("carrier-a", &[over, later.clone(), again.clone()]).await;
+    let report = site.report(later.id).await;
+    let late = report.sent_at.unwrap().since(later.content.send_at.unwrap());
+    assert!(late < Duration::from_secs(1), "{late:?}");
+    // Two waits of at most 1 s and 5 s lie between its attempts.
+    let report = site.report(again.id).await;
+    let took = report.final_at.since(again.accepted_at);
+    assert!((report.attempts, took < Duration::from_secs(8)) == (3, true), "{took:?}");
     workers.drain(DRAIN).await;
 }
 

@@ -104,6 +104,7 @@ async fn a_drain_lets_attempts_end_and_leaves_the_rest_to_wait() {
         assert_eq!((report.status, report.attempts), (State::Delivered, 1));
     }
     again.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&ids);
 }
 
 #[tokio::test(flavor = "multi_thread")]

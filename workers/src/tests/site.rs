@@ -1,25 +1,29 @@
 //! A place with everything workers need: real engines in a directory of its own.
 
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, PackEncoder,
-        Quota, Report, Route, SystemClock, TimeZone,
+        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, Outcome,
+        PackEncoder, Quota, Report, Route, SystemClock, TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},
-    ledger::{LedgerReads, SqliteLedger},
+    ledger::{LedgerReads, SqliteLedger, Work},
     queue::{Outgoing, Queue, QueueName, SqliteQueue},
     registry::{MemoryRegistry, Registry},
     topic::SqliteTopic,
 };
 
-use crate::{StandardBackends, Workers, WorkersConfig, WorkersDeps, samples};
+use crate::{
+    Backend, BackendError, BackendFactory, StandardBackends, Workers, WorkersConfig, WorkersDeps, samples,
+};
 
 pub(super) struct Site {
     _dir: tempfile::TempDir,
@@ -32,6 +36,37 @@ pub(super) struct Site {
     keyring: Keyring,
     encoder: PackEncoder,
     minter: Minter,
+    sent: Sent,
+}
+
+/// How often each message reached a backend.
+type Sent = Arc<Mutex<HashMap<MessageId, usize>>>;
+
+/// The backends of the product, and a count of what reaches them: what the ledger says of attempts is not asked.
+struct Counting(Sent);
+
+struct Counted {
+    inner: Arc<dyn Backend>,
+    sent: Sent,
+}
+
+impl BackendFactory for Counting {
+    fn build(&self, route: &Route) -> Result<Arc<dyn Backend>, BackendError> {
+        let inner = StandardBackends.build(route)?;
+        Ok(Arc::new(Counted { inner, sent: Arc::clone(&self.0) }))
+    }
+}
+
+#[async_trait]
+impl Backend for Counted {
+    async fn deliver(&self, work: &Work) -> Outcome {
+        *self.sent.lock().unwrap().entry(work.row.id).or_default() += 1;
+        self.inner.deliver(work).await
+    }
+
+    async fn inquire(&self, work: &Work) -> Option<Outcome> {
+        self.inner.inquire(work).await
+    }
 }
 
 impl Site {
@@ -55,6 +90,7 @@ impl Site {
             encoder: PackEncoder::new(keyring.envelope_keys().unwrap()),
             minter: Minter::new(&keyring.ids),
             keyring,
+            sent: Sent::default(),
             _dir: dir,
         };
         site.suspend(false);
@@ -111,7 +147,7 @@ impl Site {
             gate: self.gate.clone(),
             keyring: self.keyring.clone(),
             clock: Arc::new(SystemClock),
-            backends: Arc::new(StandardBackends),
+            backends: Arc::new(Counting(Arc::clone(&self.sent))),
             runtime: tokio::runtime::Handle::current(),
             exclusive: true,
         }
@@ -151,6 +187,19 @@ impl Site {
         let packs = vec![Outgoing { queue, group: samples::account().customer, envelope }];
         for result in self.queue.publish(packs).await {
             result.unwrap();
+        }
+    }
+
+    /// Packs on a route's express queue.
+    pub(super) async fn on_queue(&self, route: &str) -> u64 {
+        let queue = QueueName { route: route.parse().unwrap(), lane: Lane::Express };
+        self.queue.depth(&queue).await.unwrap().packs
+    }
+
+    pub(super) fn assert_each_was_sent_once(&self, ids: &[MessageId]) {
+        let sent = self.sent.lock().unwrap();
+        for id in ids {
+            assert_eq!(sent.get(id), Some(&1), "{id} reached the backend so often");
         }
     }
 

@@ -92,6 +92,7 @@ fn insert(
     let content = &message.content;
     let expires_at = message.expires_at(entry.lane);
     let report_at = ended.then(|| change.from(batch.now));
+    let wake_at = wake_at(start.state, content.send_at, expires_at);
     let inserted = statements.message.execute(params![
         message.id.as_bytes(),
         entry.account.customer.as_str(),
@@ -113,7 +114,7 @@ fn insert(
         sending.then(|| batch.incarnation.as_i64()),
         // What a copy brought back may have been sent already, whatever is decided about it.
         start.state == State::Held,
-        wake_at(start.state, content.send_at, expires_at),
+        wake_at,
         expires_at.as_millis(),
         message.accepted_at.as_millis(),
         content.send_at.map(Timestamp::as_millis),
@@ -124,6 +125,9 @@ fn insert(
     ])?;
     if inserted == 0 {
         return Ok(None);
+    }
+    if let Some(due) = wake_at {
+        change.news.due(due);
     }
     let at = RowRef { row: change.connection.last_insert_rowid(), id: message.id };
     statements.content.execute([&at.row as &dyn ToSql, &json(message)?])?;

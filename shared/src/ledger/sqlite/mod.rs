@@ -7,6 +7,7 @@
 mod backlog;
 mod change;
 mod desk;
+mod due;
 mod find;
 mod intake;
 mod memory;
@@ -165,6 +166,10 @@ impl Ledger for SqliteLedger {
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError> {
         self.change(move |change| recovery::due_reports(change, now, max, lease)).await
+    }
+
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
+        due::wait(&self.db, &self.memory.due, now, wait).await
     }
 
     async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {

@@ -21,6 +21,8 @@ async fn no_query_on_the_way_of_a_message_scans_or_sorts() {
             recovery::LOST,
             recovery::DUE,
             recovery::DUE_REPORTS,
+            due::EARLIEST,
+            due::EARLIEST_REPORT,
             reads::HAS_UNREAD,
             reads::UNREAD,
             rows::KNOWN,

@@ -50,6 +50,7 @@ macro_rules! ledger_conformance {
             recovery: an_incarnation_that_never_beat_is_found_by_its_rows,
             recovery: an_incarnation_with_rows_is_not_buried,
             recovery: what_is_due_wakes_what_is_over_expires_and_what_is_under_way_does_neither,
+            recovery: a_wait_for_what_is_due_ends_when_it_is,
             recovery: doubt_once_raised_ends_as_uncertain_and_not_expired,
             recovery: what_is_found_expired_by_a_take_is_ended,
             recovery: a_sent_row_is_handed_out_for_its_report_once_per_lease,
