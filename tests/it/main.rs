@@ -30,6 +30,8 @@ mod durability;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod forget;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod model_ledger;
