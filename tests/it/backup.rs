@@ -10,8 +10,9 @@ use naru_tests::{
     gateway::{Gateway, Setup},
     monotonic::nanos,
 };
+use parking_lot::Mutex;
 
-use crate::stage::{accept, alone, message, until, used};
+use crate::stage::{accept, alone, message, until, used, within};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -38,15 +39,16 @@ fn a_copy_made_while_it_runs_holds_what_was_accepted_and_can_be_put_back() {
     assert_eq!(again, after);
 }
 
-/// Calls on and on until told to stop; every id with the moment of its `202`.
-fn accept_on(gateway: &Gateway, caller: usize, stop: &AtomicBool) -> Vec<(u64, String)> {
+/// Calls on and on until told to stop, and writes down every id with the moment of its `202`.
+fn accept_on(gateway: &Gateway, caller: usize, stop: &AtomicBool, accepted: &Mutex<Vec<(u64, String)>>) {
     let mut customer = gateway.customer(0);
-    let mut accepted = Vec::new();
-    while !stop.load(Ordering::SeqCst) {
-        let id = accept(&mut customer, &message("sms", &format!("{caller}-{}", accepted.len())), None);
-        accepted.push((nanos(), id));
+    for call in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let id = accept(&mut customer, &message("sms", &format!("{caller}-{call}")), None);
+        accepted.lock().push((nanos(), id));
     }
-    accepted
 }
 
 /// The files are copied one after the other while messages move from one to the next: none may fall between them.
@@ -55,27 +57,27 @@ fn a_copy_made_under_load_loses_nothing_that_was_accepted_before_it() {
     let _alone = alone();
     let mut gateway = Gateway::spawn(&Setup { quota: Some(1_000_000), ..Setup::default() }).unwrap();
     let copy = gateway.home().join("copy").display().to_string();
-    let stop = AtomicBool::new(false);
-    let (accepted, began) = thread::scope(|scope| {
-        let callers = (0..8).map(|caller| {
-            let (gateway, stop) = (&gateway, &stop);
-            scope.spawn(move || accept_on(gateway, caller, stop))
-        });
-        let callers: Vec<_> = callers.collect();
-        thread::sleep(Duration::from_secs(1));
+    let (stop, accepted) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let began = thread::scope(|scope| {
+        for caller in 0..8 {
+            let (gateway, stop, accepted) = (&gateway, &stop, &accepted);
+            scope.spawn(move || accept_on(gateway, caller, stop, accepted));
+        }
+        within(PATIENCE * 2, "many are accepted", || (accepted.lock().len() > 500).then_some(()));
         let began = nanos();
-        gateway.verb(&["backup", &copy]).unwrap();
+        let copied = gateway.verb(&["backup", &copy]);
         stop.store(true, Ordering::SeqCst);
-        let accepted = callers.into_iter().flat_map(|caller| caller.join().unwrap());
-        (accepted.collect::<Vec<_>>(), began)
+        copied.unwrap();
+        began
     });
+    let accepted = accepted.into_inner();
     gateway.drain().unwrap();
     gateway.verb(&["restore", &copy, "--replace"]).unwrap();
     gateway.start(&[]).unwrap();
     let mut customer = gateway.customer(0);
     let before: Vec<&str> =
         accepted.iter().filter(|(at, _)| *at < began).map(|(_, id)| id.as_str()).collect();
-    assert!(before.len() > 200 && accepted.len() > before.len(), "{} of {}", before.len(), accepted.len());
+    assert!(accepted.len() > before.len(), "nothing was accepted while it was copied");
     for id in &before {
         // What the copy's queue held may have been sent since: it waits for a person.
         until(&mut customer, id, &["delivered", "held"], PATIENCE);
