@@ -127,6 +127,12 @@ pub fn begun(root: &Path) -> PathBuf {
 
 /// Sends one message with the printed curl's arguments; needs no curl: the line holds everything.
 pub fn post(line: &str) -> String {
+    post_with_key(line, None)
+}
+
+/// The same with an idempotency key.
+pub fn post_with_key(line: &str, key: Option<&str>) -> String {
+    let key = key.map(|key| format!("Idempotency-Key: {key}\r\n")).unwrap_or_default();
     let words: Vec<&str> = line.split('\'').collect();
     let (user, body, url) = (words[1], words[5], words[6].trim());
     let address = url.trim_start_matches("http://").split('/').next().unwrap();
@@ -135,7 +141,7 @@ pub fn post(line: &str) -> String {
     let authorization = data_encoding::BASE64.encode(user.as_bytes());
     let request = format!(
         "POST /v1.0/messages HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Authorization: Basic {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
+         {key}Authorization: Basic {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).unwrap();

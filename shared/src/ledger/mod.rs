@@ -9,7 +9,7 @@ mod reads;
 mod sqlite;
 mod work;
 
-pub use desk::{AttemptNote, Dossier, LaneStatus, LedgerDesk, Resolution, Search};
+pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;

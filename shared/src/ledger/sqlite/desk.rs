@@ -6,20 +6,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::{
     SqliteLedger,
-    change::{Change, End, by_id, select},
-    rows::{self, Charge, Row, lane_number, row_columns, sandbox},
+    change::{Change, End, by_id},
+    find::{LOOKED, find},
+    rows::{self, Charge, Row, lane_number, sandbox},
 };
 use crate::{
-    domain::{Account, Code, CustomerId, Lane, MessageId, MessageView, Report, RouteName, State, Timestamp},
-    ledger::{AttemptNote, Dossier, LaneStatus, LedgerDesk, LedgerError, Resolution, Search},
+    domain::{Code, CustomerId, Lane, MessageId, Report, RouteName, State, Timestamp},
+    ledger::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search},
 };
-
-/// The most messages that a search answers with.
-const FOUND: usize = 10_000;
 
 #[async_trait]
 impl LedgerDesk for SqliteLedger {
@@ -27,8 +25,8 @@ impl LedgerDesk for SqliteLedger {
         Ok(self.db.read(move |c| dossier(c, id)).await?)
     }
 
-    async fn find(&self, search: Search) -> Result<Vec<(Account, MessageView)>, LedgerError> {
-        Ok(self.db.read(move |c| find(c, &search)).await?)
+    async fn find(&self, search: Search) -> Result<Found, LedgerError> {
+        Ok(self.db.read(move |c| find(c, &search, LOOKED)).await?)
     }
 
     async fn resolve(
@@ -86,31 +84,6 @@ fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Do
         .collect::<rusqlite::Result<_>>()?;
     let account = row.account.clone();
     Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
-}
-
-/// Walks back from the newest row; the indexes serve the way of a message, and a person can wait a moment.
-fn find(connection: &Connection, search: &Search) -> rusqlite::Result<Vec<(Account, MessageView)>> {
-    let query = concat!(
-        "SELECT ",
-        row_columns!(),
-        " FROM message WHERE fingerprint IS NOT NULL AND (?1 IS NULL OR customer = ?1) \
-         AND (?2 IS NULL OR recipient = ?2) AND (?3 IS NULL OR reference = ?3) AND (?4 IS NULL OR key = ?4) \
-         AND (?5 IS NULL OR route = ?5) AND (?6 IS NULL OR state = ?6) ORDER BY row DESC LIMIT ?7"
-    );
-    let rows = select(
-        connection,
-        query,
-        params![
-            search.customer.as_ref().map(CustomerId::as_str),
-            search.recipient,
-            search.reference,
-            search.key,
-            search.route.as_ref().map(crate::domain::RouteName::as_str),
-            search.state.map(State::as_u8),
-            search.limit.min(FOUND),
-        ],
-    )?;
-    Ok(rows.into_iter().map(|row| (row.account.clone(), row.view())).collect())
 }
 
 fn resolve(

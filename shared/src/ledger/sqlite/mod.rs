@@ -8,6 +8,7 @@ mod backlog;
 mod change;
 mod desk;
 mod due;
+mod find;
 mod intake;
 mod memory;
 mod quotas;

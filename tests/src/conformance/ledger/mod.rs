@@ -70,6 +70,7 @@ macro_rules! ledger_conformance {
             reports: a_cancelled_message_is_not_taken_and_not_paid_for,
             reports: a_tombstone_cancels_what_comes_after_it,
             reports: a_search_finds_what_matches_and_nothing_else,
+            reports: a_search_that_ends_early_says_so_and_goes_on_from_there,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
             outbox: what_is_not_deleted_is_claimed_again,
