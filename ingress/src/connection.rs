@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::meters::Meters;
+use crate::{limits, lines::Lines, meters::Meters};
 
 /// How long a head may take from its first byte to its last.
 pub const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -33,6 +33,9 @@ pub const HEAD_TIME: Duration = Duration::from_secs(5);
 /// How long, and how much, is read on of a caller who was refused in the middle of what it wrote.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
+
+/// How long a caller may take no byte of what it is sent.
+const WRITE_TIME: Duration = Duration::from_secs(15);
 
 /// All connections that are open.
 pub struct Connections {
@@ -82,10 +85,16 @@ pub struct Calls {
     begun: Cell<bool>,
     /// Bytes have come of which no call is made yet.
     heard: Cell<bool>,
+    /// The ends of lines of the heads that come in.
+    lines: Cell<Lines>,
 }
 
 /// A call that is under way, until it is dropped.
-pub struct UnderWay(Option<Rc<Calls>>);
+pub struct UnderWay {
+    calls: Option<Rc<Calls>>,
+    /// Bytes of its body, if they are told.
+    body: Option<usize>,
+}
 
 impl UnderWay {
     /// The call that this is the head of.
@@ -96,15 +105,16 @@ impl UnderWay {
             calls.begun.set(true);
             calls.heard.set(false);
         }
-        Self(calls)
+        Self { calls, body: limits::told_length(request.headers()) }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if let Some(calls) = &self.0 {
+        if let Some(calls) = &self.calls {
             calls.under_way.set(calls.under_way.get().saturating_sub(1));
             calls.heard.set(false);
+            calls.lines.set(calls.lines.get().next(self.body));
         }
     }
 }
@@ -141,6 +151,8 @@ pub struct Connection {
     waker: Option<Waker>,
     /// Runs while a head is coming in.
     head: Option<Pin<Box<Sleep>>>,
+    /// Runs while nothing can be written.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
@@ -148,7 +160,7 @@ impl Connection {
     pub fn new(io: TcpStream, all: Arc<Connections>, meters: Arc<Meters>) -> Self {
         let told = Box::pin(all.told.clone().cancelled_owned());
         let io = Some((io, Open::new(Arc::clone(&all))));
-        Self { io, calls: Rc::default(), all, meters, told, waker: None, head: None }
+        Self { io, calls: Rc::default(), all, meters, told, waker: None, head: None, stuck: None }
     }
 
     /// What is known of its calls; calls find it by their connection's data.
@@ -222,6 +234,16 @@ async fn linger(mut io: TcpStream, _open: Open) {
 }
 
 impl Connection {
+    /// What became of a write; an error once nothing could be written for too long.
+    fn within_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIME)));
+        stuck.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
     fn io(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         match &mut self.io {
             Some((io, _)) => Ok(Pin::new(io)),
@@ -243,8 +265,12 @@ impl AsyncRead for Connection {
             Poll::Pending if self.ends(cx) => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
             ready => {
-                if buf.filled().len() > before {
+                let new = buf.filled_mut().get_mut(before..).unwrap_or_default();
+                if !new.is_empty() {
                     self.calls.heard.set(true);
+                    let mut lines = self.calls.lines.get();
+                    lines.hold(new);
+                    self.calls.lines.set(lines);
                 }
                 ready
             }
@@ -259,7 +285,7 @@ impl AsyncWrite for Connection {
         if !self.calls.begun.get() && written.is_ready() && bytes.starts_with(b"HTTP/1.1 408 ") {
             self.meters.malformed(408);
         }
-        written
+        self.within_time(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -275,7 +301,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io()?.poll_write_vectored(cx, pieces)
+        let written = self.io()?.poll_write_vectored(cx, pieces);
+        self.within_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -13,6 +13,8 @@ mod listener;
 
 mod connection;
 
+mod lines;
+
 mod versions;
 
 mod front;

@@ -42,6 +42,8 @@ macro_rules! problem_table {
 }
 
 problem_table! {
+    MalformedHead = "malformed-head", BAD_REQUEST, "The head cannot be read",
+        "The header Host names no host, or the head asks for a protocol that is not spoken here. The detail says which.";
     DuplicateHeader = "duplicate-header", BAD_REQUEST, "A header was sent twice",
         "Authorization, Idempotency-Key and Content-Type may each be sent once. Send the call again with one of each.";
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "The query cannot be read",

@@ -13,6 +13,7 @@ mod api;
 mod backup;
 #[cfg(test)]
 mod clients;
+#[cfg(test)]
 mod counts;
 #[cfg(test)]
 mod damage;

@@ -87,8 +87,7 @@ async fn admit(
     items: &[&RawValue],
     now: Timestamp,
 ) -> (Vec<(Option<Key>, Step)>, Vec<Item>) {
-    let header = exchange.request.headers().get("traceparent");
-    let trace = header.and_then(|value| traceparent::parse(value.to_str().ok()?));
+    let trace = traceparent::of(exchange.request.headers());
     let mut keys: HashMap<Key, (Fingerprint, usize)> = HashMap::new();
     let mut steps = Vec::with_capacity(items.len());
     let mut publish = Vec::new();

@@ -17,7 +17,7 @@ use naru_shared::{
     },
 };
 
-use super::site::{Site, config, within};
+use super::site::{Site, config, holds_within};
 use crate::{Backend, BackendError, BackendFactory, Workers, WorkersDeps, samples};
 
 const DRAIN: Duration = Duration::from_secs(5);
@@ -161,15 +161,8 @@ async fn all_is_well_under(plan: Plan, is_over: impl Fn() -> bool) {
     let workers = start(&site, plan);
     let ids = site.accept("carrier-a", &["+820000000001"; 10]).await;
     site.reports(&ids).await;
-    let mut over = false;
-    for _ in within(Duration::from_secs(20)) {
-        over = is_over() && site.on_queue("carrier-a").await == 0;
-        if over {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(over, "what failed was not done again");
+    holds_within(Duration::from_secs(20), "what failed is done again", async || is_over()).await;
+    site.is_taken_in("carrier-a").await;
     workers.drain(DRAIN).await;
     for report in site.reports(&ids).await {
         assert_eq!((report.status, report.attempts, report.revision), (State::Delivered, 1, 1));
@@ -226,12 +219,7 @@ async fn what_was_started_and_never_begun_when_work_ended_is_sent_by_the_next_li
     // The couriers have looked once: nothing waits, so messages are started at once.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let ids = site.accept("carrier-a", &["+820000000001"; 3]).await;
-    for _ in within(Duration::from_secs(5)) {
-        if site.view(ids[2]).await.is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    site.knows(ids[2]).await;
     assert_eq!(site.view(ids[2]).await.unwrap().status, State::Sending);
     workers.drain(DRAIN).await;
     assert_eq!(site.view(ids[2]).await.unwrap().status, State::Ready);
@@ -357,14 +345,9 @@ async fn a_stuck_courier_is_replaced_its_message_ends_by_policy_and_a_late_truth
     let first = site.report(ids[0]).await;
     assert_eq!((first.status, first.code, first.revision), (State::Failed, Code::Uncertain, 1));
     assert_eq!(site.report(ids[1]).await.status, State::Delivered, "its permit came back");
-    let mut corrected = site.report(ids[0]).await;
-    for _ in within(Duration::from_secs(20)) {
-        if corrected.revision > 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        corrected = site.report(ids[0]).await;
-    }
+    let is_corrected = async || site.report(ids[0]).await.revision > 1;
+    holds_within(Duration::from_secs(20), "the late truth corrects it", is_corrected).await;
+    let corrected = site.report(ids[0]).await;
     assert_eq!((corrected.status, corrected.revision, corrected.charged), (State::Delivered, 2, true));
     workers.drain(DRAIN).await;
 }

@@ -11,7 +11,7 @@ use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
         Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, Outcome,
-        PackEncoder, Quota, Report, Route, SystemClock, TimeZone,
+        PackEncoder, Quota, Report, Route, State, SystemClock, TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},
@@ -24,6 +24,9 @@ use naru_shared::{
 use crate::{
     Backend, BackendError, BackendFactory, StandardBackends, Workers, WorkersConfig, WorkersDeps, samples,
 };
+
+/// How long a step may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Site {
     _dir: tempfile::TempDir,
@@ -182,8 +185,12 @@ impl Site {
     }
 
     pub(super) async fn publish(&self, route: &str, messages: &[Message]) {
+        self.publish_envelope(route, self.sealed(route, messages)).await;
+    }
+
+    /// Puts an envelope on a route's express queue, whatever is in it.
+    pub(super) async fn publish_envelope(&self, route: &str, envelope: Envelope) {
         let queue = QueueName { route: route.parse().unwrap(), lane: Lane::Express };
-        let envelope = self.sealed(route, messages);
         let packs = vec![Outgoing { queue, group: samples::account().customer, envelope }];
         for result in self.queue.publish(packs).await {
             result.unwrap();
@@ -205,6 +212,22 @@ impl Site {
 
     pub(super) async fn view(&self, id: MessageId) -> Option<MessageView> {
         self.ledger.view(&samples::account(), id).await.unwrap()
+    }
+
+    /// Waits until the ledger knows a message.
+    pub(super) async fn knows(&self, id: MessageId) {
+        holds_within(PATIENCE, "the ledger knows it", async || self.view(id).await.is_some()).await;
+    }
+
+    /// Waits until a message stands so.
+    pub(super) async fn reaches(&self, id: MessageId, state: State) {
+        let stands = async || self.view(id).await.is_some_and(|view| view.status == state);
+        holds_within(PATIENCE, state.as_str(), stands).await;
+    }
+
+    /// Waits until a route's express queue is empty.
+    pub(super) async fn is_taken_in(&self, route: &str) {
+        holds_within(PATIENCE, "the queue is empty", async || self.on_queue(route).await == 0).await;
     }
 
     /// The reports of these messages, once every one has ended.
@@ -229,8 +252,19 @@ impl Site {
     }
 }
 
+/// Asks until it holds; panics if that takes longer than `span`.
+pub(super) async fn holds_within(span: Duration, what: &str, holds: impl AsyncFn() -> bool) {
+    for () in within(span) {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within {span:?}: {what}");
+}
+
 /// Yields until the time is over.
-pub(super) fn within(span: Duration) -> impl Iterator<Item = ()> {
+fn within(span: Duration) -> impl Iterator<Item = ()> {
     let end = Instant::now() + span;
     std::iter::from_fn(move || (Instant::now() < end).then_some(()))
 }
