@@ -119,16 +119,14 @@ impl Engines {
     /// The ports whose engine belongs to one process, by name: with any, everything runs in one process.
     #[must_use]
     pub fn embedded(&self) -> Vec<&'static str> {
-        let (LedgerEngine::Sqlite {}, CatalogEngine::Sqlite {}) = (&self.ledger, &self.catalog);
-        let (RegistryEngine::Memory {}, GateEngine::Memory {}) = (&self.registry, &self.gate);
-        let mut names = Vec::new();
-        if matches!(self.queue, QueueEngine::Sqlite { .. }) {
-            names.push("queue");
-        }
-        if matches!(self.topic, TopicEngine::Sqlite { .. }) {
-            names.push("topic");
-        }
-        names.extend(["ledger", "catalog", "registry", "gate"]);
-        names
+        let ports = [
+            ("queue", matches!(self.queue, QueueEngine::Sqlite { .. })),
+            ("topic", matches!(self.topic, TopicEngine::Sqlite { .. })),
+            ("ledger", matches!(self.ledger, LedgerEngine::Sqlite {})),
+            ("catalog", matches!(self.catalog, CatalogEngine::Sqlite {})),
+            ("registry", matches!(self.registry, RegistryEngine::Memory {})),
+            ("gate", matches!(self.gate, GateEngine::Memory {})),
+        ];
+        ports.into_iter().filter(|(_, embedded)| *embedded).map(|(port, _)| port).collect()
     }
 }

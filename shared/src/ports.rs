@@ -1,22 +1,26 @@
 //! All ports of a process, opened from configuration, ready to be decorated and handed out.
 
-use std::{sync::Arc, time::Duration};
+mod transport;
 
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use transport::Transport;
 
 use crate::{
     catalog::{Catalog, SqliteCatalog},
     data_dir::DataDir,
     domain::Clock,
-    engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine, TopicEngine},
+    engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, RegistryEngine},
     gate::{Gate, MemoryGate},
     ledger::{Ledger, LedgerDesk, LedgerReads, SqliteLedger},
     outbox::Outbox,
-    queue::{Queue, RabbitMqQueue, SqliteQueue},
-    rabbitmq::Broker,
+    queue::Queue,
     registry::{Follower, MemoryRegistry, Registry},
-    topic::{RabbitMqTopic, SqliteTopic, Topic},
+    sqlite::DbError,
+    topic::Topic,
 };
 
 /// One of each.
@@ -40,59 +44,69 @@ pub struct Ports {
     pub registry: Arc<dyn Registry>,
     /// What an accept asks.
     pub gate: Arc<dyn Gate>,
+    /// What readiness rests on beside the ports' own answers: the files of embedded engines.
+    pub probes: Vec<Arc<dyn Probe>>,
+}
+
+/// Something that can be asked whether it is sound.
+#[async_trait]
+pub trait Probe: Send + Sync + 'static {
+    /// What it is called.
+    fn name(&self) -> &str;
+
+    /// Really asks it. The caller bounds the wait.
+    async fn ask(&self) -> Result<(), ProbeError>;
+}
+
+/// Why something is not sound, or not known to be.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It is damaged, and stays so until a person acts.
+    #[error("{0}")]
+    Damaged(String),
+    /// It does not answer; it may do so again.
+    #[error("it does not answer")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// An engine could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the {port} cannot be opened")]
-pub struct OpenError {
-    /// Of which port.
-    pub port: &'static str,
-    /// Why.
-    #[source]
-    pub source: Box<dyn std::error::Error + Send + Sync>,
+pub enum OpenError {
+    /// Its file does not work.
+    #[error("the {port} cannot be opened")]
+    File {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: DbError,
+    },
+    /// What is said of its RabbitMQ cannot be used.
+    #[error("the {port} cannot be opened")]
+    RabbitMq {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: crate::rabbitmq::SettingsError,
+    },
+    /// Its file is not there, and is not made by a look beside whoever owns it.
+    #[error(
+        "there is no {0}: `naru up` makes it on the first start, and `naru restore` puts a copy in place"
+    )]
+    Missing(PathBuf),
 }
 
-fn of<E: std::error::Error + Send + Sync + 'static>(port: &'static str) -> impl FnOnce(E) -> OpenError {
-    move |source| OpenError { port, source: Box::new(source) }
+fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
+    move |source| OpenError::File { port, source }
 }
 
-/// How long an event stays in a subscriber's hands on an engine that does not say it itself.
-const EVENT_VISIBILITY: Duration = Duration::from_secs(60);
-
-/// The queue and the topic: on one RabbitMQ with the same settings they share its connections.
-fn open_transport(
-    engines: &Engines,
-    dir: &DataDir,
-    runtime: &Handle,
-) -> Result<(Arc<dyn Queue>, Arc<dyn Topic>), OpenError> {
-    let mut broker = None;
-    let queue: Arc<dyn Queue> = match &engines.queue {
-        QueueEngine::Sqlite { visibility_ms } => {
-            let visibility = Duration::from_millis(*visibility_ms);
-            Arc::new(SqliteQueue::open(&dir.queue(), visibility).map_err(of("queue"))?)
-        }
-        QueueEngine::RabbitMq(settings) => {
-            let opened = Broker::open(settings, runtime).map_err(of("queue"))?;
-            broker = Some((settings, Arc::clone(&opened)));
-            Arc::new(RabbitMqQueue::new(opened))
-        }
-    };
-    let topic: Arc<dyn Topic> = match &engines.topic {
-        TopicEngine::Sqlite { visibility_ms } => {
-            let visibility = Duration::from_millis(*visibility_ms);
-            Arc::new(SqliteTopic::open(&dir.topic(), visibility).map_err(of("topic"))?)
-        }
-        TopicEngine::RabbitMq(settings) => {
-            let shared = broker.filter(|(others, _)| *others == settings);
-            let broker = match shared {
-                Some((_, broker)) => broker,
-                None => Broker::open(settings, runtime).map_err(of("topic"))?,
-            };
-            Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
-        }
-    };
-    Ok((queue, topic))
+/// Refuses what is not there: SQLite would make it, empty.
+fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
+    match path.metadata() {
+        Ok(found) if found.len() > 0 => Ok(()),
+        _ => Err(OpenError::Missing(path)),
+    }
 }
 
 /// The ports of a process that owns its data directory, and the task that keeps the registry up to date until `stop`.
@@ -106,10 +120,13 @@ pub fn open(
     runtime: &Handle,
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
-    let (queue, topic) = open_transport(engines, dir, runtime)?;
+    let Transport { queue, topic, mut files } = transport::open(engines, dir, runtime)?;
     let LedgerEngine::Sqlite {} = engines.ledger;
     let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-    let catalog = open_catalog(&engines.catalog, dir)?;
+    let CatalogEngine::Sqlite {} = engines.catalog;
+    let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
+    files.extend([ledger.db(), catalog.db()].map(Clone::clone));
+    let catalog: Arc<dyn Catalog> = Arc::new(catalog);
     let RegistryEngine::Memory {} = engines.registry;
     let registry = MemoryRegistry::new();
     let follower = Follower::start(Arc::clone(&catalog), Arc::clone(&registry), runtime, stop);
@@ -124,6 +141,7 @@ pub fn open(
         catalog,
         registry,
         gate: Arc::new(MemoryGate::new(Arc::clone(clock))),
+        probes: files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect(),
     };
     Ok((ports, follower))
 }
@@ -134,6 +152,7 @@ pub fn open(
 /// If it cannot be opened.
 pub fn open_catalog(engine: &CatalogEngine, dir: &DataDir) -> Result<Arc<dyn Catalog>, OpenError> {
     let CatalogEngine::Sqlite {} = engine;
+    refuse_missing(dir.catalog())?;
     Ok(Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?))
 }
 
@@ -151,6 +170,7 @@ pub struct DeskPorts {
 /// If it cannot be opened.
 pub fn open_desk(engine: &LedgerEngine, dir: &DataDir) -> Result<DeskPorts, OpenError> {
     let LedgerEngine::Sqlite {} = engine;
+    refuse_missing(dir.ledger())?;
     let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
     Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
 }

@@ -14,16 +14,24 @@ mod backup;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod counts;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doubt;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod drain_load;
+#[cfg(test)]
 mod durability;
 mod engines;
 #[cfg(test)]
 mod fairness;
+#[cfg(test)]
+mod forget;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
@@ -34,6 +42,8 @@ mod quota;
 mod rabbitmq;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

@@ -183,14 +183,29 @@ pub struct Message {
 }
 
 impl Message {
+    /// The first moment at which an attempt may begin.
+    #[must_use]
+    pub fn opens_at(&self) -> Timestamp {
+        // A `send_at` that had passed when the message came asks for nothing but "at once".
+        self.content.send_at.map_or(self.accepted_at, |at| at.max(self.accepted_at))
+    }
+
     /// The last moment at which an attempt may begin.
     #[must_use]
     pub fn expires_at(&self, lane: Lane) -> Timestamp {
         let ttl = self.content.ttl.unwrap_or(lane.default_ttl_seconds());
-        // A `send_at` that had passed when the message came asks for nothing but "at once".
-        let from = self.content.send_at.map_or(self.accepted_at, |at| at.max(self.accepted_at));
-        from.plus(std::time::Duration::from_secs(u64::from(ttl)))
+        self.opens_at().plus(std::time::Duration::from_secs(u64::from(ttl)))
     }
+}
+
+/// A recipient as it is kept once it is needed no more: how long it was, and its last two characters if that leaves enough
+/// unsaid.
+#[must_use]
+pub fn masked(recipient: &str) -> String {
+    let length = recipient.chars().count();
+    let shown = if length > 4 { 2 } else { 0 };
+    let mask = std::iter::repeat_n('*', length - shown);
+    mask.chain(recipient.chars().skip(length - shown)).collect()
 }
 
 #[cfg(test)]
@@ -240,6 +255,14 @@ mod tests {
             assert!(!seen.contains(&print), "{edited:?}");
             seen.push(print);
         }
+    }
+
+    #[test]
+    fn a_mask_leaves_at_most_two_characters() {
+        assert_eq!(masked("+821012345678"), "***********78");
+        assert_eq!(masked("1234"), "****");
+        assert_eq!(masked("나루나루나"), "***루나");
+        assert_eq!(masked(""), "");
     }
 
     #[test]

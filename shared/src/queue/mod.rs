@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 pub use peek::{QueueStatus, peek};
 pub use rabbitmq::RabbitMqQueue;
+pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteQueue;
 
 use crate::domain::{CustomerId, Envelope, Lane, RouteName, Timestamp};

@@ -98,7 +98,7 @@ impl RabbitMqQueue {
     }
 
     /// The end that a receipt belongs to. Marks name the life of one consumer, so only one end can know it.
-    fn holder<'a>(inboxes: &'a Inboxes, mark: Mark) -> &'a Inbox {
+    fn holder(inboxes: &Inboxes, mark: Mark) -> &Inbox {
         if inboxes.dead.standing(mark) == Standing::GoneBack { &inboxes.packs } else { &inboxes.dead }
     }
 }

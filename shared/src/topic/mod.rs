@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use rabbitmq::RabbitMqTopic;
+pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteTopic;
 
 use crate::{

@@ -7,6 +7,9 @@
 mod backlog;
 mod change;
 mod desk;
+mod due;
+mod find;
+mod forget;
 mod intake;
 mod memory;
 mod quotas;
@@ -28,15 +31,19 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken, Waiting,
-    Woken, Work,
+    Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement,
+    TakeRequest, Taken, Waiting, Woken, Work,
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
     sqlite::{Db, DbError},
 };
 
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    // Units of messages that are forgotten: used - credited = what is reserved or captured, and these.
+    "ALTER TABLE usage ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
 const PACE: Duration = Duration::from_millis(2);
@@ -166,15 +173,18 @@ impl Ledger for SqliteLedger {
         self.change(move |change| recovery::due_reports(change, now, max, lease)).await
     }
 
-    async fn await_ready(&self, route: &RouteName, wait: Duration) {
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
+        due::wait(&self.db, &self.memory.due, now, wait).await
+    }
+
+    async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {
         let bell = self.memory.ready.listen(route);
         let mut notified = std::pin::pin!(bell.notified());
         notified.as_mut().enable();
-        let name = route.clone();
+        let (name, passed_over) = (route.clone(), Arc::clone(passed_over));
         // If the file does not answer, the caller's own next call says so.
-        if !matches!(self.db.read(move |c| take::is_ready(c, name.as_str())).await, Ok(true)) {
-            rung(notified, wait).await;
-        }
+        let ready = self.db.read(move |c| take::is_ready(c, name.as_str(), &passed_over)).await;
+        matches!(ready, Ok(true)) || rung(notified, wait).await
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
@@ -184,6 +194,14 @@ impl Ledger for SqliteLedger {
         let memory = Arc::clone(&self.memory);
         self.db.write_then(backlog::count, move |counted| memory.count_anew(counted)).await?;
         Ok(self.memory.waiting().unwrap_or_default())
+    }
+
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError> {
+        let walks = *self.memory.walks.lock();
+        let (forgotten, walks) =
+            self.change(move |change| forget::forget(change, walks, now, keep, max)).await?;
+        *self.memory.walks.lock() = walks;
+        Ok(forgotten)
     }
 
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {

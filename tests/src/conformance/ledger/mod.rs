@@ -4,6 +4,7 @@
 //! in that macro against the functions of these files, so that none is forgotten.
 
 mod bed;
+pub mod forget;
 pub mod intake;
 pub mod money;
 pub mod outbox;
@@ -29,6 +30,8 @@ macro_rules! ledger_conformance {
             take: customers_take_turns_among_what_is_ready,
             take: a_customer_s_weight_is_its_share,
             take: express_goes_first_and_bulk_is_not_starved,
+            take: a_customer_who_is_passed_over_waits_and_holds_up_nobody,
+            take: what_waits_of_a_customer_who_is_passed_over_expires,
             take: what_is_taken_is_not_taken_again,
             take: what_is_given_back_is_ready_again_and_its_attempt_is_not_counted,
             take: a_take_wakes_when_something_becomes_ready,
@@ -48,6 +51,7 @@ macro_rules! ledger_conformance {
             recovery: an_incarnation_that_never_beat_is_found_by_its_rows,
             recovery: an_incarnation_with_rows_is_not_buried,
             recovery: what_is_due_wakes_what_is_over_expires_and_what_is_under_way_does_neither,
+            recovery: a_wait_for_what_is_due_ends_when_it_is,
             recovery: doubt_once_raised_ends_as_uncertain_and_not_expired,
             recovery: what_is_found_expired_by_a_take_is_ended,
             recovery: a_sent_row_is_handed_out_for_its_report_once_per_lease,
@@ -67,6 +71,14 @@ macro_rules! ledger_conformance {
             reports: a_cancelled_message_is_not_taken_and_not_paid_for,
             reports: a_tombstone_cancels_what_comes_after_it,
             reports: a_search_finds_what_matches_and_nothing_else,
+            reports: a_search_that_ends_early_says_so_and_goes_on_from_there,
+            forget: what_ended_and_was_read_is_removed_after_the_horizon_and_not_before,
+            forget: an_unread_report_can_be_read_for_the_horizon_after_its_end,
+            forget: what_has_not_ended_is_never_let_go,
+            forget: what_is_removed_stays_in_the_sums_of_its_period,
+            forget: a_text_goes_and_a_recipient_is_masked_after_their_time,
+            forget: letting_go_comes_by_everything_in_small_steps,
+            forget: a_tombstone_is_removed_after_the_horizon,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
             outbox: what_is_not_deleted_is_claimed_again,
@@ -94,6 +106,7 @@ mod tests {
     #[test]
     fn every_guarantee_is_in_the_list() {
         let parts = [
+            ("forget", include_str!("forget.rs")),
             ("intake", include_str!("intake.rs")),
             ("money", include_str!("money.rs")),
             ("outbox", include_str!("outbox.rs")),
