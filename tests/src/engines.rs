@@ -7,6 +7,9 @@ mod keeper;
 mod postgres;
 mod rabbitmq;
 mod redis;
+mod redis_fixture;
 mod server;
 
 pub use self::{postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};
+
+pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};

@@ -13,9 +13,9 @@ use naru_ingress::{Ingress, IngressConfig, IngressDeps};
 use naru_shared::{
     catalog::Entry,
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, Lane,
-        Message, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock, TimeZone,
-        Timestamp,
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment,
+        GatePolicy, Lane, Message, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
+        SystemClock, TimeZone, Timestamp,
     },
     gate::MemoryGate,
     keys::{CredentialHasher, Keyring, Secret},
@@ -203,6 +203,7 @@ fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
             time_zone: TimeZone::UTC,
             weight: 1,
             rates: setup.rates.clone(),
+            gate_policy: GatePolicy::Local,
             version: 1,
         }));
         let (route, channel) = ("carrier-a".parse().unwrap(), Some("sms".parse().unwrap()));

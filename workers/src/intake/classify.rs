@@ -1,7 +1,7 @@
 //! What intake decides about a message before the ledger sees it. Pure.
 
 use naru_shared::{
-    domain::{Account, Code, Lane, Message, Route, State, Timestamp},
+    domain::{Account, Code, GatePolicy, Lane, Message, Route, State, Timestamp},
     ledger::Disposition,
     registry::Profile,
 };
@@ -61,6 +61,7 @@ mod tests {
             time_zone: TimeZone::UTC,
             weight: 1,
             rates: Vec::new(),
+            gate_policy: GatePolicy::Local,
             version: 1,
         };
         Profile { customer, quotas: Vec::new(), assignments: Vec::new() }

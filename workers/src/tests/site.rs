@@ -8,8 +8,8 @@ use std::{
 use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, PackEncoder,
-        Quota, Report, Route, SystemClock, TimeZone,
+        Assignment, Clock, Customer, Envelope, GatePolicy, Lane, Message, MessageId, MessageView, Minter,
+        PackEncoder, Quota, Report, Route, SystemClock, TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},
@@ -64,6 +64,7 @@ impl Site {
             time_zone: TimeZone::UTC,
             weight: 1,
             rates: Vec::new(),
+            gate_policy: GatePolicy::Local,
             version: 0,
         }));
         for route in routes {
