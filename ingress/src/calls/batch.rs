@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::join_all;
 use naru_shared::{
     domain::{Fingerprint, Key, Timestamp},
     gate::FirstAnswer,
@@ -28,6 +29,8 @@ use crate::{
 enum Step {
     /// Decided.
     Done(Fate),
+    /// The gate is being asked.
+    Asked,
     /// To be published; it is the n-th of those.
     Publish(usize),
     /// It has the key and content of an earlier item, and shares its fate.
@@ -40,6 +43,7 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     exchange.room()?;
     let body = exchange.body(&caller, limits::BATCH_BODY).await?;
     let items = batch_body::split(&body.bytes)?;
+    exchange.has(items.len());
     fits_rates(&caller, items.len())?;
     exchange.rate(&caller, u32::try_from(items.len()).unwrap_or(u32::MAX)).await?;
     let now = exchange.front.clock.now();
@@ -47,14 +51,24 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     drop(body);
     let published = send(exchange, &caller, publish).await;
     let fates = fates(steps, &published);
-    for (_, fate) in &fates {
-        if let Fate::Refused(problem) | Fate::Unknown(problem) = fate {
-            exchange.front.meters.refused(problem.code);
-        }
-    }
+    count(exchange, &caller, &fates);
     let (status, retry_after) = status(fates.iter().map(|(_, fate)| fate));
     let answer = Answer::json(status, &Summary::of(&fates, exchange.id.as_str()))?;
     Ok(Answer { retry_after, ..answer })
+}
+
+/// Counts the items that were not accepted.
+fn count(exchange: &Exchange, caller: &Caller, fates: &[(Option<Key>, Fate)]) {
+    let mut refused: HashMap<Code, u64> = HashMap::new();
+    for (_, fate) in fates {
+        if let Fate::Refused(problem) | Fate::Unknown(problem) = fate {
+            *refused.entry(problem.code).or_default() += 1;
+        }
+    }
+    for (code, messages) in refused {
+        exchange.front.meters.refused(code, messages);
+        exchange.front.denials.add(Some(&caller.account.customer), code, messages);
+    }
 }
 
 /// A batch that the rates would never let in is too large, not too early.
@@ -76,11 +90,10 @@ async fn admit(
     items: &[&RawValue],
     now: Timestamp,
 ) -> (Vec<(Option<Key>, Step)>, Vec<Item>) {
-    let header = exchange.request.headers().get("traceparent");
-    let trace = header.and_then(|value| traceparent::parse(value.to_str().ok()?));
+    let trace = traceparent::of(exchange.request.headers());
     let mut keys: HashMap<Key, (Fingerprint, usize)> = HashMap::new();
     let mut steps = Vec::with_capacity(items.len());
-    let mut publish = Vec::new();
+    let mut asked = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let draft = match accept::parse(item.get(), Place::InBatch, now) {
             Ok(draft) => draft,
@@ -94,7 +107,14 @@ async fn admit(
             steps.push((key, step));
             continue;
         }
-        let step = match accept::admit(&exchange.front, caller, draft, key.clone(), trace).await {
+        asked.push((steps.len(), accept::admit(&exchange.front, caller, draft, key.clone(), trace)));
+        steps.push((key, Step::Asked));
+    }
+    // At the same time, each in its turn where it need not wait: a thousand keys are not a thousand waits.
+    let (places, asked): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
+    let mut publish = Vec::new();
+    for (place, admitted) in places.into_iter().zip(join_all(asked).await) {
+        let step = match admitted {
             Ok(Admission::Known(first)) => Step::Done(Fate::Accepted(first.id, first.units)),
             Ok(Admission::New(item)) => {
                 publish.push(item);
@@ -102,7 +122,9 @@ async fn admit(
             }
             Err(problem) => Step::Done(Fate::Refused(problem)),
         };
-        steps.push((key, step));
+        if let Some(waiting) = steps.get_mut(place) {
+            waiting.1 = step;
+        }
     }
     (steps, publish)
 }
@@ -152,6 +174,7 @@ fn fates(steps: Vec<(Option<Key>, Step)>, published: &[Fate]) -> Vec<(Option<Key
     for (key, step) in steps {
         let fate = match step {
             Step::Done(fate) => Some(fate),
+            Step::Asked => None,
             Step::Publish(place) => published.get(place).cloned(),
             Step::Same(first) => fates.get(first).map(|(_, fate)| fate.clone()),
         };

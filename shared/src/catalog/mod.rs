@@ -7,6 +7,7 @@ mod sqlite;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteCatalog;
 
 use crate::domain::{Assignment, Credential, Customer, Quota, Route, SubscriptionName};

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use memory::{MemoryGate, Stopwatch};
-pub use patience::{PATIENCE, patiently};
+pub use patience::{AFTER, BEFORE, patiently};
 pub use redis::{ANSWERS, RedisGate, Times};
 
 use crate::{

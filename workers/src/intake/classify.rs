@@ -1,7 +1,7 @@
 //! What intake decides about a message before the ledger sees it. Pure.
 
 use naru_shared::{
-    domain::{Account, Code, GatePolicy, Lane, Message, Route, State, Timestamp},
+    domain::{Account, Code, Lane, Message, Route, State, Timestamp},
     ledger::Disposition,
     registry::Profile,
 };

@@ -56,11 +56,12 @@ impl Watch {
     }
 }
 
+/// Buries the dead; whether there was anybody else, dead or alive.
 pub(super) async fn recover(
     crew: &Arc<Crew>,
     watch: &mut Watch,
     progress: &Progress,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let beats = match patience::ledger(crew.deps.ledger.incarnations()).await {
         Ok(beats) => beats,
         Err(error) => {
@@ -70,13 +71,17 @@ pub(super) async fn recover(
     };
     let silent = watch.answered(&beats, Instant::now());
     let own = crew.incarnations.all();
+    let mut others = false;
     for (incarnation, _) in beats {
-        let dead = crew.deps.exclusive || silent.contains(&incarnation);
-        if dead && !own.contains(&incarnation) {
+        if own.contains(&incarnation) {
+            continue;
+        }
+        others = true;
+        if crew.deps.exclusive || silent.contains(&incarnation) {
             bury(crew, incarnation, progress).await?;
         }
     }
-    Ok(())
+    Ok(others)
 }
 
 /// Settles what a dead incarnation held, and forgets it.
@@ -110,7 +115,7 @@ async fn uncertain(crew: &Arc<Crew>, work: &Work) -> Settlement {
     let facts = Facts {
         attempt: work.attempt,
         now: crew.now(),
-        expires_at: work.expires_at,
+        life: work.life(),
         possible_duplicate: work.possible_duplicate,
         on_uncertain: route.as_ref().map_or(OnUncertain::Hold, |route| route.on_uncertain),
         idempotent: route.as_ref().is_some_and(|route| route.idempotent),

@@ -30,10 +30,11 @@ impl Bucket {
         Self { policy, each, empty_at: 0 }
     }
 
-    /// A full one: nothing is free yet.
-    pub(in crate::gate) fn full(policy: RatePolicy, now: u64) -> Self {
+    /// One in which only so many messages are free.
+    pub(in crate::gate) fn with_free(policy: RatePolicy, free: u32, now: u64) -> Self {
         let mut bucket = Self::new(policy);
-        bucket.empty_at = now.saturating_add(bucket.span(bucket.policy.burst.into()));
+        let owed = bucket.policy.burst.saturating_sub(free);
+        bucket.empty_at = now.saturating_add(bucket.span(owed.into()));
         bucket
     }
 

@@ -177,6 +177,7 @@ impl<'a> Change<'a> {
                 row.possible_duplicate,
                 row.sent_at.map(Timestamp::as_millis),
             ))?;
+        self.news.due(row.expires_at.as_millis() + 1);
         if !self.news.ready.contains(&row.route) {
             self.news.ready.insert(row.route.clone());
         }

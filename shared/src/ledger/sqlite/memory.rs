@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::turns::RouteTurns;
+use super::{due::DueBell, turns::RouteTurns};
 use crate::{
     domain::{Account, Lane, RouteName},
     ledger::Waiting,
@@ -28,10 +28,16 @@ pub(super) struct News {
     /// There are reports of which nobody asked whose they are, since nobody listened.
     pub(super) any_report: bool,
     pub(super) events: bool,
+    /// The earliest moment at which a row is to be looked at that the transaction wrote, in UTC milliseconds.
+    pub(super) due: Option<i64>,
     pub(super) waiting: HashMap<Place, i64>,
 }
 
 impl News {
+    pub(super) fn due(&mut self, at: i64) {
+        self.due = Some(self.due.map_or(at, |known| known.min(at)));
+    }
+
     pub(super) fn waits(&mut self, route: &RouteName, lane: Lane, account: &Account, messages: i64) {
         *self.waiting.entry((route.clone(), lane, account.clone())).or_default() += messages;
     }
@@ -86,6 +92,7 @@ pub(super) struct Memory {
     pub(super) ready: Bells<RouteName>,
     pub(super) reports: Bells<Account>,
     pub(super) events: Notify,
+    pub(super) due: DueBell,
     pub(super) turns: Mutex<HashMap<RouteName, RouteTurns>>,
     /// `None` until somebody asks: an operator's command never needs it.
     waiting: Mutex<Option<HashMap<Place, i64>>>,
@@ -97,6 +104,7 @@ impl Memory {
             ready: Bells::new(),
             reports: Bells::new(),
             events: Notify::new(),
+            due: DueBell::new(),
             turns: Mutex::new(HashMap::new()),
             waiting: Mutex::new(None),
         }
@@ -114,6 +122,9 @@ impl Memory {
         if news.any_report {
             // Nobody listened when the change began: whoever began since is woken, and looks.
             self.reports.ring_all();
+        }
+        if let Some(due) = news.due {
+            self.due.ring(due);
         }
         if news.events {
             self.events.notify_waiters();

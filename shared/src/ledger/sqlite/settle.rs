@@ -71,7 +71,9 @@ impl<'c> Quick<'c> {
             }
             Next::Sent { backend_id, look_at } => {
                 let backend_id = kept_id(backend_id.as_deref());
-                Ok(self.sent.execute((row, id, look_at.as_millis(), backend_id))? > 0)
+                let done = self.sent.execute((row, id, look_at.as_millis(), backend_id))? > 0;
+                change.news.due(look_at.as_millis());
+                Ok(done)
             }
             _ => Ok(false),
         }
@@ -128,11 +130,13 @@ fn apply(
                     "UPDATE message SET state = 7, wake_at = ?2, backend_id = coalesce(?3, backend_id) WHERE row = ?1",
                 )?
                 .execute((row.at.row, look_at.as_millis(), backend_id))?;
+            change.news.due(look_at.as_millis());
         }
         Next::Retry { at, possible_duplicate, detail } => {
             let wake_at = at.as_millis().min(row.expires_at.as_millis() + 1);
             let doubt = row.possible_duplicate || *possible_duplicate;
             waits(change, row, State::Retrying, None, detail, Some(wake_at), doubt)?;
+            change.news.due(wake_at);
             change.joins(row);
         }
         Next::Held { detail } => {

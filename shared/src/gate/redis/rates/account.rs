@@ -183,7 +183,10 @@ impl Rates {
         let mut state = self.state.lock();
         let share = match state.share.take() {
             Some(share) if share.is_of(policies) => share,
-            _ => Share::new(policies, fronts, now),
+            _ => {
+                let known = if state.policies == policies { state.standings(now) } else { Vec::new() };
+                Share::new(policies, &known, fronts, now)
+            }
         };
         let share = state.share.insert(share);
         let verdict = share.ask(messages, now);

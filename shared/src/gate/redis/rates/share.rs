@@ -1,6 +1,6 @@
 //! A process's share of an account's rates while nobody can be asked: as many as there were fronts, each as much.
 //!
-//! It begins with nothing free, so that going away and coming back wins nothing, and is never the whole limit.
+//! It begins with its part of what was free when Redis was last asked, and is never the whole limit.
 
 use std::time::Duration;
 
@@ -20,15 +20,16 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// One part of the policies.
-    pub(super) fn new(policies: &[RatePolicy], fronts: u32, now: Duration) -> Self {
+    /// One part of the policies, and of what was free of each; where that is not known, of the bursts.
+    pub(super) fn new(policies: &[RatePolicy], free: &[RateStanding], fronts: u32, now: Duration) -> Self {
         let parts = if fronts == 0 { UNKNOWN } else { fronts.max(PARTS) };
-        let part = |policy: &RatePolicy| {
+        let part = |(index, policy): (usize, &RatePolicy)| {
+            let free = free.get(index).map_or(policy.burst, |standing| standing.remaining) / parts;
             let window_seconds = policy.window_seconds.saturating_mul(parts);
             let burst = (policy.burst / parts).max(1);
-            Bucket::full(RatePolicy { window_seconds, burst, ..policy.clone() }, nanos(now))
+            Bucket::with_free(RatePolicy { window_seconds, burst, ..policy.clone() }, free, nanos(now))
         };
-        Self { policies: policies.to_vec(), buckets: policies.iter().map(part).collect() }
+        Self { policies: policies.to_vec(), buckets: policies.iter().enumerate().map(part).collect() }
     }
 
     /// Whether it is a part of these.
@@ -69,9 +70,14 @@ mod tests {
     #[test]
     fn two_shares_let_in_no_more_than_the_limit_and_none_is_the_whole() {
         let policies = [RatePolicy { name: "p".into(), limit: 100, window_seconds: 1, burst: 20 }];
-        for (fronts, least, most) in [(0, 100, 130), (1, 450, 520), (2, 450, 520), (4, 200, 260)] {
-            let mut share = Share::new(&policies, fronts, Duration::ZERO);
-            assert!(matches!(share.ask(1, Duration::ZERO), RateVerdict::Over(..)), "it begins with nothing");
+        for (fronts, least, most) in [(0, 110, 130), (1, 480, 520), (2, 480, 520), (4, 230, 260)] {
+            let standing =
+                |remaining| RateStanding { policy: policies[0].clone(), remaining, reset: Duration::ZERO };
+            let mut share = Share::new(&policies, &[standing(0)], fronts, Duration::ZERO);
+            assert!(matches!(share.ask(1, Duration::ZERO), RateVerdict::Over(..)), "nothing was free");
+            let mut share = Share::new(&policies, &[standing(16)], fronts, Duration::ZERO);
+            assert!(matches!(share.ask(1, Duration::ZERO), RateVerdict::Within(_)), "a part of 16 was");
+            let mut share = Share::new(&policies, &[], fronts, Duration::ZERO);
             let within = (0..10_000)
                 .filter(|ms| matches!(share.ask(1, Duration::from_millis(*ms)), RateVerdict::Within(_)))
                 .count();
