@@ -47,7 +47,7 @@ mod tests {
     use std::time::Duration;
 
     use naru_shared::domain::{
-        BackendConfig, Customer, Environment, OnUncertain, SimulatorBackend, TimeZone,
+        BackendConfig, Customer, Environment, GatePolicy, OnUncertain, SimulatorBackend, TimeZone,
     };
 
     use super::*;
