@@ -31,6 +31,8 @@ mod engines;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod gate_redis;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod model_ledger;
