@@ -86,6 +86,37 @@ async fn an_emptied_redis_gives_nobody_another_burst() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_hand_when_redis_was_emptied_does_not_come_on_top_of_a_new_burst() -> anyhow::Result<()> {
+    let redis = Redis::start()?;
+    let settings = redis.settings(TIMEOUT);
+    redis_known_for_long(&settings).await?;
+    let (policy, journal) = (policy(2_000, 400), Journal::default());
+    let holder = Front::start(&settings, Times::of_the_server()).await?;
+    let other = Front::start(&settings, Times::of_the_server()).await?;
+    for _ in 0..6 {
+        // Full, and a block of it in one front's hands.
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        for _ in 0..3 {
+            let began = Instant::now();
+            let verdict = holder.gate.rate(&acme(), std::slice::from_ref(&policy), 33).await?;
+            assert!(matches!(verdict, RateVerdict::Within(_)), "{verdict:?}");
+            journal.lock().push((began, Instant::now(), 33));
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        redis.flush_all()?;
+        // Somebody finds it emptied, and a burst's worth of time passes.
+        other.gate.rate(&acme(), std::slice::from_ref(&policy), 1).await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let end = Instant::now() + Duration::from_millis(30);
+        other.hammer(&policy, end, &journal);
+        holder.hammer(&policy, end, &journal);
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert_within(&policy, &journal);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_steady_customer_costs_few_round_trips() -> anyhow::Result<()> {
     let redis = Redis::start()?;
     let settings = redis.settings(TIMEOUT);
