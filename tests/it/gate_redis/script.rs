@@ -73,7 +73,7 @@ impl Account<'_> {
 
 /// All uses ever, with their times: every window holds no more than the policy says, in exact numbers.
 fn assert_windows(policy: Policy, uses: &BTreeMap<u64, u64>) {
-    for (from, _) in uses {
+    for from in uses.keys() {
         let mut sum = 0_u128;
         for (at, messages) in uses.range(from..) {
             sum += u128::from(*messages);
