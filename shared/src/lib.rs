@@ -27,6 +27,8 @@ pub mod sqlite;
 
 pub mod rabbitmq;
 
+pub mod redis;
+
 pub mod keys;
 
 pub mod key_file;

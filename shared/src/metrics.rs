@@ -88,6 +88,9 @@ metrics_table! {
     counter WORKER_RESTARTS = "naru_worker_restarts_total", Count, "Actors replaced after a panic or a stall, by actor";
     counter RELAYED = "naru_events_relayed_total", Count, "Events published to the topic";
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
+    gauge REDIS_CONNECTED = "naru_redis_connected", Count, "1 while Redis answers, by port";
+    counter REDIS_CALLS = "naru_redis_calls_total", Count, "Calls to Redis, by port and result: answered, failed, or away (not even sent)";
+    histogram REDIS_SECONDS = "naru_redis_call_seconds", Seconds, "Time of one call to Redis, by port";
     counter FILE_DAMAGE = "naru_file_damage_total", Count, "Reads and writes that found a data file damaged, by file";
     gauge WAITING = "naru_messages_waiting", Count, "Messages waiting in the ledger, by route, lane and state";
     gauge OLDEST_SECONDS = "naru_oldest_waiting_seconds", Seconds, "Age of the oldest waiting message, by route and lane";

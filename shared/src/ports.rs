@@ -2,7 +2,12 @@
 
 mod transport;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    future::{self, Future},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use tokio::{runtime::Handle, task::JoinHandle};
@@ -14,11 +19,12 @@ use crate::{
     data_dir::DataDir,
     domain::Clock,
     engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, RegistryEngine},
-    gate::{Gate, MemoryGate},
+    gate::{Gate, MemoryGate, RedisGate, Times},
     ledger::{Ledger, LedgerDesk, LedgerReads, SqliteLedger},
     outbox::Outbox,
     queue::Queue,
-    registry::{Follower, MemoryRegistry, Registry},
+    redis::SettingsError,
+    registry::{self, Follower, MemoryRegistry, Registry},
     sqlite::DbError,
     topic::Topic,
 };
@@ -90,6 +96,15 @@ pub enum OpenError {
         #[source]
         source: crate::rabbitmq::SettingsError,
     },
+    /// What is said of its Redis cannot be used.
+    #[error("the {port} cannot be opened")]
+    Redis {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: SettingsError,
+    },
     /// Its file is not there, and is not made by a look beside whoever owns it.
     #[error(
         "there is no {0}: `naru up` makes it on the first start, and `naru restore` puts a copy in place"
@@ -101,6 +116,10 @@ fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
     move |source| OpenError::File { port, source }
 }
 
+fn over(port: &'static str) -> impl FnOnce(SettingsError) -> OpenError {
+    move |source| OpenError::Redis { port, source }
+}
+
 /// Refuses what is not there: SQLite would make it, empty.
 fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
     match path.metadata() {
@@ -109,7 +128,7 @@ fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
     }
 }
 
-/// The ports of a process that owns its data directory, and the task that keeps the registry up to date until `stop`.
+/// The ports of a process that owns its data directory, and the task that keeps registry and gate up to date until `stop`.
 ///
 /// # Errors
 /// If an engine cannot be opened.
@@ -127,10 +146,11 @@ pub fn open(
     let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
     files.extend([ledger.db(), catalog.db()].map(Clone::clone));
     let catalog: Arc<dyn Catalog> = Arc::new(catalog);
-    let RegistryEngine::Memory {} = engines.registry;
-    let registry = MemoryRegistry::new();
-    let follower = Follower::start(Arc::clone(&catalog), Arc::clone(&registry), runtime, stop);
-    let GateEngine::Memory {} = engines.gate;
+    let (registry, following) = open_registry(&engines.registry, &catalog)?;
+    let (gate, keeping) = open_gate(&engines.gate, clock, runtime)?;
+    let tasks = runtime.spawn(async move {
+        stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
+    });
     let ports = Ports {
         queue,
         topic,
@@ -140,10 +160,51 @@ pub fn open(
         outbox: ledger,
         catalog,
         registry,
-        gate: Arc::new(MemoryGate::new(Arc::clone(clock))),
+        gate,
         probes: files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect(),
     };
-    Ok((ports, follower))
+    Ok((ports, tasks))
+}
+
+/// What an adapter does in the background for as long as it is polled.
+type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The registry, and what fills it.
+fn open_registry(
+    engine: &RegistryEngine,
+    catalog: &Arc<dyn Catalog>,
+) -> Result<(Arc<dyn Registry>, Background), OpenError> {
+    match engine {
+        RegistryEngine::Memory {} => {
+            let registry = MemoryRegistry::new();
+            let follower = Follower::new(Arc::clone(catalog), Arc::clone(&registry));
+            Ok((registry, Box::pin(async move { follower.run().await })))
+        }
+        RegistryEngine::Redis(engine) => {
+            let (registry, filling) =
+                registry::open_redis(&engine.settings(), catalog).map_err(over("registry"))?;
+            Ok((registry, Box::pin(filling)))
+        }
+    }
+}
+
+/// The gate, and what keeps it connected.
+fn open_gate(
+    engine: &GateEngine,
+    clock: &Arc<dyn Clock>,
+    runtime: &Handle,
+) -> Result<(Arc<dyn Gate>, Background), OpenError> {
+    match engine {
+        GateEngine::Memory {} => {
+            Ok((Arc::new(MemoryGate::new(Arc::clone(clock))), Box::pin(future::ready(()))))
+        }
+        GateEngine::Redis(engine) => {
+            let times = Times::of_the_server();
+            let opened = RedisGate::open(&engine.settings(), engine.answers(), times, runtime);
+            let (gate, keeping) = opened.map_err(over("gate"))?;
+            Ok((gate, Box::pin(keeping)))
+        }
+    }
 }
 
 /// The catalog alone, beside whoever runs on the directory.

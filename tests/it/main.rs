@@ -27,11 +27,14 @@ mod drain;
 mod drain_load;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
 mod engines;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod forget;
+#[cfg(test)]
+mod gate_redis;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod on_rabbitmq;
 mod postgres;
 mod rabbitmq;
 mod redis;
+mod redis_fixture;
 mod server;
 
+pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};
 pub use self::{on_rabbitmq::OnRabbitMq, postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};

@@ -21,7 +21,7 @@ mod transition;
 
 pub use account::{Account, Environment, Lane};
 pub use code::{ChargeEffect, Code};
-pub use customer::{Credential, CredentialKind, Customer, RatePolicy, SecretHash};
+pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SecretHash};
 pub use event::Event;
 pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub use message::{Content, Fingerprint, Key, Message, Units, masked};

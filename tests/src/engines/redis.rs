@@ -91,6 +91,17 @@ impl Redis {
         Ok(line.unwrap_or_default().trim().parse()?)
     }
 
+    /// How often a command was called since its start (also from scripts).
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn calls(&self, command: &str) -> anyhow::Result<u64> {
+        let answer = ask(self.port, "INFO commandstats")?;
+        let begin = format!("cmdstat_{command}:calls=");
+        let line = answer.lines().find_map(|line| line.strip_prefix(begin.as_str()));
+        Ok(line.and_then(|line| line.split(',').next()).map_or(Ok(0), str::parse)?)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn url(&self) -> String {
