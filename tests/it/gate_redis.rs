@@ -5,3 +5,4 @@ mod front;
 mod quotas;
 mod rates;
 mod script;
+mod tls;

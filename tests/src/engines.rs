@@ -3,6 +3,7 @@
 //! A server outlives nothing: beside each stands a [`keeper`] that ends it and removes its directory when whoever started
 //! it has gone, by whatever end. A program that is missing is an error that names its package, never a skip.
 
+mod authority;
 mod keeper;
 mod on_rabbitmq;
 mod postgres;

@@ -13,6 +13,9 @@ use crate::redis::{Link, LinkError};
 const OFTEN: Duration = Duration::from_millis(400);
 const SELDOM: Duration = Duration::from_secs(5);
 
+/// How soon the first look is tried again.
+const FIRST: Duration = Duration::from_millis(50);
+
 /// A front that was not asked for so long looks seldom.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -85,8 +88,12 @@ impl Watch {
         sight
     }
 
-    /// Looks for as long as it is polled. A process that asks nothing of the gate is no front, and never looks.
+    /// Looks for as long as it is polled. A process that asks nothing of the gate is no front: it looks once, so that a new
+    /// Redis knows from the beginning since when it knows everything.
     pub(super) async fn run(&self) {
+        while self.look(LOOK).await.is_err() {
+            sleep(FIRST).await;
+        }
         self.asked.notified().await;
         loop {
             if let Err(error) = self.look(LOOK).await {
@@ -109,7 +116,8 @@ impl Watch {
         let began = self.times.now();
         let mut call = self.script.key(self.names.since());
         call.key(self.names.fronts()).key(self.names.stamp());
-        call.arg(self.times.for_script()).arg(self.names.process()).arg(COUNTS_US);
+        let front = if self.seen.read().asked.is_some() { self.names.process() } else { "" };
+        call.arg(self.times.for_script()).arg(front).arg(COUNTS_US);
         let (since, fronts, stamp): (i64, u32, String) =
             self.link.run(limit, |mut c| async move { call.invoke_async(&mut c).await }).await?;
         if self.backlog.is_news(&stamp) {
