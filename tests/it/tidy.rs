@@ -13,10 +13,8 @@ use naru_shared::domain::{ChargeEffect, Code};
 
 const CRATES: [&str; 6] = ["shared", "ingress", "workers", "cli", "tests", "xtask"];
 
-/// The longest a file may be, and those that are longer because they are read as one: a contract, a model.
+/// The longest a file may be.
 const LONGEST: usize = 400;
-const READ_AS_ONE: [(&str, usize); 2] =
-    [("shared/src/ledger/mod.rs", 460), ("tests/it/model_ledger.rs", 520)];
 const LONGEST_ROOT: usize = 100;
 
 fn root() -> PathBuf {
@@ -78,12 +76,7 @@ fn no_file_has_a_name_that_says_nothing() {
 fn files_are_small_and_roots_are_tables_of_contents() {
     for (name, source) in sources() {
         let lines = source.lines().count();
-        let contract = READ_AS_ONE.iter().find(|(path, _)| *path == name);
-        let longest = if name.ends_with("/src/lib.rs") {
-            LONGEST_ROOT
-        } else {
-            contract.map_or(LONGEST, |(_, lines)| *lines)
-        };
+        let longest = if name.ends_with("/src/lib.rs") { LONGEST_ROOT } else { LONGEST };
         assert!(lines <= longest, "{name} has {lines} lines, {longest} are allowed");
         if name.ends_with("/src/lib.rs") {
             assert!(!source.contains("\nfn ") && !source.contains("\npub fn "), "{name} holds logic");

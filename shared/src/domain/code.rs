@@ -22,7 +22,7 @@ pub enum Code {
     BackendRefused = 1,
     /// It cannot be known whether the backend took it.
     Uncertain = 2,
-    /// Its time to live ended before an attempt could begin.
+    /// Its time to live ended before it could be sent.
     TtlExpired = 3,
     /// No delivery report came within the channel's window.
     NoReport = 4,
@@ -116,7 +116,7 @@ impl Code {
             Self::Ok => "delivered",
             Self::BackendRefused => "the backend refused the message",
             Self::Uncertain => "it cannot be known whether the backend took the message",
-            Self::TtlExpired => "its time to live ended before an attempt could begin",
+            Self::TtlExpired => "its time to live ended before it could be sent",
             Self::NoReport => "no delivery report came in time",
             Self::QuotaExceeded => "the quota is used up",
             Self::Suspended => "the customer is suspended",

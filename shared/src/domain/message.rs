@@ -183,13 +183,18 @@ pub struct Message {
 }
 
 impl Message {
+    /// The first moment at which an attempt may begin.
+    #[must_use]
+    pub fn opens_at(&self) -> Timestamp {
+        // A `send_at` that had passed when the message came asks for nothing but "at once".
+        self.content.send_at.map_or(self.accepted_at, |at| at.max(self.accepted_at))
+    }
+
     /// The last moment at which an attempt may begin.
     #[must_use]
     pub fn expires_at(&self, lane: Lane) -> Timestamp {
         let ttl = self.content.ttl.unwrap_or(lane.default_ttl_seconds());
-        // A `send_at` that had passed when the message came asks for nothing but "at once".
-        let from = self.content.send_at.map_or(self.accepted_at, |at| at.max(self.accepted_at));
-        from.plus(std::time::Duration::from_secs(u64::from(ttl)))
+        self.opens_at().plus(std::time::Duration::from_secs(u64::from(ttl)))
     }
 }
 

@@ -30,7 +30,7 @@ pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder};
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
-pub use retry::RetryPolicy;
+pub use retry::{Lifetime, RetryPolicy};
 pub use route::{Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Route, SimulatorBackend};
 pub use state::State;
 pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Code, OnUncertain, Outcome, RetryPolicy, State, Timestamp};
+use super::{Code, Lifetime, OnUncertain, Outcome, RetryPolicy, State, Timestamp};
 
 /// What the decision rests on besides the outcome.
 #[derive(Debug, Clone, Copy)]
@@ -11,8 +11,8 @@ pub struct Facts {
     pub attempt: u32,
     /// The present moment.
     pub now: Timestamp,
-    /// The last moment at which another attempt may begin.
-    pub expires_at: Timestamp,
+    /// When attempts may begin.
+    pub life: Lifetime,
     /// An earlier attempt may have been taken.
     pub possible_duplicate: bool,
     /// The route's answer to uncertainty.
@@ -70,7 +70,7 @@ impl Next {
         Self::Final { state, code, detail: detail.to_owned(), backend_id: None }
     }
 
-    /// The end of a message whose time ran out before another attempt could begin.
+    /// The end of a message whose time is over.
     ///
     /// If an earlier attempt may have been taken, the honest end is not `expired` but `failed` with code `uncertain`.
     #[must_use]
@@ -79,6 +79,16 @@ impl Next {
             Self::end(State::Failed, Code::Uncertain, "")
         } else {
             Self::end(State::Expired, Code::TtlExpired, "")
+        }
+    }
+
+    /// As [`Next::out_of_time`], told after an attempt that was not taken, in words of its own.
+    fn no_time_left(possible_duplicate: bool, told: &str) -> Self {
+        if possible_duplicate {
+            let doubt = Code::Uncertain.sentence();
+            Self::end(State::Failed, Code::Uncertain, &format!("{doubt}; {told}"))
+        } else {
+            Self::end(State::Expired, Code::TtlExpired, told)
         }
     }
 }
@@ -110,22 +120,33 @@ fn again(facts: &Facts, retry_after: Option<Duration>, possible_duplicate: bool,
         let code = if possible_duplicate { Code::Uncertain } else { Code::NotTaken };
         return Next::end(State::Failed, code, &detail);
     }
-    let at = facts.now.plus(RetryPolicy.delay(facts.attempt, retry_after, facts.jitter));
-    if at > facts.expires_at {
-        return Next::out_of_time(possible_duplicate);
+    let beyond = retry_after.map(|asked| facts.now.plus(asked)).filter(|until| *until > facts.life.until);
+    let told = match beyond {
+        Some(until) => format!("{detail}; the backend asked to wait until {until}, beyond the time to live"),
+        None => detail,
+    };
+    match RetryPolicy.next_start(facts.attempt, retry_after, facts.jitter, facts.now, facts.life) {
+        Some(at) => Next::Retry { at, possible_duplicate, detail: told },
+        None if beyond.is_some() => Next::no_time_left(possible_duplicate, &told),
+        None => {
+            Next::no_time_left(possible_duplicate, &format!("{told}; no time is left for another attempt"))
+        }
     }
-    Next::Retry { at, possible_duplicate, detail }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn until(ms: i64) -> Lifetime {
+        Lifetime { from: Timestamp::from_millis(1_000), until: Timestamp::from_millis(ms) }
+    }
+
     fn facts() -> Facts {
         Facts {
             attempt: 1,
             now: Timestamp::from_millis(1_000),
-            expires_at: Timestamp::from_millis(600_000),
+            life: until(600_000),
             possible_duplicate: false,
             on_uncertain: OnUncertain::Fail,
             idempotent: false,
@@ -149,10 +170,32 @@ mod tests {
             next_state(not_taken(), &facts()),
             Next::Retry { at, possible_duplicate: false, detail: "d".into() }
         );
-        let late = Facts { expires_at: Timestamp::from_millis(1_499), ..facts() };
-        assert_eq!(next_state(not_taken(), &late), Next::end(State::Expired, Code::TtlExpired, ""));
+        let late = Facts { life: until(1_000), ..facts() };
+        let told = "d; no time is left for another attempt";
+        assert_eq!(next_state(not_taken(), &late), Next::end(State::Expired, Code::TtlExpired, told));
         let spent = Facts { attempt: 3, ..facts() };
         assert_eq!(next_state(not_taken(), &spent), Next::end(State::Failed, Code::NotTaken, "d"));
+    }
+
+    #[test]
+    fn a_wait_beyond_the_time_to_live_is_told_and_not_waited_for() {
+        let busy = |seconds| Outcome::NotTaken {
+            detail: "HTTP 503".into(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        let told =
+            "HTTP 503; the backend asked to wait until 1970-01-01T01:00:01.000Z, beyond the time to live";
+        let retry = |at, detail: &str| Next::Retry {
+            at: Timestamp::from_millis(at),
+            possible_duplicate: false,
+            detail: detail.into(),
+        };
+        assert_eq!(next_state(busy(3_600), &facts()), retry(570_000, told));
+        assert_eq!(next_state(busy(60), &facts()), retry(61_500, "HTTP 503"));
+        let late = Facts { now: Timestamp::from_millis(570_100), ..facts() };
+        let told =
+            "HTTP 503; the backend asked to wait until 1970-01-01T01:09:30.100Z, beyond the time to live";
+        assert_eq!(next_state(busy(3_600), &late), Next::end(State::Expired, Code::TtlExpired, told));
     }
 
     #[test]
@@ -171,8 +214,10 @@ mod tests {
     fn doubt_once_raised_is_never_forgotten() {
         let doubted = Facts { possible_duplicate: true, ..facts() };
         assert!(matches!(next_state(not_taken(), &doubted), Next::Retry { possible_duplicate: true, .. }));
-        let late = Facts { expires_at: Timestamp::from_millis(0), ..doubted };
-        assert_eq!(next_state(not_taken(), &late), Next::end(State::Failed, Code::Uncertain, ""));
+        let late = Facts { life: until(0), ..doubted };
+        let told =
+            "it cannot be known whether the backend took the message; d; no time is left for another attempt";
+        assert_eq!(next_state(not_taken(), &late), Next::end(State::Failed, Code::Uncertain, told));
         let spent = Facts { attempt: 3, ..doubted };
         assert_eq!(next_state(not_taken(), &spent), Next::end(State::Failed, Code::Uncertain, "d"));
     }

@@ -245,11 +245,12 @@ fn short(text: &str) -> String {
 }
 
 /// `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date, which is measured against the answer's own `Date`, since
-/// the server's clock made both.
+/// the server's clock made both. A moment that is over asks for nothing; what is neither is not heard.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a very long time all the same.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let millis = |text: &str| {
         let at = httpdate::parse_http_date(text).ok()?;

@@ -43,7 +43,7 @@ pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome) ->
     let facts = Facts {
         attempt: work.attempt,
         now: crew.now(),
-        expires_at: work.expires_at,
+        life: work.life(),
         possible_duplicate: work.possible_duplicate,
         on_uncertain: plan.route.on_uncertain,
         idempotent: plan.route.idempotent,

@@ -110,7 +110,7 @@ async fn uncertain(crew: &Arc<Crew>, work: &Work) -> Settlement {
     let facts = Facts {
         attempt: work.attempt,
         now: crew.now(),
-        expires_at: work.expires_at,
+        life: work.life(),
         possible_duplicate: work.possible_duplicate,
         on_uncertain: route.as_ref().map_or(OnUncertain::Hold, |route| route.on_uncertain),
         idempotent: route.as_ref().is_some_and(|route| route.idempotent),

@@ -251,6 +251,18 @@ async fn a_server_that_asks_for_patience_gets_it() {
             Some(60),
         ),
         ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", None),
+        ("HTTP/1.1 503 No\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n", Some(0)),
+        ("HTTP/1.1 503 No\r\nretry-after: -7\r\ncontent-length: 0\r\n\r\n", None),
+        ("HTTP/1.1 503 No\r\nretry-after: +7\r\ncontent-length: 0\r\n\r\n", None),
+        ("HTTP/1.1 503 No\r\nretry-after: \r\ncontent-length: 0\r\n\r\n", None),
+        (
+            "HTTP/1.1 503 No\r\nretry-after: 99999999999999999999999\r\ncontent-length: 0\r\n\r\n",
+            Some(u64::MAX),
+        ),
+        (
+            "HTTP/1.1 503 No\r\nretry-after: Sun, 22 Nov 2015 09:01:00 GMT\r\ncontent-length: 0\r\n\r\n",
+            Some(0),
+        ),
         ("HTTP/1.1 503 No\r\nretry-after: soon\r\ncontent-length: 0\r\n\r\n", None),
     ] {
         let Outcome::NotTaken { retry_after, .. } = outcome_of(Act::Answer(answer)).await else {

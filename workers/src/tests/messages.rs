@@ -290,6 +290,31 @@ async fn a_backend_that_takes_nothing_is_left_alone_and_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_asks_for_more_than_the_time_to_live_is_called_once_more_before_its_end() {
+    super::http::install_tls();
+    let busy = "HTTP/1.1 503 Full\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(Act::Answer(busy)).await;
+    let http = HttpBackend { url: server.url.clone(), allow_networks: vec!["127.0.0.0/8".parse().unwrap()] };
+    let site = Site::new(&[Route { backend: BackendConfig::Http(http), ..route() }]);
+    let workers = site.start();
+    let mut messages = [site.message("+820000000001"), site.message("+820000000002")];
+    messages[0].content.ttl = Some(2);
+    messages[1].content.ttl = Some(4);
+    site.publish("carrier-a", &messages).await;
+    let report = site.report(messages[0].id).await;
+    assert_eq!((report.status, report.code, report.attempts), (State::Expired, Code::TtlExpired, 2));
+    let words = report.detail;
+    assert!(words.starts_with("HTTP 503; the backend asked to wait until 20"), "{words}");
+    assert!(words.ends_with(", beyond the time to live"), "{words}");
+    server.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let report = site.report(messages[1].id).await;
+    assert_eq!((report.status, report.attempts), (State::Delivered, 2));
+    let waited = report.final_at.since(report.accepted_at);
+    assert!(waited >= Duration::from_millis(3_600), "{waited:?}");
+    workers.drain(DRAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pack_of_a_newer_program_is_left_for_a_newer_worker() {
     let site = Site::new(&[route()]);
     let envelope = naru_shared::domain::Envelope(bytes::Bytes::from_static(b"2.later\nbinary"));

@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::{
-    change::{Change, End, json},
+    change::{Change, json},
     quotas::Tallies,
     rows::{Charge, Known, Row, lane_number, sandbox},
 };
@@ -53,7 +53,7 @@ pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::
                 }
                 IntakeVerdict::Recorded(at, start.state)
             }
-            None => known(change, batch, index)?,
+            None => known(change, &mut statements, batch, index)?,
         };
         verdicts.push(verdict);
     }
@@ -176,13 +176,18 @@ fn follow(
 }
 
 /// An id that the ledger has already: mine, a duplicate, another content, or cancelled before it came.
-fn known(change: &mut Change<'_>, batch: &IntakeBatch, index: usize) -> rusqlite::Result<IntakeVerdict> {
+fn known(
+    change: &mut Change<'_>,
+    statements: &mut Statements<'_>,
+    batch: &IntakeBatch,
+    index: usize,
+) -> rusqlite::Result<IntakeVerdict> {
     let entry = &batch.entries[index];
     let Some(known) = Known::load(change.connection, entry.message.id)? else {
         return Err(rusqlite::Error::StatementChangedRows(0));
     };
     if known.is_tombstone() && known.account == entry.account {
-        return fill_tombstone(change, batch, entry, known.at);
+        return fill_tombstone(change, statements, batch, entry, known.at);
     }
     let first_here = batch.entries[..index].iter().all(|earlier| earlier.message.id != entry.message.id);
     if known.token == batch.token.as_i64() && first_here {
@@ -213,47 +218,18 @@ fn conflict(entry: &IntakeEntry, now: Timestamp) -> Event {
     event
 }
 
-/// The message of a tombstone has come: it is recorded as cancelled, with a report, and not charged.
+/// The message of a tombstone has come: it takes the tombstone's place as cancelled, with a report, and is not charged.
 fn fill_tombstone(
     change: &mut Change<'_>,
+    statements: &mut Statements<'_>,
     batch: &IntakeBatch,
     entry: &IntakeEntry,
     at: RowRef,
 ) -> rusqlite::Result<IntakeVerdict> {
-    let message = &*entry.message;
-    let content = &message.content;
-    change
-        .connection
-        .prepare_cached(
-            "UPDATE message SET key = ?2, fingerprint = ?3, token = ?4, channel = ?5, recipient = ?6, \
-             reference = ?7, route = ?8, lane = ?9, units = ?10, day = ?11, expires_at = ?12, accepted_at = ?13, \
-             send_at = ?14 WHERE row = ?1",
-        )?
-        .execute(params![
-            at.row,
-            message.key.as_ref().map(crate::domain::Key::as_str),
-            message.fingerprint.0,
-            batch.token.as_i64(),
-            content.channel.as_str(),
-            content.recipient,
-            content.reference,
-            entry.route.as_str(),
-            lane_number(entry.lane),
-            message.units.get(),
-            entry.day.as_i32(),
-            message.expires_at(entry.lane).as_millis(),
-            message.accepted_at.as_millis(),
-            content.send_at.map(Timestamp::as_millis),
-        ])?;
-    change
-        .connection
-        .prepare_cached("INSERT INTO content (row, message) VALUES (?1, ?2)")?
-        .execute((at.row, json(message)?))?;
-    let Some(mut row) = Row::load(change.connection, at)? else {
-        return Err(rusqlite::Error::StatementChangedRows(0));
-    };
-    // It stood as `cancelled` before there was anything to report: this is its first report, not a later one.
-    row.state = State::Queued;
-    change.end(&row, &End::plain(State::Cancelled, Code::Cancelled), batch.now, batch.emit)?;
-    Ok(IntakeVerdict::Cancelled)
+    change.connection.prepare_cached("DELETE FROM message WHERE row = ?1")?.execute([at.row])?;
+    let start = Start { state: State::Cancelled, code: Some(Code::Cancelled), charge: Charge::None };
+    match insert(change, statements, batch, entry, &start)? {
+        Some(_) => Ok(IntakeVerdict::Cancelled),
+        None => Err(rusqlite::Error::StatementChangedRows(0)),
+    }
 }

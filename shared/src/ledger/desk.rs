@@ -1,0 +1,106 @@
+//! The operator's face: everything about a message, and what a person decides.
+
+use async_trait::async_trait;
+
+use super::LedgerError;
+use crate::domain::{Account, CustomerId, Lane, MessageId, MessageView, Report, RouteName, State, Timestamp};
+
+/// Which messages an operator looks for; all that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Whose.
+    pub customer: Option<CustomerId>,
+    /// To whom.
+    pub recipient: Option<String>,
+    /// The customer's reference.
+    pub reference: Option<String>,
+    /// The customer's idempotency key.
+    pub key: Option<String>,
+    /// On which route.
+    pub route: Option<RouteName>,
+    /// In which state.
+    pub state: Option<State>,
+    /// At the most.
+    pub limit: usize,
+}
+
+/// One message as the operator sees it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Dossier {
+    /// Whose.
+    #[serde(flatten)]
+    pub account: Account,
+    /// How it stands.
+    #[serde(flatten)]
+    pub view: MessageView,
+    /// Attempts and late words worth keeping, oldest first.
+    pub attempts_log: Vec<AttemptNote>,
+    /// Reports that a later revision replaced, oldest first.
+    pub earlier_reports: Vec<Report>,
+}
+
+/// What is remembered of an attempt that was not simply the first and the last.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AttemptNote {
+    /// Its number.
+    pub attempt: u32,
+    /// When it was written down.
+    pub at: Timestamp,
+    /// What it came to, in a word.
+    pub outcome: String,
+    /// The backend's words.
+    pub detail: String,
+    /// It came after the message had moved on.
+    pub late: bool,
+}
+
+/// How a person decides about a message of which it cannot be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It arrived: charged.
+    Delivered,
+    /// It did not: released.
+    Failed,
+    /// Send it again, labelled as a possible duplicate.
+    Retry,
+}
+
+/// What waits on a route's lane, and since when.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LaneStatus {
+    /// Where.
+    pub route: RouteName,
+    /// In which lane.
+    pub lane: Lane,
+    /// In which state.
+    pub state: State,
+    /// Messages.
+    pub messages: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<Timestamp>,
+}
+
+/// The operator's face.
+#[async_trait]
+pub trait LedgerDesk: Send + Sync + 'static {
+    /// Everything about a message.
+    async fn dossier(&self, id: MessageId) -> Result<Option<Dossier>, LedgerError>;
+
+    /// Messages that match, newest first.
+    async fn find(&self, search: Search) -> Result<Vec<(Account, MessageView)>, LedgerError>;
+
+    /// Decides about `held` messages; those that were held and are decided now.
+    async fn resolve(
+        &self,
+        ids: Vec<MessageId>,
+        resolution: Resolution,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<MessageId>, LedgerError>;
+
+    /// Counts of what has not ended, by route, lane and state.
+    async fn lanes(&self) -> Result<Vec<LaneStatus>, LedgerError>;
+
+    /// Proves that used units equal what is reserved or captured; customers for which they do not.
+    async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError>;
+}

@@ -1,0 +1,179 @@
+//! The workers' face: intake, take, outcome, recovery.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{IntakeBatch, IntakeDone, LedgerError, RowRef};
+use crate::domain::{
+    Account, CustomerId, IncarnationId, Lane, Lifetime, Message, Next, RouteName, Timestamp,
+};
+
+/// A customer's share among others that wait: 1 to 100.
+pub type Weights = Arc<dyn Fn(&CustomerId) -> u32 + Send + Sync>;
+
+/// What a worker asks to be given.
+#[derive(Clone)]
+pub struct TakeRequest {
+    /// Of which route.
+    pub route: RouteName,
+    /// Who takes it.
+    pub incarnation: IncarnationId,
+    /// How many at the most.
+    pub max: usize,
+    /// The present moment.
+    pub now: Timestamp,
+    /// Whether events are wanted of what is found expired.
+    pub emit: bool,
+    /// The customers' shares.
+    pub weights: Weights,
+}
+
+/// A message in the hands of a courier.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Its row.
+    pub row: RowRef,
+    /// Whose.
+    pub account: Account,
+    /// Where it goes.
+    pub route: RouteName,
+    /// How soon.
+    pub lane: Lane,
+    /// The number of this attempt, from 1: the fence.
+    pub attempt: u32,
+    /// An earlier attempt may have been taken by the backend.
+    pub possible_duplicate: bool,
+    /// The last moment at which an attempt may begin.
+    pub expires_at: Timestamp,
+    /// What the backend calls it, once it told.
+    pub backend_id: Option<String>,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+impl Work {
+    /// The time within which its attempts may begin.
+    #[must_use]
+    pub fn life(&self) -> Lifetime {
+        Lifetime { from: self.message.opens_at(), until: self.expires_at }
+    }
+}
+
+/// The answer to a take.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// Now `sending` in the taker's name, in the order in which to start them.
+    pub work: Vec<Work>,
+    /// Rows that were found expired and ended.
+    pub expired: usize,
+    /// Whether the route had more that is ready.
+    pub more: bool,
+}
+
+/// The end of an attempt, or a late word about one.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The message.
+    pub row: RowRef,
+    /// Which attempt it speaks of: the fence.
+    pub attempt: u32,
+    /// What becomes of the message if the attempt is still the current one.
+    pub next: Next,
+}
+
+/// What a settlement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It was of the current attempt, and is in force.
+    Applied,
+    /// It was late and said `delivered`: it settled a waiting message, or corrected a failed one by a new revision.
+    Corrected,
+    /// It was late and said nothing better than what is known: kept as evidence.
+    Evidence,
+    /// The row is not there.
+    Unknown,
+}
+
+/// What the sweeper woke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Woken {
+    /// Rows whose time had come, now `ready`.
+    pub ready: usize,
+    /// Rows whose time was over, ended.
+    pub expired: usize,
+}
+
+/// How much of a customer waits on a route's lane (`ready`, `scheduled`, `retrying`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where.
+    pub route: RouteName,
+    /// In which lane.
+    pub lane: Lane,
+    /// Whose.
+    pub account: Account,
+    /// Messages.
+    pub messages: u64,
+}
+
+/// The workers' face: intake, take, outcome, recovery.
+///
+/// Locks are taken in one order: messages by id, then usage rows by customer, last.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Records a group, in one transaction: new ids with their charge, refusals with their reports.
+    ///
+    /// `Ok` promises that it is durable. Idempotent for the same token. Charges are exact: units are reserved only
+    /// while every matching quota holds them, in the order of the entries; else the message is `rejected`.
+    async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError>;
+
+    /// Takes up to `max` ready rows: customers by weighted turns, `express` before `bulk` without starving it.
+    /// What has expired is ended on the way.
+    async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError>;
+
+    /// Commits outcomes, in one transaction: state, charge, report, outbox row, fenced by the attempt's number.
+    /// One answer for each, in order. Idempotent. A later truth is a new revision.
+    async fn settle(
+        &self,
+        batch: Vec<Settlement>,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<Settled>, LedgerError>;
+
+    /// Gives rows back whose attempt was taken and never begun: `ready` again, the attempt not counted.
+    async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError>;
+
+    /// Says that this incarnation lives; its first beat makes its row.
+    async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError>;
+
+    /// Every incarnation that has a row, with a number that changes with each beat.
+    async fn incarnations(&self) -> Result<Vec<(IncarnationId, i64)>, LedgerError>;
+
+    /// Up to `max` rows that this (dead) incarnation left in `sending`; they stay so until settled.
+    async fn lost(&self, incarnation: IncarnationId, max: usize) -> Result<Vec<Work>, LedgerError>;
+
+    /// Forgets an incarnation that holds nothing any more; `false` if it still holds rows. Idempotent.
+    async fn bury(&self, incarnation: IncarnationId) -> Result<bool, LedgerError>;
+
+    /// Makes ready what is due, ends what has expired, up to `max` rows. Says in `Woken` how many.
+    async fn wake(&self, now: Timestamp, max: usize, emit: bool) -> Result<Woken, LedgerError>;
+
+    /// Up to `max` `sent` rows whose report is due, each handed out again only after `lease`.
+    async fn due_reports(
+        &self,
+        now: Timestamp,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Work>, LedgerError>;
+
+    /// Returns when the route may have something ready, at the latest after `wait`.
+    async fn await_ready(&self, route: &RouteName, wait: Duration);
+
+    /// What waits, by route, lane and account.
+    async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError>;
+
+    /// When the copy was made that was restored, the latest if there were several: what was accepted before that moment
+    /// and is new to the ledger lay on the queue of the copy, and may have been sent after it was made.
+    async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError>;
+}
