@@ -3,6 +3,7 @@
 //! Three faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
 //! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator.
 
+mod book;
 mod desk;
 mod intake;
 mod reads;

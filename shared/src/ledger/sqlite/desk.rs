@@ -5,12 +5,15 @@ use rusqlite::{Connection, params};
 
 use super::{
     SqliteLedger,
-    change::{Change, End, by_id, select},
-    rows::{self, Charge, Row, lane_number, row_columns, sandbox},
+    change::{by_id, select, unreadable},
+    rows::{self, row_columns},
 };
 use crate::{
-    domain::{Account, Code, CustomerId, MessageId, MessageView, Report, State, Timestamp},
-    ledger::{AttemptNote, Dossier, LaneStatus, LedgerDesk, LedgerError, Resolution, Search},
+    domain::{Account, CustomerId, MessageId, MessageView, Report, State, Timestamp},
+    ledger::{
+        AttemptNote, Dossier, LaneStatus, LedgerDesk, LedgerError, Resolution, Search,
+        book::{Charge, Row, lane_number, sandbox},
+    },
 };
 
 /// The most messages that a search answers with.
@@ -36,8 +39,12 @@ impl LedgerDesk for SqliteLedger {
         self.change(move |change| {
             let mut decided = Vec::new();
             for id in ids {
-                if let Some(row) = by_id(change.connection, id)?.filter(|row| row.state == State::Held) {
-                    resolve(change, row, resolution, now, emit)?;
+                if let Some(mut row) = by_id(change.connection, id)?.filter(|row| row.state == State::Held) {
+                    change.page.resolve(&mut row, resolution, now, emit);
+                    change.save(&row)?;
+                    if row.state.is_waiting() {
+                        drifts(change.connection, &row)?;
+                    }
                     decided.push(id);
                 }
             }
@@ -74,9 +81,7 @@ fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Do
     let earlier_reports = connection
         .prepare_cached("SELECT report FROM report_history WHERE message = ?1 ORDER BY revision")?
         .query_map([row.at.row], |kept| {
-            serde_json::from_str::<Report>(kept.get_ref(0)?.as_str()?).map_err(|error| {
-                rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-            })
+            serde_json::from_str::<Report>(kept.get_ref(0)?.as_str()?).map_err(unreadable)
         })?
         .collect::<rusqlite::Result<_>>()?;
     let account = row.account.clone();
@@ -106,32 +111,6 @@ fn find(connection: &Connection, search: &Search) -> rusqlite::Result<Vec<(Accou
         ],
     )?;
     Ok(rows.into_iter().map(|row| (row.account.clone(), row.view())).collect())
-}
-
-fn resolve(
-    change: &mut Change<'_>,
-    mut row: Row,
-    resolution: Resolution,
-    now: Timestamp,
-    emit: bool,
-) -> rusqlite::Result<()> {
-    match resolution {
-        Resolution::Delivered => {
-            change.end(&row, &End::plain(State::Delivered, Code::Ok), now, emit)?;
-        }
-        Resolution::Failed => {
-            change.end(&row, &End::plain(State::Failed, Code::Uncertain), now, emit)?;
-        }
-        Resolution::Retry => {
-            row.possible_duplicate = true;
-            // A person asks for another attempt: the wait for that decision does not use up its time.
-            let ttl = std::time::Duration::from_secs(u64::from(row.lane.default_ttl_seconds()));
-            row.expires_at = row.expires_at.max(now.plus(ttl));
-            change.make_ready(&row)?;
-            drifts(change.connection, &row)?;
-        }
-    }
-    Ok(())
 }
 
 /// A row begins to wait by the hand of a process that does not count; the one that does reads this.

@@ -9,27 +9,26 @@ mod change;
 mod desk;
 mod intake;
 mod memory;
-mod quotas;
 mod reads;
 mod recovery;
 mod restored;
 mod rows;
 mod settle;
 mod take;
-mod turns;
 mod usage;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use change::Change;
-use memory::{Memory, News, rung};
+use memory::Memory;
 pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
     IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken, Waiting,
     Woken, Work,
+    book::{News, rung},
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
