@@ -25,6 +25,8 @@ pub mod ports;
 
 pub mod sqlite;
 
+pub mod postgres;
+
 pub mod keys;
 
 pub mod key_file;

@@ -83,6 +83,11 @@ metrics_table! {
     counter WORKER_RESTARTS = "naru_worker_restarts_total", Count, "Actors replaced after a panic or a stall, by actor";
     counter RELAYED = "naru_events_relayed_total", Count, "Events published to the topic";
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
+    gauge POSTGRES_UP = "naru_postgres_up", Count, "1 while PostgreSQL could be connected to, by pool";
+    gauge POSTGRES_CONNECTIONS = "naru_postgres_connections", Count, "Connections to PostgreSQL that are open, by pool";
+    histogram POSTGRES_SECONDS = "naru_postgres_call_seconds", Seconds, "Time of a call to PostgreSQL with all its tries, by call";
+    counter POSTGRES_RETRIES = "naru_postgres_retries_total", Count, "Transactions tried again as a whole, by call and reason";
+    counter POSTGRES_ERRORS = "naru_postgres_errors_total", Count, "Calls to PostgreSQL that failed, by call and reason";
     gauge WAITING = "naru_messages_waiting", Count, "Messages waiting in the ledger, by route, lane and state";
     gauge OLDEST_SECONDS = "naru_oldest_waiting_seconds", Seconds, "Age of the oldest waiting message, by route and lane";
     gauge QUEUE_PACKS = "naru_queue_packs", Count, "Packs on a queue, by route and lane";

@@ -6,12 +6,14 @@
 mod book;
 mod desk;
 mod intake;
+mod postgres;
 mod reads;
 mod sqlite;
 mod work;
 
 pub use desk::{AttemptNote, Dossier, LaneStatus, LedgerDesk, Resolution, Search};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
+pub use postgres::{Keeping, Kept, PostgresLedger};
 pub use reads::{Cancelled, LedgerReads};
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 pub use work::{Ledger, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken, Work};

@@ -1,5 +1,6 @@
 //! The port `outbox`: events written in the transaction of the state they tell of, until they are published.
 
+mod postgres;
 mod sqlite;
 
 #[cfg(test)]

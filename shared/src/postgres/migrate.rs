@@ -55,10 +55,7 @@ pub struct Migrated {
 ///
 /// # Errors
 /// If the server cannot be reached or refuses; nothing of a migration that failed stays.
-pub async fn migrate(
-    settings: &PostgresSettings,
-    reader: Option<&str>,
-) -> Result<Migrated, MigrateError> {
+pub async fn migrate(settings: &PostgresSettings, reader: Option<&str>) -> Result<Migrated, MigrateError> {
     if let Some(role) = reader
         && (role.is_empty()
             || role.len() > 63
@@ -97,11 +94,13 @@ async fn apply(connection: &mut PgConnection, index: usize, step: &'static str) 
 
 /// The version of the tables; 0 where there are none.
 pub(super) async fn version(connection: &mut PgConnection) -> Result<i32, PgError> {
-    let there = sqlx::query("SELECT to_regclass('naru.migration') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let there =
+        sqlx::query("SELECT to_regclass('naru.migration') IS NOT NULL").fetch_one(&mut *connection).await?;
     if !there.try_get::<bool, _>(0)? {
         return Ok(0);
     }
-    let row = sqlx::query("SELECT coalesce(max(version), 0) FROM naru.migration").fetch_one(connection).await?;
+    let row =
+        sqlx::query("SELECT coalesce(max(version), 0) FROM naru.migration").fetch_one(connection).await?;
     Ok(row.try_get(0)?)
 }
 

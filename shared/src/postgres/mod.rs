@@ -14,4 +14,4 @@ pub(crate) use error::PgError;
 pub use migrate::{MigrateError, Migrated, migrate};
 pub(crate) use pool::Pool;
 pub use settings::{InvalidUrl, PostgresSettings};
-pub(crate) use transact::{BoxFuture, Database};
+pub(crate) use transact::Database;

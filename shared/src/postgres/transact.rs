@@ -64,12 +64,7 @@ impl Database {
     }
 
     /// Work of one statement that changes something. In doubt if its answer is lost.
-    pub(crate) async fn statement<D, T, F>(
-        &self,
-        what: &'static str,
-        data: &D,
-        work: F,
-    ) -> Result<T, PgError>
+    pub(crate) async fn statement<D, T, F>(&self, what: &'static str, data: &D, work: F) -> Result<T, PgError>
     where
         D: Sync + ?Sized,
         F: for<'c> Fn(&'c mut PgConnection, &'c D) -> BoxFuture<'c, T> + Sync,
