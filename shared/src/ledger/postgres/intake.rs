@@ -48,6 +48,8 @@ struct Found {
     new: HashMap<MessageId, RowRef>,
     /// Rows that were there before it.
     known: HashMap<MessageId, Known>,
+    /// Tombstones whose place was taken.
+    filled: HashSet<MessageId>,
 }
 
 pub(super) async fn intake(
@@ -65,6 +67,10 @@ pub(super) async fn intake(
     let mut ended: Vec<Row> = Vec::new();
     for (index, entry) in batch.entries.iter().enumerate() {
         let start = Start::of(entry, tallies.see(entry));
+        if found.filled.remove(&entry.message.id) {
+            verdicts.push(IntakeVerdict::Cancelled);
+            continue;
+        }
         let Some(at) = found.new.remove(&entry.message.id) else {
             verdicts.push(judge(&found, batch, index, &mut page)?);
             continue;
@@ -154,7 +160,7 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
     if !returned.is_empty() {
         undo(connection, &returned).await?;
     }
-    Ok(Found { new, known: known_ids })
+    Ok(Found { new, known: known_ids, filled: HashSet::new() })
 }
 
 async fn insert_rows(
@@ -243,6 +249,7 @@ async fn fill_tombstones(
         reports.push(Start::CANCELLED.row(batch, entry, at, page.from(batch.now)));
         let known = Known { state: Start::CANCELLED.state, ..recorded(batch, entry, at, Start::CANCELLED) };
         found.known.insert(entry.message.id, known);
+        found.filled.insert(entry.message.id);
     }
     write::report(connection, &reports.iter().filter_map(Unread::of).collect::<Vec<_>>()).await
 }

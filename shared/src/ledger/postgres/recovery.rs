@@ -74,9 +74,9 @@ pub(super) fn limit(max: usize) -> i64 {
 
 pub(super) async fn bury(connection: &mut PgConnection, incarnation: IncarnationId) -> Result<bool, PgError> {
     let row = sqlx::query(
-        "WITH held AS (SELECT EXISTS (SELECT 1 FROM message WHERE state = 3 AND incarnation = $1) AS any), \
-         gone AS (DELETE FROM incarnation i USING held WHERE i.id = $1 AND NOT held.any) \
-         SELECT any FROM held",
+        "WITH held AS (SELECT EXISTS (SELECT 1 FROM message WHERE state = 3 AND incarnation = $1) AS rows), \
+         gone AS (DELETE FROM incarnation i USING held WHERE i.id = $1 AND NOT held.rows) \
+         SELECT rows FROM held",
     )
     .bind(incarnation.as_i64())
     .fetch_one(connection)
