@@ -1,6 +1,6 @@
 //! The operator's desk: what a command opens, beside whoever runs on the data directory.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::Context;
 use naru_shared::{
@@ -100,6 +100,19 @@ impl Book {
         }
     }
 
+    /// The customers that are suspended.
+    ///
+    /// # Errors
+    /// If the catalog does not answer.
+    pub async fn suspended(&self) -> anyhow::Result<BTreeSet<CustomerId>> {
+        let entries = self.all(Kind::Customer, "").await?;
+        let suspended = entries.into_iter().filter_map(|entry| match entry {
+            Entry::Customer(customer) if customer.suspended => Some(customer.id),
+            _ => None,
+        });
+        Ok(suspended.collect())
+    }
+
     /// Every route.
     ///
     /// # Errors
@@ -163,6 +176,22 @@ impl Book {
     /// [`CatalogError::Conflict`] if any is not as it was read, or exists already.
     pub async fn put(&self, entries: Vec<Entry>) -> anyhow::Result<u64> {
         Ok(self.catalog.put(entries).await?)
+    }
+
+    /// Writes documents of which the first is new, all or none. `hint` says what to do if it is not.
+    ///
+    /// # Errors
+    /// [`Failure::Conflict`] if it exists already; as [`Book::put`] for the others.
+    pub async fn add(&self, entries: Vec<Entry>, hint: &str) -> anyhow::Result<u64> {
+        let first = entries.first().map(|entry| (entry.kind().as_str(), entry.key()));
+        match self.catalog.put(entries).await {
+            Err(CatalogError::Conflict { kind, key })
+                if first.is_some_and(|new| new == (kind, key.clone())) =>
+            {
+                Err(Failure::Conflict(format!("{kind} `{key}` exists already: {hint}")).into())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Changes a document that must be there, again if somebody else changed it meanwhile.

@@ -2,6 +2,7 @@
 
 use naru_shared::{
     catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError, ledger::LedgerError,
+    sqlite::DbError,
 };
 
 use crate::config::ConfigError;
@@ -56,9 +57,15 @@ pub enum Failure {
     Conflict(String),
 }
 
-/// The exit code of an error: the first of its causes that means one.
+/// The exit code of an error: the first of its causes that means one. What is damaged is not mended by trying again.
 #[must_use]
 pub fn of(error: &anyhow::Error) -> Exit {
+    let damaged = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(DbError::Damaged { .. }))
+    };
+    if error.chain().any(damaged) {
+        return Exit::Failed;
+    }
     error.chain().find_map(of_cause).unwrap_or(Exit::Failed)
 }
 
@@ -85,7 +92,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             DataDirError::Missing(_) => Exit::NotFound,
             DataDirError::InUse { .. } => Exit::Unavailable,
             DataDirError::NotADirectory(_) => Exit::Usage,
-            DataDirError::Io { .. } => Exit::Failed,
+            DataDirError::HalfRestored(_) | DataDirError::OpenToOthers { .. } | DataDirError::Io { .. } => {
+                Exit::Failed
+            }
         });
     }
     if let Some(KeyFileError::Missing(_)) = cause.downcast_ref() {

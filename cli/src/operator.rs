@@ -1,16 +1,17 @@
 //! The operator's listener: is it alive, is it ready and if not why, and what does it count.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpResponse, HttpServer,
     dev::{Server, ServerHandle},
     web,
 };
+use futures_util::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use naru_shared::{
     domain::{Lane, RouteName},
-    ports::Ports,
+    ports::{Ports, Probe, ProbeError},
     queue::QueueName,
 };
 use serde::Serialize;
@@ -21,6 +22,9 @@ use crate::disk::Disk;
 
 /// How long one engine may take to answer a probe.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// What is said of one that did not.
+const SILENT: &str = "did not answer within a second";
 
 /// How often histograms are tidied.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -41,7 +45,7 @@ pub struct Watched {
 /// One thing that readiness rests on.
 #[derive(Debug, Serialize)]
 struct Part {
-    name: &'static str,
+    name: Cow<'static, str>,
     ok: bool,
     /// Whether accepts need it.
     needed: bool,
@@ -104,27 +108,41 @@ async fn readyz(watched: web::Data<Watched>) -> HttpResponse {
 async fn look(watched: &Watched) -> Readiness {
     let stopping = watched.stop.is_cancelled();
     let registry = watched.ports.registry.is_complete();
-    let (queue, ledger) = tokio::join!(queue(&watched.ports), ledger(&watched.ports));
+    let probes = join_all(watched.ports.probes.iter().map(|probe| probed(probe.as_ref())));
+    let (queue, ledger, probed) = tokio::join!(queue(&watched.ports), ledger(&watched.ports), probes);
     let disk = watched.disk.enough();
+    let part = |name: &'static str, needed: bool, why: Option<String>| Part {
+        name: name.into(),
+        ok: why.is_none(),
+        needed,
+        why,
+    };
     let said = |bad: bool, why: &str| bad.then(|| why.to_owned());
-    let parts = vec![
-        Part { name: "process", ok: !stopping, needed: true, why: said(stopping, "draining") },
-        Part {
-            name: "registry",
-            ok: registry,
-            needed: true,
-            why: said(!registry, "not everything is read from the catalog yet"),
-        },
-        Part { name: "queue", ok: queue.is_none(), needed: true, why: queue },
-        Part {
-            name: "disk",
-            ok: disk,
-            needed: true,
-            why: (!disk).then(|| format!("nearly full: {} bytes are free", watched.disk.free_bytes())),
-        },
-        Part { name: "ledger", ok: ledger.is_none(), needed: false, why: ledger },
+    let mut parts = vec![
+        part("process", true, said(stopping, "draining")),
+        part("registry", true, said(!registry, "not everything is read from the catalog yet")),
+        part("queue", true, queue),
+        part(
+            "disk",
+            true,
+            (!disk).then(|| format!("nearly full: {} bytes are free", watched.disk.free_bytes())),
+        ),
+        part("ledger", false, ledger),
     ];
+    parts.extend(probed);
     Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }
+}
+
+/// What a probe says. Damage stays until a person acts, so nobody should be sent here; what is merely away is told by the
+/// part that it belongs to.
+async fn probed(probe: &dyn Probe) -> Part {
+    let (needed, why) = match timeout(PROBE, probe.ask()).await {
+        Ok(Ok(())) => (false, None),
+        Ok(Err(error @ ProbeError::Damaged(_))) => (true, Some(error.to_string())),
+        Ok(Err(error)) => (false, Some(error.to_string())),
+        Err(_) => (false, Some(SILENT.to_owned())),
+    };
+    Part { name: probe.name().to_owned().into(), ok: why.is_none(), needed, why }
 }
 
 /// Why the queue does not answer; `None` if it does.
@@ -133,7 +151,7 @@ async fn queue(ports: &Ports) -> Option<String> {
     let name = QueueName { route, lane: Lane::Express };
     match timeout(PROBE, ports.queue.depth(&name)).await {
         Ok(answer) => answer.err().map(|error| error.to_string()),
-        Err(_) => Some("did not answer within a second".to_owned()),
+        Err(_) => Some(SILENT.to_owned()),
     }
 }
 
@@ -141,6 +159,6 @@ async fn queue(ports: &Ports) -> Option<String> {
 async fn ledger(ports: &Ports) -> Option<String> {
     match timeout(PROBE, ports.ledger.incarnations()).await {
         Ok(answer) => answer.err().map(|error| error.to_string()),
-        Err(_) => Some("did not answer within a second".to_owned()),
+        Err(_) => Some(SILENT.to_owned()),
     }
 }

@@ -2,17 +2,18 @@
 
 use std::{
     env,
+    ffi::OsString,
     io::{self, Write},
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 
 use crate::{
     args::{Cli, Command, Global},
     config::{self, Config},
     desk::Desk,
-    exit::{self, Failure},
+    exit::{self, Exit, Failure},
     output::Output,
     up::{self, Decorations, UpOptions},
     verbs,
@@ -21,25 +22,50 @@ use crate::{
 /// Does what the command line says and tells how it ended. `decorate` is for tests: it wraps what `up` opens.
 #[must_use]
 pub fn main(decorate: Decorations) -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     // What is written holds messages and secrets: for the owner only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     up::install_tls();
     let json = cli.global.json;
     match dispatch(cli, decorate) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = exit::of(&error);
-            // Standard error is closed: the exit code must say it all.
-            drop(tell(&error, code, json));
-            ExitCode::from(code as u8)
-        }
+        Err(error) => ended(&format!("{error:#}"), exit::of(&error), json),
     }
 }
 
-fn tell(error: &anyhow::Error, code: exit::Exit, json: bool) -> io::Result<()> {
+/// Tells what could not be read of the command line, or what was asked of the program itself.
+fn usage(error: &clap::Error) -> ExitCode {
+    let typed = env::args_os().skip(1).take_while(|word| word != "--");
+    if !error.use_stderr() || !typed.into_iter().any(|word| word == "--json") {
+        // Nobody listens: the exit code must say it all.
+        drop(error.print());
+        return if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS };
+    }
+    let text = error.render().to_string();
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing: see naru --help",
+        _ => text
+            .trim()
+            .trim_start_matches("error: ")
+            .split("\n\nFor more information")
+            .next()
+            .unwrap_or_default(),
+    };
+    ended(message, Exit::Usage, true)
+}
+
+/// Tells how a command ended that did not end well.
+fn ended(message: &str, code: Exit, json: bool) -> ExitCode {
+    // Standard error is closed: the exit code must say it all.
+    drop(tell(message, code, json));
+    ExitCode::from(code as u8)
+}
+
+fn tell(message: &str, code: Exit, json: bool) -> io::Result<()> {
     let mut err = io::stderr().lock();
-    let message = format!("{error:#}");
     if json {
         let body = serde_json::json!({ "error": { "code": code.as_str(), "message": message } });
         writeln!(err, "{body}")
@@ -48,13 +74,15 @@ fn tell(error: &anyhow::Error, code: exit::Exit, json: bool) -> io::Result<()> {
     }
 }
 
-/// The configuration in force: defaults, file, environment, options.
+/// The configuration in force: defaults, file, environment, options. `others` are variables of whoever decorates.
 ///
 /// # Errors
 /// If anything in it is not known or not right.
-fn configure(global: &Global) -> anyhow::Result<Config> {
-    let variables = env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let mut config = config::load(global.config.as_deref(), variables)?;
+fn configure(global: &Global, others: &[&str]) -> anyhow::Result<Config> {
+    // What is not UTF-8 shows marks instead: it is not left out unsaid.
+    let text = |word: OsString| word.to_string_lossy().into_owned();
+    let variables = env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let mut config = config::load(global.config.as_deref(), variables, others)?;
     if let Some(data) = &global.data {
         config.data.clone_from(data);
     }
@@ -65,7 +93,7 @@ fn configure(global: &Global) -> anyhow::Result<Config> {
 }
 
 fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
-    let config = configure(&cli.global)?;
+    let config = configure(&cli.global, decorate.variables)?;
     let out = Output { json: cli.global.json };
     match cli.command {
         Command::Up(args) => up::run(UpOptions::new(config, args), decorate),

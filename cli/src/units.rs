@@ -21,6 +21,23 @@ pub fn channel_word(channel: Option<&ChannelName>) -> String {
     channel.map_or_else(|| "*".to_owned(), ToString::to_string)
 }
 
+/// Units of a limit, or to add to one.
+///
+/// # Errors
+/// If they are no number of units, in a sentence.
+pub fn units(text: &str) -> Result<u64, String> {
+    const MOST: i64 = i64::MAX;
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("units are a whole number, such as 1000".to_owned());
+    }
+    if text.starts_with('-') {
+        return Err("units cannot be less than nothing; 0 allows nothing".to_owned());
+    }
+    let number: Option<i64> = text.parse().ok();
+    number.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| format!("units are at most {MOST}"))
+}
+
 /// `CUSTOMER` for all its channels, or `CUSTOMER/CHANNEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssignTo {

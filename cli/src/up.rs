@@ -7,10 +7,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use naru_ingress::{Ingress, IngressDeps};
 use naru_shared::{
     data_dir::DataDir,
+    data_files,
     domain::{Clock, Route, SystemClock},
+    engines::Engines,
     key_file,
     keys::Keyring,
     ports::{self, Ports},
+    sqlite::Depth,
     telemetry,
 };
 use naru_workers::{BackendFactory, StandardBackends, Workers, WorkersDeps};
@@ -73,6 +76,8 @@ pub struct Decorations {
     pub backends: DecorateBackends,
     /// Told when everything has started.
     pub started: Started,
+    /// The variables of the environment that it reads, beside those of the configuration.
+    pub variables: &'static [&'static str],
 }
 
 impl Default for Decorations {
@@ -81,6 +86,7 @@ impl Default for Decorations {
             ports: Box::new(|ports| ports),
             backends: Box::new(|backends| backends),
             started: Box::new(|_, _| {}),
+            variables: &[],
         }
     }
 }
@@ -95,7 +101,14 @@ pub fn run(options: UpOptions, decorate: Decorations) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
     install_tls();
     let dir = DataDir::acquire(&options.config.data)?;
-    let keyring = keys(&dir)?;
+    dir.refuse_half_restored()?;
+    let engines = options.config.engines();
+    // The rest follows from the first: one file that is gone makes others look wrong.
+    if let Some(unsound) = data_files::inspect(&engines, &dir, Depth::Start).into_iter().next() {
+        let advice = unsound.advice();
+        return Err(Failure::Refused(format!("{:#}: {advice}", anyhow::Error::new(unsound))).into());
+    }
+    let keyring = keys(&engines, &dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("naru").build()?;
     let result = runtime.block_on(serve(&options, decorate, &dir, keyring, metrics));
     runtime.shutdown_timeout(CLOSE);
@@ -114,10 +127,10 @@ pub(crate) fn install_tls() {
 }
 
 /// The secrets: made on the first start, and never again beside data that was written with others.
-fn keys(dir: &DataDir) -> anyhow::Result<Keyring> {
+fn keys(engines: &Engines, dir: &DataDir) -> anyhow::Result<Keyring> {
     let path = dir.keys();
     match key_file::load(&path) {
-        Err(key_file::KeyFileError::Missing(_)) if !dir.catalog().exists() => {
+        Err(key_file::KeyFileError::Missing(_)) if !data_files::any(engines, dir) => {
             tracing::info!("first start: making the deployment's secrets");
             Ok(key_file::create(&path)?)
         }
@@ -255,8 +268,14 @@ fn announce(
 ) -> anyhow::Result<()> {
     let listen = ingress.addr();
     tracing::info!(%listen, %operator, "ready");
-    let program = std::env::args().next().unwrap_or_else(|| "naru".to_owned());
-    output::print(&first_start::greeting(demo, listen, operator, data, &program))
+    let typed = std::env::args().next().unwrap_or_else(|| "naru".to_owned());
+    // The lines are to be typed anywhere: one that was found by its name is found so again.
+    let program = match std::env::current_exe() {
+        Ok(program) if typed.contains('/') => program.display().to_string(),
+        _ => typed,
+    };
+    let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    output::print(&first_start::greeting(demo, listen, operator, &data, &program))
 }
 
 /// Serves until asked to stop, then lets front and workers end what they have begun, at the same time.

@@ -105,9 +105,6 @@ fn refuse(
     if let Some(methods) = problem.allow {
         response.insert_header((ALLOW, methods));
     }
-    if problem.code == Code::Draining {
-        response.force_close();
-    }
     let body = serde_json::to_vec(&problem.document(id.as_str())).unwrap_or_default();
     finish(&mut response, body, unread)
 }

@@ -21,6 +21,9 @@ pub struct IngressConfig {
     pub publish_in_flight: usize,
     /// How long a publish may take, in milliseconds, before its outcome counts as unknown.
     pub publish_timeout_ms: u64,
+    /// How long a server that was asked to stop still answers on open and on new connections, accepts with `503`, in
+    /// milliseconds; a part of the time that a drain may take.
+    pub drain_grace_ms: u64,
     /// Messages of everybody that may wait on a route before accepts of it are refused.
     pub route_backlog: u64,
     /// Messages of one customer that may wait on a route before its accepts are refused.
@@ -36,6 +39,7 @@ impl Default for IngressConfig {
             allow_plain_http: false,
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
+            drain_grace_ms: 1_500,
             route_backlog: 5_000_000,
             customer_backlog: 1_000_000,
         }

@@ -2,16 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, web};
 use bytes::Bytes;
 use naru_shared::{
-    domain::{Environment, MessageId},
+    domain::{CustomerId, Environment, MessageId},
     gate::{RateStanding, RateVerdict},
 };
 
 use crate::{
     answer::{Answer, respond},
     auth::{Caller, authenticate},
+    connection::UnderWay,
     front::Front,
     limits,
     meters::Call,
@@ -42,6 +43,10 @@ pub struct Exchange {
     /// The call's body was not read to its end.
     unread: bool,
     standing: Vec<RateStanding>,
+    /// Whose call it is, or claims to be.
+    customer: Option<CustomerId>,
+    /// Messages in the call, as far as it was read.
+    messages: u64,
 }
 
 /// Runs one call and answers it.
@@ -54,6 +59,7 @@ pub async fn exchange(
     run: impl AsyncFnOnce(&mut Exchange) -> Result<Answer, Problem>,
 ) -> HttpResponse {
     let began = Instant::now();
+    let _under_way = UnderWay::begin(&request);
     let id = RequestId::random();
     let mut exchange = Exchange {
         front,
@@ -63,8 +69,10 @@ pub async fn exchange(
         id,
         payload,
         standing: Vec::new(),
+        customer: None,
+        messages: u64::from(call == Call::Message),
     };
-    let result = if exchange.front.draining.is_cancelled() {
+    let result = if call.accepts() && exchange.front.draining.is_cancelled() {
         Err(Code::Draining.into())
     } else {
         match limits::head(&exchange.request) {
@@ -72,12 +80,17 @@ pub async fn exchange(
             Err(problem) => Err(problem),
         }
     };
-    if let Err(problem) = &result {
-        exchange.front.meters.refused(problem.code);
+    let refused = result.as_ref().err().map(|problem| problem.code);
+    if let Some(code) = refused {
+        exchange.front.meters.refused(code, exchange.messages);
+        exchange.front.denials.add(exchange.customer.as_ref(), code, 1);
     }
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
-    let response = respond(result, &id, &standing, unread.then_some(payload));
-    front.meters.answered(call, response.status(), began.elapsed());
+    let mut response = respond(result, &id, &standing, unread.then_some(payload));
+    if front.draining.is_cancelled() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    front.meters.answered(call, response.status(), refused, began.elapsed());
     response
 }
 
@@ -90,9 +103,20 @@ impl Exchange {
     }
 
     /// Who calls, without asking the rates yet.
-    pub async fn authenticate(&self) -> Result<Caller, Problem> {
+    pub async fn authenticate(&mut self) -> Result<Caller, Problem> {
         let front = &self.front;
-        authenticate(self.request.headers(), self.environment, front.registry.as_ref(), &front.hasher).await
+        let (headers, registry) = (self.request.headers(), front.registry.as_ref());
+        let caller = authenticate(headers, self.environment, registry, &front.hasher).await;
+        self.customer = match &caller {
+            Ok(caller) => Some(caller.account.customer.clone()),
+            Err(denied) => denied.customer.clone(),
+        };
+        caller.map_err(|denied| denied.problem)
+    }
+
+    /// The call has so many messages; if it is refused, so are they.
+    pub fn has(&mut self, messages: usize) {
+        self.messages = messages as u64;
     }
 
     /// Counts messages against the caller's rates.

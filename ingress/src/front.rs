@@ -11,7 +11,7 @@ use naru_shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{meters::Meters, publisher::Publisher, room::Room};
+use crate::{denials::Denials, meters::Meters, publisher::Publisher, room::Room};
 
 /// The parts behind the HTTP front, and its bounds.
 pub struct Front {
@@ -36,13 +36,15 @@ pub struct Front {
     /// Calls that ask the ledger.
     pub reading: Arc<Room>,
     /// Metrics.
-    pub meters: Meters,
+    pub meters: Arc<Meters>,
+    /// Who was denied what.
+    pub denials: Arc<Denials>,
     /// The route of every sandbox message.
     pub sandbox: RouteName,
     /// Messages of everybody that may wait on a route.
     pub route_backlog: u64,
     /// Messages of one customer that may wait on a route.
     pub customer_backlog: u64,
-    /// Cancelled when no new call is taken any more.
+    /// Cancelled when nothing is accepted any more and every answer ends its connection.
     pub draining: CancellationToken,
 }

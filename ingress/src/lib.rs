@@ -1,12 +1,19 @@
 //! The HTTP front of Naru: accepts and reads.
 //!
-//! Read in this order: [`server`](Ingress) binds and drains, `versions` is the URL table, `exchange` is what every call
+//! Read in this order: [`server`](Ingress) binds and drains, `listener` and `connection` are what the HTTP library stands
+//! on, `versions` is the URL table, `exchange` is what every call
 //! goes through, `calls` has one file per call, `accept` is the way of a message up to the `publisher`, which packs what
 //! comes at once and answers when the queue has confirmed. An accept never touches the ledger.
 
 mod config;
 
 mod server;
+
+mod listener;
+
+mod connection;
+
+mod lines;
 
 mod versions;
 
@@ -39,6 +46,8 @@ mod rate_headers;
 mod request_id;
 
 mod traceparent;
+
+mod denials;
 
 mod meters;
 

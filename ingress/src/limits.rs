@@ -5,7 +5,13 @@ use std::time::Duration;
 use actix_web::{
     HttpRequest,
     error::PayloadError,
-    http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName},
+    http::{
+        Method,
+        header::{
+            AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+            TRANSFER_ENCODING, UPGRADE,
+        },
+    },
     web,
 };
 use bytes::{Bytes, BytesMut};
@@ -27,7 +33,7 @@ const HEADERS: usize = 64;
 const URI: usize = 4 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Refuses a head that is too large or says a thing twice.
+/// Refuses a head that is too large, says a thing twice, or means something else to others than to us.
 pub fn head(request: &HttpRequest) -> Result<(), Problem> {
     let line = request.uri().path().len() + request.query_string().len();
     if line > URI {
@@ -43,15 +49,32 @@ pub fn head(request: &HttpRequest) -> Result<(), Problem> {
             return Err(Problem::new(Code::DuplicateHeader, format!("The header {name} was sent twice.")));
         }
     }
+    if headers.get(HOST).is_some_and(|host| !host.as_bytes().iter().all(is_of_host)) {
+        return Err(Problem::new(Code::MalformedHead, "The header Host names no host."));
+    }
+    // The HTTP library would take whatever follows for the call's body, whatever its Content-Length says.
+    let asks_for = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"websocket");
+    if headers.get_all(UPGRADE).any(|value| asks_for(value.as_bytes())) {
+        return Err(Problem::new(
+            Code::MalformedHead,
+            "There are no websockets here: leave the header Upgrade out.",
+        ));
+    }
+    if request.method() == Method::CONNECT {
+        return Err(Problem { allow: Some("GET, POST, DELETE"), ..Problem::from(Code::MethodNotAllowed) });
+    }
     Ok(())
+}
+
+/// What a host and its port may be written with (RFC 3986 section 3.2.2).
+fn is_of_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte)
 }
 
 /// Refuses a body that is not plain JSON by its head.
 fn media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
+    let plain = |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).any(|coding| !plain(coding.as_bytes())) {
         return Err(Code::UnsupportedEncoding.into());
     }
     let kind =
@@ -75,6 +98,14 @@ pub const SMALL_BODY: usize = 16 * 1024;
 
 /// The most bytes that are made room for before they have come.
 const AT_ONCE: usize = 256 * 1024;
+
+/// The bytes of a body, as the head tells them; none for a chunked body.
+pub fn told_length(headers: &HeaderMap) -> Option<usize> {
+    match headers.get(CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok()?.trim_ascii().parse().ok(),
+        None => (!headers.contains_key(TRANSFER_ENCODING)).then_some(0),
+    }
+}
 
 /// Refuses a body by its head, before anything of it is read; the bytes that it may come to.
 pub fn announced(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {

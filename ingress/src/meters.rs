@@ -46,6 +46,11 @@ impl Call {
         Self::Unknown,
     ];
 
+    /// Whether it can make messages.
+    pub const fn accepts(self) -> bool {
+        matches!(self, Self::Message | Self::Batch)
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Message => "message",
@@ -64,13 +69,21 @@ impl Call {
 /// Statuses from 200 to 599, each looked up when it is first answered.
 type ByStatus = [OnceLock<Counter>; 400];
 
+/// A counter for each problem code, likewise.
+type ByCode = Vec<OnceLock<Counter>>;
+
 /// Every metric that this crate writes.
 pub struct Meters {
-    requests: [Box<ByStatus>; CALLS],
+    done: [Box<ByStatus>; CALLS],
+    refusals: [ByCode; CALLS],
     seconds: [Histogram; CALLS],
     refused: Vec<Counter>,
+    in_doubt: Counter,
     live: Counter,
     sandbox: Counter,
+    malformed: Counter,
+    large_heads: Counter,
+    slow_heads: Counter,
     gate_errors: Counter,
     /// Reads that the ledger did not answer.
     pub ledger_errors: Counter,
@@ -81,32 +94,53 @@ impl Meters {
     pub fn new() -> Self {
         let accepted =
             |environment: Environment| names::ACCEPTED.of(&[("environment", environment.as_str())]);
+        let malformed = |status: &str| names::HTTP_MALFORMED.of(&[("status", status)]);
         let errors = |port: &str| names::ENGINE_ERRORS.of(&[("port", port)]);
         Self {
-            requests: array::from_fn(|_| Box::new(array::from_fn(|_| OnceLock::new()))),
+            done: array::from_fn(|_| Box::new(array::from_fn(|_| OnceLock::new()))),
+            refusals: array::from_fn(|_| Code::ALL.iter().map(|_| OnceLock::new()).collect()),
             seconds: Call::ALL.map(|call| names::HTTP_SECONDS.of(&[("call", call.as_str())])),
             refused: Code::ALL.iter().map(|code| names::REFUSED.of(&[("code", code.as_str())])).collect(),
+            in_doubt: names::IN_DOUBT.of(&[]),
             live: accepted(Environment::Live),
             sandbox: accepted(Environment::Sandbox),
+            malformed: malformed("400"),
+            large_heads: malformed("431"),
+            slow_heads: malformed("408"),
             gate_errors: errors("gate"),
             ledger_errors: errors("ledger"),
         }
     }
 
-    /// Counts an answer.
-    pub fn answered(&self, call: Call, status: StatusCode, took: Duration) {
-        let by_status = &self.requests[call as usize];
-        if let Some(cell) = by_status.get(usize::from(status.as_u16()).wrapping_sub(200)) {
-            let labels = [("call", call.as_str()), ("status", status.as_str())];
+    /// Counts an answer; `refused` says why, if the whole call was.
+    pub fn answered(&self, call: Call, status: StatusCode, refused: Option<Code>, took: Duration) {
+        let cell = match refused {
+            Some(code) => self.refusals[call as usize].get(code as usize),
+            None => self.done[call as usize].get(usize::from(status.as_u16()).wrapping_sub(200)),
+        };
+        let code = refused.map_or("none", Code::as_str);
+        let labels = [("call", call.as_str()), ("status", status.as_str()), ("code", code)];
+        if let Some(cell) = cell {
             cell.get_or_init(|| names::HTTP_REQUESTS.of(&labels)).increment(1);
         }
         self.seconds[call as usize].record(took.as_secs_f64());
     }
 
-    /// Counts a refusal, of a call or of one message of a batch.
-    pub fn refused(&self, code: Code) {
-        if let Some(counter) = self.refused.get(code as usize) {
-            counter.increment(1);
+    /// Counts messages that were refused, or of which it is not known whether they were.
+    pub fn refused(&self, code: Code, messages: u64) {
+        if code == Code::AcceptUnknown {
+            self.in_doubt.increment(messages);
+        } else if let Some(counter) = self.refused.get(code as usize) {
+            counter.increment(messages);
+        }
+    }
+
+    /// Counts what the HTTP library refused, or ended, before it was a call.
+    pub fn malformed(&self, status: u16) {
+        match status {
+            408 => self.slow_heads.increment(1),
+            431 => self.large_heads.increment(1),
+            _ => self.malformed.increment(1),
         }
     }
 

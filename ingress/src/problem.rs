@@ -42,6 +42,8 @@ macro_rules! problem_table {
 }
 
 problem_table! {
+    MalformedHead = "malformed-head", BAD_REQUEST, "The head cannot be read",
+        "The header Host names no host, or the head asks for a protocol that is not spoken here. The detail says which.";
     DuplicateHeader = "duplicate-header", BAD_REQUEST, "A header was sent twice",
         "Authorization, Idempotency-Key and Content-Type may each be sent once. Send the call again with one of each.";
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "The query cannot be read",
@@ -147,6 +149,11 @@ pub fn table() -> Vec<(&'static str, u16, &'static str, &'static str)> {
 }
 
 impl Code {
+    /// Whether it refuses a caller for who it is, or for how much it asks.
+    pub fn is_denial(self) -> bool {
+        matches!(self.status().as_u16(), 401 | 403 | 429)
+    }
+
     /// The code of a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == word)

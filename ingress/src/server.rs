@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpServer};
+use actix_web::dev::ServerHandle;
 use naru_shared::{
     domain::{Clock, Minter, PackEncoder},
     gate::Gate,
@@ -16,20 +16,23 @@ use naru_shared::{
     queue::Queue,
     registry::Registry,
 };
-use tokio::{net::TcpSocket, runtime::Handle, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::IngressConfig,
+    connection::Connections,
+    denials::{self, Denials},
     front::Front,
+    listener::{self, Size},
     meters::Meters,
     publisher::{Publisher, PublisherParts},
     room::Room,
-    versions,
 };
-
-/// Connections that the kernel holds until a thread takes them.
-const BACKLOG: u32 = 2_048;
 
 /// Bytes of large bodies held at once, and the part of them that one account may hold.
 const BODIES: usize = 256 * 1024 * 1024;
@@ -39,9 +42,11 @@ const BODY_SHARES: usize = 4;
 const READS: usize = 2_048;
 const READ_SHARES: usize = 8;
 
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-const HEAD_TIME: Duration = Duration::from_secs(5);
-const DISCONNECT_TIME: Duration = Duration::from_secs(2);
+/// Until every connection that the kernel had completed is taken, and the call on it read.
+const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// For a publish whose caller hung up, beyond the drain's deadline.
+const LAST_PUBLISH: Duration = Duration::from_millis(500);
 
 /// What the HTTP front works with.
 pub struct IngressDeps {
@@ -67,11 +72,13 @@ pub struct IngressDeps {
 pub struct Ingress {
     listener: TcpListener,
     addr: SocketAddr,
-    threads: usize,
-    connections_per_thread: usize,
+    size: Size,
+    grace: Duration,
     front: Arc<Front>,
+    connections: Arc<Connections>,
     publishing: JoinHandle<()>,
-    publishing_ends: CancellationToken,
+    telling: JoinHandle<()>,
+    ends: CancellationToken,
 }
 
 impl Ingress {
@@ -90,13 +97,13 @@ impl Ingress {
         }
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
         let sandbox = "sandbox".parse().map_err(|_| refuse("the sandbox's route cannot be named"))?;
-        let listener = listen(config.listen, &deps.runtime)?;
+        let listener = listener::listen(config.listen, &deps.runtime)?;
         let addr = listener.local_addr()?;
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let publishing_ends = CancellationToken::new();
+        let ends = CancellationToken::new();
         let parts = PublisherParts {
             queue: deps.queue,
             gate: Arc::clone(&deps.gate),
@@ -104,7 +111,9 @@ impl Ingress {
             time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
         };
         let (publisher, publishing) =
-            Publisher::start(&deps.runtime, config.publish_in_flight, parts, publishing_ends.clone());
+            Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
+        let denials = Arc::new(Denials::new());
+        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), ends.clone()));
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,
@@ -116,14 +125,17 @@ impl Ingress {
             publisher,
             bodies: Room::new(BODIES, BODY_SHARES),
             reading: Room::new(READS, READ_SHARES),
-            meters: Meters::new(),
+            meters: Arc::new(Meters::new()),
+            denials: Arc::clone(&denials),
             sandbox,
             route_backlog: config.route_backlog,
             customer_backlog: config.customer_backlog,
             draining: CancellationToken::new(),
         });
-        let connections_per_thread = config.max_connections.div_ceil(threads).max(1);
-        Ok(Self { listener, addr, threads, connections_per_thread, front, publishing, publishing_ends })
+        let size = Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) };
+        let grace = Duration::from_millis(config.drain_grace_ms);
+        let connections = Connections::new();
+        Ok(Self { listener, addr, size, grace, front, connections, publishing, telling, ends })
     }
 
     /// Where it listens; the port is known even where the configuration said 0.
@@ -132,47 +144,37 @@ impl Ingress {
         self.addr
     }
 
-    /// Answers calls until `stop` is cancelled, then takes no new ones, answers those under way and publishes what was
-    /// accepted, for at most `drain`.
+    /// Answers calls until `stop` is cancelled. Then, for a grace, still takes connections and calls, and answers accepts
+    /// with `503`; then takes no connection any more, ends idle ones, answers what is under way and publishes what was
+    /// accepted. All of it takes at most `drain`.
     ///
     /// # Errors
     /// If the threads cannot be started, or the publishing task did not end in time.
     pub async fn serve(self, stop: CancellationToken, drain: Duration) -> io::Result<()> {
-        // Of our own: a server that fails by itself must not stop the rest of the process.
-        let stop = stop.child_token();
-        let front = Arc::clone(&self.front);
-        let draining = self.front.draining.clone();
-        let server = HttpServer::new(move || App::new().configure(|config| versions::table(config, &front)))
-            .workers(self.threads)
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD_TIME)
-            .client_disconnect_timeout(DISCONNECT_TIME)
-            .max_connections(self.connections_per_thread)
-            .shutdown_timeout(drain.as_secs().max(1))
-            .disable_signals()
-            .listen(self.listener)?
-            .run();
+        let Self { listener, size, grace, front, connections, publishing, telling, ends, .. } = self;
+        let ours = listener.try_clone()?;
+        let draining = front.draining.clone();
+        let mut server = listener::serve(listener, size, drain, front, Arc::clone(&connections))?;
         let handle = server.handle();
         let stopping = async {
             stop.cancelled().await;
+            let deadline = Instant::now() + drain;
             draining.cancel();
-            handle.stop(true).await;
+            sleep(grace.min(drain)).await;
+            end(ours, &connections, &handle, deadline).await;
+            deadline
         };
-        let (served, ()) = tokio::join!(
-            async {
-                let served = server.await;
-                // A server that failed by itself has nobody to stop.
-                stop.cancel();
-                served
-            },
-            stopping
-        );
-        self.publishing_ends.cancel();
-        let ended = tokio::time::timeout(drain, self.publishing).await;
+        let (served, deadline) = tokio::select! {
+            // A server that fails by itself has nobody to stop.
+            served = &mut server => (served, Instant::now() + drain),
+            deadline = stopping => (server.await, deadline),
+        };
+        ends.cancel();
+        let last = async { tokio::join!(publishing, telling) };
+        let ended = timeout_at(deadline + LAST_PUBLISH, last).await;
         served?;
         match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(io::Error::other(error)),
+            Ok((published, told)) => published.and(told).map_err(io::Error::other),
             Err(_) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "publishing did not end within the drain time"))
             }
@@ -180,10 +182,15 @@ impl Ingress {
     }
 }
 
-fn listen(address: SocketAddr, runtime: &Handle) -> io::Result<TcpListener> {
-    let _context = runtime.enter();
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+/// Ends the server so that every call whose bytes have come is answered: first nobody connects any more, then whoever has
+/// connected is taken, then idle connections end, each once nothing is left to read.
+async fn end(listener: TcpListener, connections: &Connections, handle: &ServerHandle, deadline: Instant) {
+    if let Err(error) = listener::refuse_newcomers(&listener) {
+        tracing::warn!(%error, "connections that begin at the last moment may be reset");
+    }
+    sleep(HAND_OVER).await;
+    connections.close_idle();
+    let in_time = timeout_at(deadline, connections.closed()).await.is_ok();
+    drop(listener);
+    handle.stop(in_time).await;
 }

@@ -1,7 +1,16 @@
 //! The caller's trace (W3C Trace Context, section 3.2): carried through the queue and sent on to the backend.
 
+use actix_web::http::header::HeaderMap;
+
+/// The trace of a call; none where several are named (section 3.2.1: the header is sent once).
+pub fn of(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all("traceparent");
+    let only = all.next().filter(|_| all.next().is_none())?;
+    parse(only.to_str().ok()?)
+}
+
 /// A valid `traceparent` as it is kept; `None` for anything else (section 3.2.2.3: ignore what cannot be parsed).
-pub fn parse(text: &str) -> Option<&str> {
+fn parse(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     if bytes.len() < 55 || bytes.len() > 128 || !text.is_ascii() {
         return None;

@@ -6,11 +6,17 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FlockOperation, flock};
+
+/// How the name of a file ends that is written and not yet in its place.
+pub const PARTIAL: &str = ".partial";
+
+/// How the names of Naru's own files begin.
+const OWN: [&str; 6] = ["lock", "keys.toml", "queue.db", "topic.db", "ledger.db", "catalog.db"];
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +27,19 @@ pub enum DataDirError {
     /// Something else is in its place.
     #[error("{0} is not a directory")]
     NotADirectory(PathBuf),
+    /// Others may look into it, or write, and it is not for Naru to change that.
+    #[error(
+        "others may enter {path} (mode {mode:o}), and {why}: `chmod 700` it if it is for Naru alone, or name one \
+             that does not exist yet, which is made closed"
+    )]
+    OpenToOthers {
+        /// The directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Why they are left as they are.
+        why: String,
+    },
     /// Another process runs on it.
     #[error("{path} is in use by {holder}; stop it first")]
     InUse {
@@ -29,6 +48,12 @@ pub enum DataDirError {
         /// Who, in words.
         holder: String,
     },
+    /// A restore ended before it was done: its files are neither all old nor all new.
+    #[error(
+        "{0} is what a restore left that was cut short: repeat it with `naru restore COPY --replace`; nothing starts on \
+         files of two lives"
+    )]
+    HalfRestored(PathBuf),
     /// The operating system refused.
     #[error("cannot use {path}")]
     Io {
@@ -78,8 +103,36 @@ impl DataDir {
             sync_dir(parent).map_err(DataDirError::io(parent))?;
         }
         let mut dir = Self::open(path)?;
+        dir.close_to_others()?;
         dir.lock = Some(dir.take_lock()?);
         Ok(dir)
+    }
+
+    /// What others may do in the directory: its mode, if that is anything.
+    ///
+    /// # Errors
+    /// If it cannot be looked at.
+    pub fn open_to_others(&self) -> Result<Option<u32>, DataDirError> {
+        let mode = fs::metadata(&self.path).map_err(DataDirError::io(&self.path))?.mode() & 0o7777;
+        Ok(Some(mode).filter(|mode| mode & 0o077 != 0))
+    }
+
+    /// Takes from others what they may do here. A directory that holds anything else may be somebody else's, or everybody's
+    /// (`/tmp`), and is refused as it is.
+    fn close_to_others(&self) -> Result<(), DataDirError> {
+        let Some(mode) = self.open_to_others()? else { return Ok(()) };
+        let refuse = |why: String| DataDirError::OpenToOthers { path: self.path.clone(), mode, why };
+        for entry in fs::read_dir(&self.path).map_err(DataDirError::io(&self.path))? {
+            let name = entry.map_err(DataDirError::io(&self.path))?.file_name();
+            let name = name.to_string_lossy();
+            if !OWN.iter().any(|own| name.starts_with(own)) {
+                return Err(refuse(format!("it holds `{name}`, which is not Naru's")));
+            }
+        }
+        let closed = fs::Permissions::from_mode(mode & 0o700);
+        fs::set_permissions(&self.path, closed).map_err(|_| refuse("it is another user's".to_owned()))?;
+        tracing::warn!(path = %self.path.display(), mode = format!("{mode:o}"), "others could enter the data directory: it is closed to them now");
+        Ok(())
     }
 
     /// Whether a process runs on this directory, and which, in words.
@@ -95,6 +148,21 @@ impl DataDir {
             Err(DataDirError::InUse { holder, .. }) => Ok(Some(holder)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses a directory in which a restore was cut short.
+    ///
+    /// # Errors
+    /// If there is such a file, or the directory cannot be read.
+    pub fn refuse_half_restored(&self) -> Result<(), DataDirError> {
+        let failed = |source| DataDirError::Io { path: self.path.clone(), source };
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.to_string_lossy().ends_with(PARTIAL) {
+                return Err(DataDirError::HalfRestored(path));
+            }
+        }
+        Ok(())
     }
 
     /// The directory.
@@ -199,8 +267,6 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

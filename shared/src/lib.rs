@@ -33,6 +33,8 @@ pub mod key_file;
 
 pub mod data_dir;
 
+pub mod data_files;
+
 pub mod telemetry;
 
 pub mod metrics;

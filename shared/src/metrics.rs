@@ -63,10 +63,14 @@ kind!(gauge, Gauge, gauge);
 kind!(histogram, Histogram, histogram);
 
 metrics_table! {
-    counter HTTP_REQUESTS = "naru_http_requests_total", Count, "HTTP calls answered, by call and status";
+    counter HTTP_REQUESTS = "naru_http_requests_total", Count, "HTTP calls answered, by call, status and problem code (`none`: it was no refusal)";
     histogram HTTP_SECONDS = "naru_http_request_seconds", Seconds, "Time from a call's head to its answer, by call";
+    gauge HTTP_CONNECTIONS = "naru_http_connections", Count, "Connections that are open";
+    counter HTTP_MALFORMED = "naru_http_malformed_total", Count, "What the HTTP library refused before it was a call, by status (400: no HTTP, 408: a head too slow, 431: a head too long)";
     counter ACCEPTED = "naru_messages_accepted_total", Count, "Messages answered 202, by environment";
-    counter REFUSED = "naru_messages_refused_total", Count, "Messages refused before publish, by problem code";
+    counter REFUSED = "naru_messages_refused_total", Count, "Messages refused before publish, by problem code: one for a refused call of one message, one for each refused item of a batch";
+    counter IN_DOUBT = "naru_messages_in_doubt_total", Count, "Messages answered `accept-unknown`: the queue did not confirm in time";
+    counter DENIALS = "naru_denials_total", Count, "Calls and items of batches refused for who calls or how much (401, 403, 429), by problem code; a log line a minute names the customers";
     histogram PUBLISH_SECONDS = "naru_publish_seconds", Seconds, "Time from publishing packs to the queue's confirm";
     histogram PACK_MESSAGES = "naru_pack_messages", Count, "Messages in a published pack";
     counter INTAKE = "naru_intake_messages_total", Count, "Messages seen by intake, by route and verdict";
@@ -88,6 +92,7 @@ metrics_table! {
     histogram POSTGRES_SECONDS = "naru_postgres_call_seconds", Seconds, "Time of a call to PostgreSQL with all its tries, by call";
     counter POSTGRES_RETRIES = "naru_postgres_retries_total", Count, "Transactions tried again as a whole, by call and reason";
     counter POSTGRES_ERRORS = "naru_postgres_errors_total", Count, "Calls to PostgreSQL that failed, by call and reason";
+    counter FILE_DAMAGE = "naru_file_damage_total", Count, "Reads and writes that found a data file damaged, by file";
     gauge WAITING = "naru_messages_waiting", Count, "Messages waiting in the ledger, by route, lane and state";
     gauge OLDEST_SECONDS = "naru_oldest_waiting_seconds", Seconds, "Age of the oldest waiting message, by route and lane";
     gauge QUEUE_PACKS = "naru_queue_packs", Count, "Packs on a queue, by route and lane";

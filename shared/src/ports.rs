@@ -1,7 +1,8 @@
 //! All ports of a process, opened from configuration, ready to be decorated and handed out.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -40,21 +41,60 @@ pub struct Ports {
     pub registry: Arc<dyn Registry>,
     /// What an accept asks.
     pub gate: Arc<dyn Gate>,
+    /// What readiness rests on beside the ports' own answers: the files of embedded engines.
+    pub probes: Vec<Arc<dyn Probe>>,
+}
+
+/// Something that can be asked whether it is sound.
+#[async_trait]
+pub trait Probe: Send + Sync + 'static {
+    /// What it is called.
+    fn name(&self) -> &str;
+
+    /// Really asks it. The caller bounds the wait.
+    async fn ask(&self) -> Result<(), ProbeError>;
+}
+
+/// Why something is not sound, or not known to be.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It is damaged, and stays so until a person acts.
+    #[error("{0}")]
+    Damaged(String),
+    /// It does not answer; it may do so again.
+    #[error("it does not answer")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// An engine could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the {port} cannot be opened")]
-pub struct OpenError {
-    /// Of which port.
-    pub port: &'static str,
-    /// Why.
-    #[source]
-    pub source: DbError,
+pub enum OpenError {
+    /// Its file does not work.
+    #[error("the {port} cannot be opened")]
+    File {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: DbError,
+    },
+    /// Its file is not there, and is not made by a look beside whoever owns it.
+    #[error(
+        "there is no {0}: `naru up` makes it on the first start, and `naru restore` puts a copy in place"
+    )]
+    Missing(PathBuf),
 }
 
 fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
-    move |source| OpenError { port, source }
+    move |source| OpenError::File { port, source }
+}
+
+/// Refuses what is not there: SQLite would make it, empty.
+fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
+    match path.metadata() {
+        Ok(found) if found.len() > 0 => Ok(()),
+        _ => Err(OpenError::Missing(path)),
+    }
 }
 
 /// The ports of a process that owns its data directory, and the task that keeps the registry up to date until `stop`.
@@ -74,7 +114,10 @@ pub fn open(
     let topic = SqliteTopic::open(&dir.topic(), Duration::from_millis(visibility_ms)).map_err(of("topic"))?;
     let LedgerEngine::Sqlite {} = engines.ledger;
     let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-    let catalog = open_catalog(&engines.catalog, dir)?;
+    let CatalogEngine::Sqlite {} = engines.catalog;
+    let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
+    let files = [queue.db(), topic.db(), ledger.db(), catalog.db()].map(Clone::clone);
+    let catalog: Arc<dyn Catalog> = Arc::new(catalog);
     let RegistryEngine::Memory {} = engines.registry;
     let registry = MemoryRegistry::new();
     let follower = Follower::start(Arc::clone(&catalog), Arc::clone(&registry), runtime, stop);
@@ -89,6 +132,7 @@ pub fn open(
         catalog,
         registry,
         gate: Arc::new(MemoryGate::new(Arc::clone(clock))),
+        probes: files.map(|file| Arc::new(file) as Arc<dyn Probe>).to_vec(),
     };
     Ok((ports, follower))
 }
@@ -99,6 +143,7 @@ pub fn open(
 /// If it cannot be opened.
 pub fn open_catalog(engine: &CatalogEngine, dir: &DataDir) -> Result<Arc<dyn Catalog>, OpenError> {
     let CatalogEngine::Sqlite {} = engine;
+    refuse_missing(dir.catalog())?;
     Ok(Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?))
 }
 
@@ -116,6 +161,7 @@ pub struct DeskPorts {
 /// If it cannot be opened.
 pub fn open_desk(engine: &LedgerEngine, dir: &DataDir) -> Result<DeskPorts, OpenError> {
     let LedgerEngine::Sqlite {} = engine;
+    refuse_missing(dir.ledger())?;
     let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
     Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
 }

@@ -58,3 +58,18 @@ fn the_checker_sees_a_charge_made_twice() {
     assert!(outcome.findings.broken.iter().all(|broken| broken.contains("are used")));
     assert!(!outcome.findings.broken.is_empty());
 }
+
+#[test]
+fn the_checker_sees_a_charge_that_another_customer_pays() {
+    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "anothers-charge", 0));
+    // The sum of all customers is right: only each one's own tells.
+    assert!(outcome.findings.broken.iter().all(|broken| broken.contains("are used")));
+    assert_eq!(outcome.findings.broken.len(), 2, "{:?}", outcome.findings.broken);
+}
+
+#[test]
+fn the_checker_sees_messages_mixed_up() {
+    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "mixed-recipients", 0));
+    assert!(outcome.findings.broken.iter().any(|broken| broken.contains("and sent to")));
+    assert!(outcome.findings.broken.iter().any(|broken| broken.contains("is told as")));
+}

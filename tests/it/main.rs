@@ -16,11 +16,17 @@ mod backup;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod counts;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doubt;
 #[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod drain_load;
 #[cfg(test)]
 mod durability;
 mod engines;
@@ -35,6 +41,8 @@ mod postgres;
 mod quota;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

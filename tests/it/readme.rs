@@ -29,7 +29,7 @@ fn text(path: &str) -> String {
 }
 
 /// The files that a crate's program is built from.
-fn sources(of: &PathBuf) -> Vec<PathBuf> {
+fn sources(of: &Path) -> Vec<PathBuf> {
     let mut found = vec![of.join("Cargo.toml")];
     let mut folders = vec![of.join("src")];
     while let Some(folder) = folders.pop() {
@@ -58,8 +58,10 @@ fn program() -> PathBuf {
     let program = found.expect("`naru` is not built: cargo build --bin naru");
     // Only a run of the whole workspace builds it anew; an old one would prove nothing.
     let built = fs::metadata(&program).unwrap().modified().unwrap();
-    for source in
-        ["shared", "ingress", "workers", "cli"].map(|part| root().join(part)).iter().flat_map(sources)
+    for source in ["shared", "ingress", "workers", "cli"]
+        .map(|part| root().join(part))
+        .iter()
+        .flat_map(|part| sources(part))
     {
         let changed = fs::metadata(&source).unwrap().modified().unwrap();
         assert!(changed <= built, "`naru` is older than {}: cargo build --bin naru", source.display());
@@ -150,7 +152,8 @@ impl Up {
         let told = blocks()[2]
             .replace("PASSWORD:API_KEY", secrets)
             .replace("127.0.0.1:8080", &listen)
-            .replace("target/release/naru", &program.display().to_string());
+            .replace("/naru/target/release/naru", &program.display().to_string())
+            .replace("/naru/naru-data", &home.path().join("naru-data").display().to_string());
         let told: Vec<&str> = told.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(told, printed, "README shows what is printed");
         let [send, read, assign] = printed.try_into().unwrap();

@@ -1,7 +1,6 @@
 //! What tests of whole processes share: one at a time, a receiver that writes down, and patience.
 
 use std::{
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -11,10 +10,10 @@ use naru_tests::{
     gateway::{Gateway, Helper, Programs},
     journal,
     receiver::journaling::Arrival,
+    witness::Journals,
 };
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 static STAGE: Mutex<()> = Mutex::new(());
 
@@ -26,23 +25,30 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 /// A receiver and its journal.
 pub(crate) struct Receiver {
     pub(crate) process: Helper,
-    journal: PathBuf,
-    _home: TempDir,
+    pub(crate) journals: Journals,
 }
 
 impl Receiver {
     pub(crate) fn start(more: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let journal = home.path().join("arrivals");
-        let path = journal.display().to_string();
+        let journals = Journals::begin().unwrap();
+        let path = journals.arrivals().display().to_string();
         let mut arguments = vec!["journaling-receiver", "--journal", &path];
         arguments.extend_from_slice(more);
         let process = Helper::start(&Programs::find().unwrap(), &arguments).unwrap();
-        Self { process, journal, _home: home }
+        Self { process, journals }
     }
 
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
-        journal::read(&self.journal).unwrap()
+        journal::read(&self.journals.arrivals()).unwrap()
+    }
+
+    /// The first arrival of a message, once it has come. Of a long journal only its own line is parsed.
+    pub(crate) fn first_arrival(&self, id: &str, patience: Duration) -> Arrival {
+        let line = within(patience, &format!("{id} arrives"), || {
+            let text = std::fs::read_to_string(self.journals.arrivals()).unwrap();
+            text.lines().find(|line| line.ends_with('}') && line.contains(id)).map(str::to_owned)
+        });
+        serde_json::from_str(&line).unwrap()
     }
 }
 

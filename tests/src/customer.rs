@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::wire::{CallError, Reply, Wire};
+use crate::wire::{CallError, Held, Reply, Wire};
 
 /// A customer with a Basic credential.
 #[derive(Debug)]
@@ -38,13 +38,27 @@ impl Customer {
         headers: &[String],
         body: Option<&Value>,
     ) -> Result<Reply, CallError> {
+        let request = self.request(method, path, headers, body);
+        self.wire.exchange(&request)
+    }
+
+    /// As [`Customer::call`], but for its last byte, on a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn hold(&mut self, method: &str, path: &str, body: &Value) -> Result<Held, CallError> {
+        let request = self.request(method, path, &[], Some(body));
+        self.wire.hold(&request)
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &[String], body: Option<&Value>) -> Vec<u8> {
         let mut all = vec![format!("Authorization: {}", self.authorization)];
         all.extend_from_slice(headers);
         let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         if body.is_some() {
             all.push("Content-Type: application/json".to_owned());
         }
-        self.wire.call(method, &format!("{}{path}", self.base), &all, &bytes)
+        self.wire.request(method, &format!("{}{path}", self.base), &all, &bytes)
     }
 
     /// `POST /messages`.

@@ -1,7 +1,6 @@
 //! The durability run: clients call, a receiver misbehaves, the gateway is killed and stopped again and again; in the end
 //! everything is read over the API and judged.
 
-mod closing;
 mod crowd;
 mod in_flight;
 mod rounds;
@@ -15,6 +14,7 @@ use crate::{
     checker::{self, Findings, evidence::Evidence},
     faults,
     gateway::{Gateway, Helper, Programs, RouteSpec, Setup},
+    witness::{self, Journals},
 };
 
 /// What a run does.
@@ -105,32 +105,33 @@ const LEASE_MS: u64 = 3_500;
 /// The time-out of one attempt, in milliseconds.
 const ATTEMPT_MS: u32 = 1_200;
 
+/// Customers of the run: enough for one to be told, or charged, what is another's.
+const CUSTOMERS: usize = 2;
+
 /// Runs a plan and judges it; `say` is told how it goes.
 ///
 /// # Errors
 /// If the run itself cannot be done; broken promises are in the findings.
 pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     let programs = Programs::find()?;
-    let journals = tempfile::tempdir()?;
-    let arrivals = journals.path().join("arrivals").display().to_string();
+    let journals = Journals::begin()?;
+    let arrivals = journals.arrivals().display().to_string();
     let seed = plan.seed.to_string();
     let rough = ["journaling-receiver", "--seed", &seed, "--journal", &arrivals];
     let receiver = Helper::start(&programs, &rough)?;
     let mut gateway = Gateway::prepare(&setup(plan, &receiver))?;
-    let events = journals.path().join("events");
-    let mut environment = vec![(faults::SUBSCRIBER, format!("journal={}", events.display()))];
+    let mut environment = vec![journals.subscriber()];
     if let Some(sabotage) = plan.sabotage {
         let ledger = gateway.home().join("data/ledger.db");
         environment.push((faults::SABOTAGE, format!("{sabotage}={}", ledger.display())));
     }
-    let crowd = Crowd::gather(plan, gateway.listen(), &gateway.users.live[0]);
+    let crowd = Crowd::gather(plan, gateway.listen(), &gateway.users.live);
     let mut outcome = Outcome::default();
     rounds::all(plan, &mut gateway, &environment, &crowd, &receiver, &mut outcome, say)?;
     say("all harm is done; waiting until everything has ended");
     gateway.start(&environment)?;
     outcome.evidence.wishes = crowd.disperse()?;
-    let files = closing::Files { arrivals: arrivals.into(), events };
-    closing::collect(plan, &mut gateway, &files, &mut outcome.evidence)?;
+    witness::gather(&mut gateway, &journals, plan.patience, &mut outcome.evidence)?;
     outcome.findings = checker::check(&outcome.evidence);
     Ok(outcome)
 }
@@ -142,9 +143,10 @@ fn setup(plan: &Plan, receiver: &Helper) -> Setup {
         ..RouteSpec::http(name, receiver.address, on_uncertain)
     };
     Setup {
+        customers: CUSTOMERS,
         routes: vec![route("retry", OnUncertain::Retry), route("fail", OnUncertain::Fail)],
         quota: Some(1_000_000_000),
-        subscription: Some("journal".to_owned()),
+        subscription: Some(witness::SUBSCRIPTION.to_owned()),
         config: format!("[workers]\nlease_ms = {LEASE_MS}\nsweep_ms = {}\n", plan.sweep_ms),
         ..Setup::default()
     }

@@ -30,6 +30,8 @@ pub struct Gateway {
     listen: SocketAddr,
     operator: SocketAddr,
     arguments: Vec<String>,
+    /// More of them, which differ from start to start.
+    more: Vec<String>,
     running: Option<Running>,
     /// Who may call it.
     pub users: Users,
@@ -63,8 +65,13 @@ impl Gateway {
         arguments.extend(["--config".to_owned(), config.display().to_string()]);
         arguments.extend(["--listen".to_owned(), listen.to_string()]);
         arguments.extend(["--operator-listen".to_owned(), operator.to_string()]);
-        arguments.extend(setup.arguments.iter().cloned());
-        Ok(Self { programs: Programs::find()?, home, listen, operator, arguments, running: None, users })
+        let (programs, more) = (Programs::find()?, setup.arguments.clone());
+        Ok(Self { programs, home, listen, operator, arguments, more, running: None, users })
+    }
+
+    /// From its next start on it gets these arguments of `up` in place of the setup's.
+    pub fn argue(&mut self, more: &[&str]) {
+        self.more = more.iter().map(|&argument| argument.to_owned()).collect();
     }
 
     /// Starts the process and waits until it is ready.
@@ -82,8 +89,11 @@ impl Gateway {
     /// If it runs already, or cannot be started.
     pub fn launch(&mut self, environment: &[(&str, String)]) -> anyhow::Result<()> {
         ensure!(self.running.is_none(), "the gateway runs already");
-        let log = self.log();
-        self.running = Some(Running::start(&self.programs.gateway, &self.arguments, environment, &log)?);
+        let (log, arguments) = (self.log(), [&self.arguments[..], &self.more].concat());
+        // What it is like to be drained is for some tests only.
+        let mut all = vec![("NARU_INGRESS__DRAIN_GRACE_MS", "50".to_owned())];
+        all.extend_from_slice(environment);
+        self.running = Some(Running::start(&self.programs.gateway, &arguments, &all, &log)?);
         Ok(())
     }
 

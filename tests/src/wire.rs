@@ -75,6 +75,13 @@ impl Wire {
         headers: &[String],
         body: &[u8],
     ) -> Result<Reply, CallError> {
+        let request = self.request(method, path, headers, body);
+        self.exchange(&request)
+    }
+
+    /// The bytes of a call.
+    #[must_use]
+    pub fn request(&self, method: &str, path: &str, headers: &[String], body: &[u8]) -> Vec<u8> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.target);
         for header in headers {
             request.push_str(header);
@@ -86,7 +93,7 @@ impl Wire {
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
-        self.exchange(&bytes)
+        bytes
     }
 
     /// Writes bytes as they are and reads one answer.
@@ -101,15 +108,24 @@ impl Wire {
         Ok(reply)
     }
 
+    /// Writes a call without its last byte: it is under way, and cannot be answered yet.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn hold(&mut self, bytes: &[u8]) -> Result<Held, CallError> {
+        let mut stream = self.connected().map_err(CallError::Unsent)?;
+        let (last, most) =
+            bytes.split_last().ok_or_else(|| CallError::Unsent(io::ErrorKind::InvalidInput.into()))?;
+        stream.write_all(most).map_err(CallError::Unanswered)?;
+        Ok(Held { stream, last: *last })
+    }
+
     /// The connection at hand if the other side has not ended it, else a new one.
     fn connected(&mut self) -> io::Result<TcpStream> {
-        if let Some(stream) = self.stream.take() {
-            stream.set_nonblocking(true)?;
-            let silent = matches!(stream.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
-            stream.set_nonblocking(false)?;
-            if silent {
-                return Ok(stream);
-            }
+        if let Some(stream) = self.stream.take()
+            && is_silent(&stream)?
+        {
+            return Ok(stream);
         }
         let stream = TcpStream::connect_timeout(&self.target, self.patience)?;
         stream.set_nodelay(true)?;
@@ -117,6 +133,47 @@ impl Wire {
         stream.set_write_timeout(Some(self.patience))?;
         Ok(stream)
     }
+}
+
+/// A call of which the last byte is kept back.
+#[derive(Debug)]
+pub struct Held {
+    stream: TcpStream,
+    last: u8,
+}
+
+impl Held {
+    /// Whether it is under way: neither answered nor cut.
+    ///
+    /// # Errors
+    /// If the connection is not what it was.
+    pub fn is_under_way(&self) -> io::Result<bool> {
+        is_silent(&self.stream)
+    }
+
+    /// Writes the last byte.
+    ///
+    /// # Errors
+    /// If the connection does not take it.
+    pub fn let_go(&mut self) -> Result<(), CallError> {
+        self.stream.write_all(&[self.last]).map_err(CallError::Unanswered)
+    }
+
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// If no whole answer comes.
+    pub fn answer(mut self) -> Result<Reply, CallError> {
+        Ok(read_reply(&mut self.stream).map_err(CallError::Unanswered)?.0)
+    }
+}
+
+/// Whether the other side has neither said anything nor ended.
+fn is_silent(stream: &TcpStream) -> io::Result<bool> {
+    stream.set_nonblocking(true)?;
+    let silent = matches!(stream.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+    stream.set_nonblocking(false)?;
+    Ok(silent)
 }
 
 fn read_reply(stream: &mut TcpStream) -> io::Result<(Reply, bool)> {

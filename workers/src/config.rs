@@ -21,7 +21,7 @@ pub struct WorkersConfig {
     pub settle_backlog: usize,
     /// The most events that are published together.
     pub relay_group: usize,
-    /// How often the sweeper looks for what is due, in milliseconds.
+    /// How long the sweeper sleeps at the most, in milliseconds; what is due wakes it before.
     pub sweep_ms: u64,
     /// How long an idle loop waits before it asks again unasked, in milliseconds.
     pub poll_ms: u64,
@@ -43,7 +43,7 @@ impl Default for WorkersConfig {
             settle_group: 512,
             settle_backlog: 4_096,
             relay_group: 256,
-            sweep_ms: 500,
+            sweep_ms: 5_000,
             poll_ms: 1_000,
             stuck_ms: 60_000,
             report_window_ms: 72 * 3_600_000,

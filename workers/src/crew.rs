@@ -10,11 +10,11 @@ use std::{
 
 use naru_shared::{
     domain::{Day, EnvelopeKeys, Period, Quota, RouteName, Timestamp},
-    ledger::Weights,
+    ledger::{PassedOver, Weights},
     metrics,
 };
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -44,11 +44,12 @@ pub(crate) struct Crew {
     pub(crate) ended: mpsc::Sender<Ended>,
     /// Ends what brings new work: intake, feeders, the roster.
     pub(crate) stop: CancellationToken,
-    /// Ends what finishes work: committer, relay, sweeper, heartbeat.
+    /// Ends what finishes work: committer, relay, sweeper, observer, heartbeat.
     pub(crate) end: CancellationToken,
     desks: RwLock<HashMap<RouteName, Arc<Desk>>>,
     watched: Mutex<HashMap<LimitKey, (Arc<Quota>, Day)>>,
     suspected: AtomicBool,
+    suspicion: Notify,
 }
 
 impl Crew {
@@ -70,6 +71,7 @@ impl Crew {
             desks: RwLock::default(),
             watched: Mutex::default(),
             suspected: AtomicBool::new(false),
+            suspicion: Notify::new(),
         }
     }
 
@@ -85,6 +87,11 @@ impl Crew {
     pub(crate) fn weights(&self) -> Weights {
         let registry = Arc::clone(&self.deps.registry);
         Arc::new(move |customer| registry.weight(customer))
+    }
+
+    /// Whose messages wait: the suspended.
+    pub(crate) fn passed_over(&self) -> PassedOver {
+        self.deps.registry.suspended()
     }
 
     /// Whether the rows held in this process's name are certainly still its own: its heartbeat was heard within a lease, or
@@ -118,11 +125,22 @@ impl Crew {
     /// Something went wrong after which rows may be `sending` in this process's name with nobody to send them.
     pub(crate) fn suspect(&self) {
         self.suspected.store(true, Ordering::Release);
+        self.suspicion.notify_one();
     }
 
-    /// Whether there is such a suspicion; asking clears it.
-    pub(crate) fn take_suspicion(&self) -> bool {
-        self.suspected.swap(false, Ordering::AcqRel)
+    /// Whether there is such a suspicion.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.suspected.load(Ordering::Acquire)
+    }
+
+    /// It is looked into from here on.
+    pub(crate) fn take_suspicion(&self) {
+        self.suspected.store(false, Ordering::Release);
+    }
+
+    /// Returns when a suspicion came up since the last wait.
+    pub(crate) async fn suspicion(&self) {
+        self.suspicion.notified().await;
     }
 
     /// Remembers a limit that is nearly used up, so that ingress learns when units are released: once it refuses, no intake

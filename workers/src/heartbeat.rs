@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
-use naru_shared::domain::IncarnationId;
 
 use crate::{
     crew::Crew,
@@ -36,11 +35,11 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
         // Others may have taken what this process held: from here on it works under another name, and the fence keeps
         // late outcomes of the old one safe. Where no other process can be, the name stays.
         let renewed = !crew.is_trusted();
-        let name = if renewed { IncarnationId::random() } else { crew.incarnations.current() };
+        let name = if renewed { crew.incarnations.next() } else { crew.incarnations.current() };
         match patience::ledger(crew.deps.ledger.beat(name)).await {
             Ok(()) => {
                 if renewed {
-                    crew.incarnations.renew(name);
+                    crew.incarnations.renew();
                     tracing::warn!("not heard for a lease: rows are taken in another name from now on");
                 }
                 crew.incarnations.beaten(sent);

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 /// The incarnation in whose name rows are taken, and those before it that may still hold some.
 pub(crate) struct Incarnations {
     names: RwLock<(IncarnationId, Vec<IncarnationId>)>,
+    /// The name after this one. It stays the same until it is taken: the ledger may have heard of it without our knowing.
+    next: Mutex<IncarnationId>,
     begun: Instant,
     /// Milliseconds after `begun` of the last beat that the ledger confirmed.
     beat: AtomicU64,
@@ -23,6 +25,7 @@ impl Incarnations {
     pub(crate) fn new() -> Self {
         Self {
             names: RwLock::new((IncarnationId::random(), Vec::new())),
+            next: Mutex::new(IncarnationId::random()),
             begun: Instant::now(),
             beat: AtomicU64::new(0),
             alive: watch::Sender::new(false),
@@ -51,8 +54,14 @@ impl Incarnations {
         self.begun.elapsed().saturating_sub(Duration::from_millis(self.beat.load(Ordering::Acquire)))
     }
 
-    /// From now on rows are taken in this name; the ledger knows it already.
-    pub(crate) fn renew(&self, name: IncarnationId) {
+    /// The name to make known to the ledger before [`Incarnations::renew`].
+    pub(crate) fn next(&self) -> IncarnationId {
+        *self.next.lock()
+    }
+
+    /// From now on rows are taken in the next name; the ledger knows it already.
+    pub(crate) fn renew(&self) {
+        let name = std::mem::replace(&mut *self.next.lock(), IncarnationId::random());
         let mut names = self.names.write();
         let former = std::mem::replace(&mut names.0, name);
         names.1.push(former);

@@ -20,6 +20,7 @@ mod outcome;
 
 mod relay;
 
+mod observer;
 mod sweeper;
 
 mod heartbeat;

@@ -29,6 +29,14 @@ pub(crate) async fn ledger<T>(
     result
 }
 
+/// Says that a task of a loop could not be done; whether it could.
+pub(crate) fn said<T>(what: &'static str, result: Result<T, LedgerError>) -> bool {
+    if let Err(error) = &result {
+        tracing::warn!(what, %error, "a task could not be done; it is tried again");
+    }
+    result.is_ok()
+}
+
 /// Pauses that double from 50 ms to 3 s, each shortened at random by up to a half.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {

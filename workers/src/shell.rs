@@ -19,7 +19,7 @@ use tokio::task::{AbortHandle, JoinError};
 use tokio_util::sync::CancellationToken;
 
 /// How often a shell looks at its loop.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_secs(1);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ pub(crate) struct Routine {
     pub(crate) of: String,
     /// The loop; it returns when `stop` is cancelled, and may be begun again after a panic.
     pub(crate) run: Box<dyn Fn(Progress) -> BoxFuture<'static, ()> + Send>,
-    /// Called every quarter of a second, whatever the loop does.
+    /// Called every second, whatever the loop does.
     pub(crate) watch: Box<dyn Fn() + Send>,
     /// How long the loop may be without a sign of life.
     pub(crate) stuck: Duration,

@@ -23,7 +23,7 @@ use crate::{
     backend::BackendFactory,
     config::{ConfigError, WorkersConfig},
     crew::Crew,
-    heartbeat,
+    heartbeat, observer,
     outcome::{self, Committer},
     patience, relay,
     roster::{self, Quarters},
@@ -84,7 +84,7 @@ pub enum StartError {
     System,
 }
 
-/// The workers of a process: intake and couriers of every route, committer, relay, sweeper, heartbeat.
+/// The workers of a process: intake and couriers of every route, committer, relay, sweeper, observer, heartbeat.
 pub struct Workers {
     crew: Arc<Crew>,
     quarters: Arc<Quarters>,
@@ -110,6 +110,7 @@ impl Workers {
         quarters.house(outcome::routine(&crew, &committer));
         quarters.house(relay::routine(&crew));
         quarters.house(sweeper::routine(&crew));
+        quarters.house(observer::routine(&crew));
         quarters.house(roster::routine(&crew, &quarters));
         Ok(Self { crew, quarters, system, thread })
     }

@@ -1,26 +1,91 @@
 //! `cargo xtask test`: what the tests need, then every test.
 
 use std::{
-    io::{self, Write},
+    fmt,
+    io::{self, BufRead, BufReader, Write},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail, ensure};
 
 use crate::run as execute;
 
 /// A program that a test calls, and the Debian package that brings it.
 const NEEDS: [(&str, &str); 3] = [("strace", "strace"), ("curl", "curl"), ("python3", "python3")];
 
-/// Installs what is missing and runs every test of the workspace; `more` is passed on.
+/// Installs what is missing and runs every test of the workspace; `more` is passed on. At the end it tells how many there
+/// were in all binaries.
 ///
 /// # Errors
-/// If something cannot be installed, or a test fails.
+/// If something cannot be installed, or a test fails or is skipped.
 pub fn run(more: &[String]) -> anyhow::Result<()> {
     install()?;
+    tell_versions()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    execute(Command::new(cargo).args(["test", "--locked", "--workspace"]).args(more))
+    let mut command = Command::new(cargo);
+    command.args(["test", "--locked", "--workspace"]).args(more);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let told = child.stdout.take().context("its output is piped")?;
+    let mut tally = Tally::default();
+    let mut shown = io::stdout();
+    // Shown as it comes, and counted.
+    for line in BufReader::new(told).split(b'\n') {
+        let line = line?;
+        tally.read(&String::from_utf8_lossy(&line));
+        shown.write_all(&line)?;
+        shown.write_all(b"\n")?;
+        shown.flush()?;
+    }
+    let status = child.wait()?;
+    writeln!(shown, "{tally}")?;
+    ensure!(status.success(), "a test failed: {status}");
+    ensure!(tally.ignored == 0, "{} tests were skipped, and prove nothing", tally.ignored);
+    Ok(())
+}
+
+/// Which versions the tests were run with, for whoever reads the log.
+fn tell_versions() -> anyhow::Result<()> {
+    for (program, _) in NEEDS {
+        let output = Command::new(program).arg("--version").output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        writeln!(io::stderr().lock(), "with {}", text.lines().next().unwrap_or(program))?;
+    }
+    Ok(())
+}
+
+/// The tests of all binaries, from the last line of each.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    binaries: u64,
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Tally {
+    fn read(&mut self, line: &str) {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        let count = |word: &str| {
+            let part = counts.split("; ").find_map(|part| part.strip_suffix(word));
+            part.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0)
+        };
+        let (passed, failed, ignored) = (count("passed"), count("failed"), count("ignored"));
+        self.binaries += u64::from(passed + failed + ignored > 0);
+        self.passed += passed;
+        self.failed += failed;
+        self.ignored += ignored;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { binaries, passed, failed, ignored } = self;
+        write!(f, "{passed} tests passed, {failed} failed, {ignored} skipped, in {binaries} binaries")
+    }
 }
 
 fn install() -> anyhow::Result<()> {
@@ -56,4 +121,26 @@ fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     // The owner of this process's own entry is its effective user.
     std::fs::metadata(Path::new("/proc/self")).is_ok_and(|meta| meta.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_of_all_binaries_are_counted_whatever_else_is_printed() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 3 tests",
+            "test a ... ok",
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.18s",
+            "test result: FAILED. 40 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 9.01s",
+            "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "a test result: ok. 9 passed",
+        ] {
+            tally.read(line);
+        }
+        assert_eq!(tally, Tally { binaries: 2, passed: 43, failed: 2, ignored: 1 });
+        assert_eq!(tally.to_string(), "43 tests passed, 2 failed, 1 skipped, in 2 binaries");
+    }
 }

@@ -33,6 +33,13 @@ pub fn unsafe_settings(config: &Config, routes: &[Route]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if config.ingress.drain_grace_ms > config.process.drain_ms / 2 {
+        found.push(format!(
+            "ingress.drain_grace_ms = {} is more than half of process.drain_ms = {}: nothing would be left for what is \
+             under way",
+            config.ingress.drain_grace_ms, config.process.drain_ms
+        ));
+    }
     found.extend(config.workers.check().err().map(|error| format!("workers: {error}")));
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
     found
@@ -88,6 +95,15 @@ mod tests {
         assert_eq!(unsafe_settings(&config, &[route(lease)]).len(), 1);
         assert_eq!(unsafe_settings(&config, &[route(lease - 2_000)]).len(), 1);
         assert_eq!(unsafe_settings(&config, &[route(lease - 2_001)]).len(), 0);
+    }
+
+    #[test]
+    fn a_grace_that_leaves_no_time_to_drain_is_refused() {
+        let mut config = Config::default();
+        config.ingress.drain_grace_ms = config.process.drain_ms / 2;
+        assert_eq!(unsafe_settings(&config, &[]).len(), 0);
+        config.ingress.drain_grace_ms += 1;
+        assert_eq!(unsafe_settings(&config, &[]).len(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, variables};
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,15 +32,18 @@ pub enum ConfigError {
 }
 
 /// Reads `file`, if any, and overrides what the variables name: `NARU_INGRESS__LISTEN` is `listen` in `[ingress]`.
-/// A variable's value is read as TOML where it can be (`5`, `true`, `"text"`), else as text.
+/// A variable's value is read as TOML where it can be (`5`, `true`, `"text"`), else as text. `others` are variables that
+/// somebody else reads.
 ///
 /// # Errors
 /// If the file cannot be read, or anything in it or in a variable is not known or not right.
 pub fn load(
     file: Option<&Path>,
     variables: impl IntoIterator<Item = (String, String)>,
+    others: &[&str],
 ) -> Result<Config, ConfigError> {
     let mut merged = defaults()?;
+    let known = variables::known(&merged);
     if let Some(path) = file {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
@@ -51,7 +54,11 @@ pub fn load(
         let _whole: Config = merged.clone().try_into().map_err(|e: toml::de::Error| wrong(&e.to_string()))?;
     }
     for (name, value) in variables {
-        let Some(path) = name.strip_prefix("NARU_").filter(|rest| rest.contains("__")) else { continue };
+        let Some(path) = name.strip_prefix("NARU_") else { continue };
+        if !path.contains("__") {
+            variables::accept(&name, &value, &known, others)?;
+            continue;
+        }
         let keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
         merge(&mut merged, nested(&keys, read_value(&value)));
         let checked: Result<Config, _> = merged.clone().try_into();
@@ -127,7 +134,7 @@ mod tests {
 
     fn said(text: &str) -> String {
         let (_root, path) = written(text);
-        load(Some(&path), []).unwrap_err().to_string()
+        load(Some(&path), [], &[]).unwrap_err().to_string()
     }
 
     #[test]
@@ -139,7 +146,7 @@ mod tests {
             ("NARU_LOG".to_owned(), "debug".to_owned()),
             ("OTHER__LISTEN".to_owned(), "x".to_owned()),
         ];
-        let config = load(Some(&path), variables).unwrap();
+        let config = load(Some(&path), variables, &[]).unwrap();
         assert_eq!(config.ingress.listen.port(), 2);
         assert_eq!(config.ingress.threads, 3);
         assert!(!config.process.demo);
@@ -155,14 +162,14 @@ mod tests {
         let text = said("[queue]\nkind = \"sqllite\"\n");
         assert!(text.contains("did you mean `sqlite`?"), "{text}");
         let variable = [("NARU_INGRESS__LISEN".to_owned(), "x".to_owned())];
-        let text = load(None, variable).unwrap_err().to_string();
+        let text = load(None, variable, &[]).unwrap_err().to_string();
         assert!(text.starts_with("NARU_INGRESS__LISEN") && text.contains("`listen`"), "{text}");
     }
 
     #[test]
     fn a_section_of_an_engine_keeps_its_other_settings() {
         let (_root, path) = written("[queue]\nkind = \"sqlite\"\n");
-        let config = load(Some(&path), []).unwrap();
+        let config = load(Some(&path), [], &[]).unwrap();
         assert_eq!(config.queue, naru_shared::engines::QueueEngine::default());
     }
 

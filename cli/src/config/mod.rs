@@ -3,6 +3,7 @@
 pub mod check;
 mod load;
 mod show;
+mod variables;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

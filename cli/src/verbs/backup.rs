@@ -10,10 +10,11 @@ use std::{
 use anyhow::Context;
 use naru_shared::{
     data_dir::{DataDir, write_private},
+    data_files,
     domain::Timestamp,
     key_file,
     ledger::mark_restored,
-    sqlite::backup as files,
+    sqlite::{Depth, backup as files},
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +51,8 @@ fn pairs<'a>(from: &'a [PathBuf], to: &'a [PathBuf]) -> Vec<(&'a Path, &'a Path)
 /// Copies the data directory into a new directory, while a process runs on it or while none does.
 ///
 /// # Errors
-/// [`Failure::Conflict`] if the target exists; else if a file cannot be read or written.
+/// [`Failure::Conflict`] if the target exists; else if a file cannot be read or written, or is damaged. The target is not
+/// left behind then.
 pub fn backup(desk: &Desk, target: &Path) -> anyhow::Result<()> {
     match DirBuilder::new().mode(0o700).create(target) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -60,8 +62,19 @@ pub fn backup(desk: &Desk, target: &Path) -> anyhow::Result<()> {
         }
         made => made.with_context(|| format!("cannot make {}", target.display()))?,
     }
-    let sources: Vec<PathBuf> = parts(&desk.dir).into_iter().filter(|path| path.exists()).collect();
-    let copies: Vec<PathBuf> = sources.iter().map(|path| target.join(name_of(path))).collect();
+    let made = fill(desk, target);
+    if made.is_err() {
+        // It was made here, and is no copy. If it cannot be removed, it lacks its manifest all the same.
+        drop(fs::remove_dir_all(target));
+    }
+    let manifest = made?;
+    let sentence = format!("copied as of {} into {}; it holds secrets", manifest.made_at, target.display());
+    desk.out.said(&manifest, &sentence)
+}
+
+fn fill(desk: &Desk, target: &Path) -> anyhow::Result<Manifest> {
+    let sources = parts(&desk.dir);
+    let copies = sources.each_ref().map(|path| target.join(name_of(path)));
     files::backup(&pairs(&sources, &copies))?;
     let keys = fs::read(desk.dir.keys()).context("the deployment's secrets cannot be read")?;
     write_private(&target.join(name_of(&desk.dir.keys())), &keys)?;
@@ -69,29 +82,31 @@ pub fn backup(desk: &Desk, target: &Path) -> anyhow::Result<()> {
     let manifest =
         Manifest { made_at: desk.now(), files: sources.iter().map(|path| name_of(path)).collect() };
     write_private(&target.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
-    let sentence = format!("copied as of {} into {}; it holds secrets", manifest.made_at, target.display());
-    desk.out.said(&manifest, &sentence)
+    Ok(manifest)
 }
 
 /// Puts a copy in place. What had not ended when it was made may have been sent since: it waits for a person.
 ///
 /// # Errors
-/// If a process runs on the data directory, the copy is not whole, or something would be replaced unasked.
+/// If the copy is not whole (nothing was changed then), a process runs on the data directory, something would be replaced
+/// unasked, or a file cannot be written.
 pub async fn restore(config: Config, out: Output, copy: PathBuf, replace: bool) -> anyhow::Result<()> {
-    let manifest = fs::read(copy.join(MANIFEST))
-        .with_context(|| format!("{} is not a whole copy: {MANIFEST} cannot be read", copy.display()))?;
-    let manifest: Manifest = serde_json::from_slice(&manifest).context("the copy's manifest is damaged")?;
+    let (manifest, copies) = verified(&config, &copy)?;
     let dir = DataDir::acquire(&config.data)?;
-    put_keys(&dir, &copy, replace)?;
-    let targets: Vec<PathBuf> =
-        parts(&dir).into_iter().filter(|path| manifest.files.contains(&name_of(path))).collect();
-    let copies: Vec<PathBuf> = targets.iter().map(|path| copy.join(name_of(path))).collect();
-    if !replace && let Some(there) = parts(&dir).iter().find(|path| path.exists()) {
+    let mut list: Vec<(PathBuf, PathBuf)> = copies.into_iter().zip(parts(&dir)).collect();
+    if !replace && let Some((_, there)) = list.iter().find(|(_, path)| path.exists()) {
         let why = format!("{} exists: --replace puts the copy in its place", there.display());
         return Err(Failure::Conflict(why).into());
     }
-    files::restore(&pairs(&copies, &targets), replace)?;
-    let held = if dir.ledger().exists() { mark_restored(&dir.ledger(), manifest.made_at)? } else { 0 };
+    list.extend(keys(&dir, &copy, replace)?);
+    let list: Vec<(&Path, &Path)> = list.iter().map(|(from, to)| (from.as_path(), to.as_path())).collect();
+    let mut held = 0;
+    files::restore(&list, replace, |target, copied| -> anyhow::Result<()> {
+        if target == dir.ledger() {
+            held = mark_restored(copied, manifest.made_at)?;
+        }
+        Ok(())
+    })?;
     let made_at = manifest.made_at;
     let sentence = format!(
         "the copy of {made_at} is in place; {held} messages that had not ended wait for a person (naru uncertain list)"
@@ -99,20 +114,44 @@ pub async fn restore(config: Config, out: Output, copy: PathBuf, replace: bool) 
     out.said(&Restored { made_at, held }, &sentence)
 }
 
-fn put_keys(dir: &DataDir, copy: &Path, replace: bool) -> anyhow::Result<()> {
-    let (path, copied) = (dir.keys(), copy.join("keys.toml"));
-    key_file::load(&copied)?;
-    let wanted = fs::read(&copied)?;
+/// Looks at everything in a copy before anything is written: its manifest, its secrets, every page of its files.
+fn verified(config: &Config, copy: &Path) -> anyhow::Result<(Manifest, [PathBuf; 4])> {
+    let whole = || format!("{} is not a whole copy: nothing was changed", copy.display());
+    let path = copy.join(MANIFEST);
+    let manifest =
+        fs::read(&path).with_context(|| format!("{MANIFEST} cannot be read")).with_context(whole)?;
+    let manifest: Manifest = serde_json::from_slice(&manifest)
+        .with_context(|| format!("{MANIFEST} is damaged"))
+        .with_context(whole)?;
+    let place = DataDir::open(copy)?;
+    key_file::load(&place.keys()).with_context(whole)?;
+    let copies = parts(&place);
+    for path in &copies {
+        let there = path.metadata().is_ok_and(|found| found.len() > 0);
+        if !there || !manifest.files.contains(&name_of(path)) {
+            let lacks = Failure::Refused(format!("it lacks {}", name_of(path)));
+            return Err(anyhow::Error::new(lacks).context(whole()));
+        }
+    }
+    match data_files::inspect(&config.engines(), &place, Depth::Whole).into_iter().next() {
+        Some(unsound) => Err(anyhow::Error::new(unsound).context(whole())),
+        None => Ok((manifest, copies)),
+    }
+}
+
+/// The secrets as a file to put in place; none if they are there already.
+fn keys(dir: &DataDir, copy: &Path, replace: bool) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+    let (path, copied) = (dir.keys(), copy.join(name_of(&dir.keys())));
     match fs::read(&path) {
-        Ok(there) if there == wanted => return Ok(()),
+        Ok(there) if there == fs::read(&copied)? => Ok(None),
         Ok(_) if !replace => {
             let why =
                 format!("{} holds other secrets: --replace puts the copy's in their place", path.display());
-            return Err(Failure::Conflict(why).into());
+            Err(Failure::Conflict(why).into())
         }
-        Ok(_) => fs::remove_file(&path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot read {}", path.display()))
+        }
+        _ => Ok(Some((copied, path))),
     }
-    Ok(write_private(&path, &wanted)?)
 }

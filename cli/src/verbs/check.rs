@@ -1,6 +1,10 @@
 //! `naru check`: whether it would be safe to start.
 
-use naru_shared::{data_dir::DataDir, data_dir::DataDirError, key_file};
+use naru_shared::{
+    data_dir::{DataDir, DataDirError},
+    data_files, key_file,
+    sqlite::Depth,
+};
 use serde::Serialize;
 
 use crate::{
@@ -16,7 +20,8 @@ struct Findings {
     findings: Vec<String>,
 }
 
-/// Looks at the configuration and, where there is one, at the data directory: its secrets, its routes, its sums.
+/// Looks at the configuration and, where there is one, at the data directory: its secrets, every page of its files, its
+/// routes, its sums.
 ///
 /// # Errors
 /// [`Failure::Refused`] if anything is unsafe.
@@ -38,7 +43,20 @@ async fn of_directory(desk: &Desk) -> anyhow::Result<Vec<String>> {
     if let Err(error) = key_file::load(&desk.dir.keys()) {
         findings.push(error.to_string());
     }
-    if !desk.dir.catalog().exists() {
+    if let Some(mode) = desk.dir.open_to_others()? {
+        let path = desk.dir.path().display();
+        findings.push(format!(
+            "others may enter {path} (mode {mode:o}): `chmod 700` it; `naru up` does, or refuses"
+        ));
+    }
+    findings.extend(desk.dir.refuse_half_restored().err().map(|error| error.to_string()));
+    let unsound = data_files::inspect(&desk.config.engines(), &desk.dir, Depth::Whole);
+    if !unsound.is_empty() || !desk.dir.catalog().exists() {
+        // What the files say of routes and sums is worth nothing then, or there is nothing yet.
+        findings.extend(unsound.into_iter().map(|unsound| {
+            let advice = unsound.advice();
+            format!("{:#}: {advice}", anyhow::Error::new(unsound))
+        }));
         findings.extend(unsafe_settings(&desk.config, &[]));
         return Ok(findings);
     }

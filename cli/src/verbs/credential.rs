@@ -111,7 +111,8 @@ async fn add(
     book.customer(&customer).await?;
     let id = id.map_or_else(|| made_id(&customer), Ok)?;
     let made = NewBasic::make(&desk.keyring()?, id, customer, environment, desk.now());
-    book.put(vec![Entry::Credential(made.credential.clone())]).await?;
+    let hint = "one that was revoked included; give another id";
+    book.add(vec![Entry::Credential(made.credential.clone())], hint).await?;
     let shown =
         Shown { password: Some(&made.password), api_key: Some(&made.api_key), ..Shown::of(&made.credential) };
     desk.out.one(

@@ -123,7 +123,8 @@ pub async fn run(verb: CustomerVerb, desk: &Desk) -> anyhow::Result<()> {
                 version: 0,
             };
             settings.apply(&mut customer)?;
-            let version = desk.book()?.put(vec![Entry::Customer(customer.clone())]).await?;
+            let hint = format!("`naru customer set {}` changes it", customer.id);
+            let version = desk.book()?.add(vec![Entry::Customer(customer.clone())], &hint).await?;
             customer.version = version;
             show(desk, &customer)
         }

@@ -2,12 +2,16 @@
 
 use clap::{Args, Subcommand};
 use naru_shared::{
-    domain::{Account, CustomerId, MessageId, MessageView, RouteName, State},
-    ledger::Search,
+    domain::{Account, CustomerId, Environment, MessageId, MessageView, Minter, RouteName, State},
+    ledger::{Found, Search, Unseen},
 };
 use serde::Serialize;
 
-use crate::{desk::Desk, exit::Failure, output::Output};
+use crate::{
+    desk::Desk,
+    exit::Failure,
+    output::{Output, print},
+};
 
 /// What can be asked about messages.
 #[derive(Debug, Subcommand)]
@@ -45,6 +49,9 @@ pub struct FindArgs {
     /// At the most
     #[arg(long, default_value_t = 50)]
     limit: usize,
+    /// Go on where an earlier search ended
+    #[arg(long, value_name = "NUMBER")]
+    older_than: Option<i64>,
 }
 
 fn state(word: &str) -> Result<State, String> {
@@ -70,6 +77,7 @@ pub async fn run(verb: MessageVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
         MessageVerb::Show { id } => show(desk, id).await,
         MessageVerb::Find(args) => {
+            let ids = ids(desk, &args)?;
             let search = Search {
                 customer: args.customer,
                 recipient: args.recipient,
@@ -77,10 +85,49 @@ pub async fn run(verb: MessageVerb, desk: &Desk) -> anyhow::Result<()> {
                 key: args.key,
                 route: args.route,
                 state: args.state,
+                ids,
+                older_than: args.older_than,
                 limit: args.limit,
             };
-            list(desk, search).await
+            find(desk, search).await
         }
+    }
+}
+
+/// The ids of a customer's message with this key: they follow from both, so nothing has to be looked for.
+fn ids(desk: &Desk, args: &FindArgs) -> anyhow::Result<Vec<MessageId>> {
+    let (Some(customer), Some(key)) = (&args.customer, &args.key) else { return Ok(Vec::new()) };
+    let Ok(key) = key.parse() else { return Ok(Vec::new()) };
+    let minter = Minter::new(&desk.keyring()?.ids);
+    let of = |environment| Account { customer: customer.clone(), environment };
+    Ok([Environment::Live, Environment::Sandbox].map(|place| minter.derive(&of(place), &key)).to_vec())
+}
+
+/// What a search found, and where it ended.
+#[derive(Serialize)]
+struct Answer {
+    messages: Vec<Listed>,
+    unseen: Option<Unseen>,
+}
+
+impl From<Found> for Answer {
+    fn from(found: Found) -> Self {
+        let listed = |(account, view)| Listed { account, view };
+        Self { messages: found.messages.into_iter().map(listed).collect(), unseen: found.unseen }
+    }
+}
+
+async fn find(desk: &Desk, search: Search) -> anyhow::Result<()> {
+    let answer = Answer::from(desk.ledger()?.desk.find(search).await?);
+    if desk.out.json {
+        return print(&serde_json::to_string_pretty(&answer)?);
+    }
+    rows(desk.out, &answer.messages)?;
+    match answer.unseen {
+        Some(Unseen { before, older_than }) => print(&format!(
+            "what was accepted until {before} was not looked at: --older-than {older_than} goes on there"
+        )),
+        None => Ok(()),
     }
 }
 
@@ -89,11 +136,13 @@ pub async fn run(verb: MessageVerb, desk: &Desk) -> anyhow::Result<()> {
 /// # Errors
 /// If the ledger does not answer.
 pub async fn list(desk: &Desk, search: Search) -> anyhow::Result<()> {
-    let ledger = desk.ledger()?.desk;
-    let found = ledger.find(search).await?;
-    let rows: Vec<Listed> = found.into_iter().map(|(account, view)| Listed { account, view }).collect();
+    let answer = Answer::from(desk.ledger()?.desk.find(search).await?);
+    rows(desk.out, &answer.messages)
+}
+
+fn rows(out: Output, rows: &[Listed]) -> anyhow::Result<()> {
     let head = ["message", "customer", "channel", "recipient", "status", "code", "route", "accepted"];
-    desk.out.rows(&rows, &head, |row| {
+    out.rows(rows, &head, |row| {
         vec![
             row.view.id.to_string(),
             row.account.customer.to_string(),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     desk::Desk,
     exit::Failure,
-    units::{ChannelOrAll, channel_word},
+    units::{ChannelOrAll, channel_word, units},
 };
 
 /// A period, on the command line.
@@ -42,6 +42,7 @@ pub enum QuotaVerb {
         /// Whose
         customer: CustomerId,
         /// Units in a period
+        #[arg(allow_negative_numbers = true, value_parser = units)]
         limit: u64,
         /// Of which channel, `*` for all together
         #[arg(long, default_value = "*")]
@@ -55,6 +56,7 @@ pub enum QuotaVerb {
         /// Whose
         customer: CustomerId,
         /// How many more
+        #[arg(allow_negative_numbers = true, value_parser = units)]
         units: u64,
         /// Of which channel, `*` for all together
         #[arg(long, default_value = "*")]

@@ -8,7 +8,7 @@ use naru_shared::{
         RouteName, SimulatorBackend,
     },
 };
-use naru_workers::{BackendFactory, StandardBackends, may_connect};
+use naru_workers::{BackendError, BackendFactory, StandardBackends, may_connect};
 
 use super::credential::Place;
 use crate::{
@@ -219,7 +219,7 @@ async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Resul
     for to in &new.assign {
         entries.push(assignment(&book, &route, to).await?);
     }
-    book.put(entries).await?;
+    book.add(entries, &format!("`naru route set {}` changes it", route.name)).await?;
     show(desk, &book, &book.route(&route.name).await?).await
 }
 
@@ -229,7 +229,9 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
         return Err(Failure::Refused(unsafe_setting).into());
     }
     if let Err(error) = StandardBackends.build(route) {
-        return Err(Failure::Refused(format!("route {}: {:#}", route.name, anyhow::Error::new(error))).into());
+        let mistyped = matches!(error, BackendError::Url(_));
+        let why = format!("route {}: {:#}", route.name, anyhow::Error::new(error));
+        return Err(if mistyped { Failure::Usage(why) } else { Failure::Refused(why) }.into());
     }
     if let BackendConfig::Http(http) = &route.backend
         && !may_connect(http)

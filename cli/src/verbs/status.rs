@@ -1,6 +1,6 @@
 //! `naru status`: what waits, where, since when, and why.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use naru_shared::{
     domain::{Route, RouteName, State, Timestamp},
@@ -35,7 +35,7 @@ struct Waiting {
     #[serde(flatten)]
     lane: LaneStatus,
     oldest_seconds: Option<u64>,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
 /// Does it.
@@ -46,7 +46,8 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     let running = desk.dir.holder()?;
     let routes = desk.book()?.routes().await?;
     let ledger = desk.ledger()?.desk;
-    let lanes = ledger.lanes().await?;
+    let suspended = desk.book()?.suspended().await?;
+    let lanes = ledger.lanes(Arc::new(suspended)).await?;
     let queue = desk.dir.queue();
     let on_queue = if queue.exists() { peek(&queue)? } else { Vec::new() };
     let now = desk.now();
@@ -87,7 +88,7 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
             w.lane.state.as_str().to_owned(),
             w.lane.messages.to_string(),
             w.oldest_seconds.map(|s| age(std::time::Duration::from_secs(s))).unwrap_or_default(),
-            w.why.to_owned(),
+            w.why.to_string(),
         ]
     })
 }
@@ -117,7 +118,7 @@ fn assemble(
         .iter()
         .map(|lane| Waiting {
             oldest_seconds: lane.oldest.map(|oldest| now.since(oldest).as_secs()),
-            why: why(lane.state, known.get(&lane.route).copied(), running.is_some()),
+            why: why(lane, known.get(&lane.route).copied(), running.is_some()),
             lane: lane.clone(),
         })
         .collect();
@@ -125,8 +126,11 @@ fn assemble(
 }
 
 /// What a message in this state waits for.
-const fn why(state: State, route: Option<&Route>, running: bool) -> &'static str {
-    match (state, route) {
+fn why(lane: &LaneStatus, route: Option<&Route>, running: bool) -> Cow<'static, str> {
+    if let Some(customer) = &lane.customer {
+        return format!("{customer} is suspended: naru customer resume {customer}").into();
+    }
+    let words = match (lane.state, route) {
         (State::Held, _) => "waits for a person: naru uncertain list",
         (State::Stopped, _) => "recalled",
         _ if !running => "no worker: nothing runs on this data directory",
@@ -140,5 +144,6 @@ const fn why(state: State, route: Option<&Route>, running: bool) -> &'static str
         (State::Scheduled, _) => "its time has not come",
         (State::Ready, _) => "its turn has not come",
         _ => "on its way",
-    }
+    };
+    words.into()
 }

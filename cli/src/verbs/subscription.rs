@@ -40,7 +40,7 @@ pub async fn run(verb: SubscriptionVerb, desk: &Desk) -> anyhow::Result<()> {
                 _ => 0,
             };
             let entry = Subscription { name: name.clone(), ended: false, version };
-            book.put(vec![Entry::Subscription(entry.clone())]).await?;
+            book.add(vec![Entry::Subscription(entry.clone())], "it receives every event").await?;
             desk.out.said(&entry, &format!("{name} receives every event from now on"))
         }
         SubscriptionVerb::Remove { name } => {

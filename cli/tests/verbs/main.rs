@@ -7,8 +7,11 @@
     reason = "a test fails by panicking, also in what its tests share"
 )]
 
+mod damage;
 mod messages;
 mod program;
+mod restore;
+mod usage;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 

@@ -66,7 +66,17 @@ impl Up {
 
     /// The same with its log somewhere else.
     pub fn start_logging_to(data: &Path, more: &[&str], log: Stdio) -> Self {
+        Self::launch(naru(data), more, log)
+    }
+
+    /// The same with a directory to be in.
+    pub fn start_in(home: &Path, data: &Path) -> Self {
         let mut command = naru(data);
+        command.current_dir(home);
+        Self::launch(command, &[], Stdio::null())
+    }
+
+    fn launch(mut command: Command, more: &[&str], log: Stdio) -> Self {
         command.args(["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]).args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -117,6 +127,12 @@ pub fn begun(root: &Path) -> PathBuf {
 
 /// Sends one message with the printed curl's arguments; needs no curl: the line holds everything.
 pub fn post(line: &str) -> String {
+    post_with_key(line, None)
+}
+
+/// The same with an idempotency key.
+pub fn post_with_key(line: &str, key: Option<&str>) -> String {
+    let key = key.map(|key| format!("Idempotency-Key: {key}\r\n")).unwrap_or_default();
     let words: Vec<&str> = line.split('\'').collect();
     let (user, body, url) = (words[1], words[5], words[6].trim());
     let address = url.trim_start_matches("http://").split('/').next().unwrap();
@@ -125,7 +141,7 @@ pub fn post(line: &str) -> String {
     let authorization = data_encoding::BASE64.encode(user.as_bytes());
     let request = format!(
         "POST /v1.0/messages HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Authorization: Basic {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
+         {key}Authorization: Basic {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).unwrap();

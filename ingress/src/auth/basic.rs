@@ -9,7 +9,8 @@ use naru_shared::{
     registry::Registry,
 };
 
-use crate::problem::{Code, Problem};
+use super::Denied;
+use crate::problem::Code;
 
 /// What a Basic header holds: the id up to the first colon, the key after the last, the password between.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub async fn verify(
     encoded: &str,
     registry: &dyn Registry,
     hasher: &CredentialHasher,
-) -> Result<Arc<Credential>, Problem> {
+) -> Result<Arc<Credential>, Denied> {
     let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| Code::MalformedAuthorization)?;
     let text = str::from_utf8(&bytes).map_err(|_| Code::MalformedAuthorization)?;
     let parts = Parts::of(text).ok_or(Code::MalformedAuthorization)?;
@@ -47,7 +48,8 @@ pub async fn verify(
     let proved = expected == given;
     match credential {
         Some(known) if proved && known.revoked_at.is_none() => Ok(known),
-        _ => Err(Code::Unauthorized.into()),
+        Some(known) => Err(Denied::of(&known.customer, Code::Unauthorized)),
+        None => Err(Code::Unauthorized.into()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use naru_shared::{
-    domain::{Account, Credential, Environment},
+    domain::{Account, Credential, CustomerId, Environment},
     keys::CredentialHasher,
     registry::{Profile, Registry},
 };
@@ -20,6 +20,33 @@ pub struct Caller {
     pub account: Account,
     /// What an accept asks about the customer.
     pub profile: Arc<Profile>,
+}
+
+/// Why a call is not let in, and whom it claims to come from, if the credential that it names is known.
+#[derive(Debug)]
+pub struct Denied {
+    /// What the caller is told.
+    pub problem: Problem,
+    /// What only the operator is told.
+    pub customer: Option<CustomerId>,
+}
+
+impl Denied {
+    fn of(customer: &CustomerId, code: Code) -> Self {
+        Self { problem: code.into(), customer: Some(customer.clone()) }
+    }
+}
+
+impl From<Problem> for Denied {
+    fn from(problem: Problem) -> Self {
+        Self { problem, customer: None }
+    }
+}
+
+impl From<Code> for Denied {
+    fn from(code: Code) -> Self {
+        Problem::from(code).into()
+    }
 }
 
 /// How a call proves whose it is.
@@ -43,7 +70,7 @@ impl<'a> Scheme<'a> {
         self,
         registry: &dyn Registry,
         hasher: &CredentialHasher,
-    ) -> Result<Arc<Credential>, Problem> {
+    ) -> Result<Arc<Credential>, Denied> {
         match self {
             Self::Basic(encoded) => basic::verify(encoded, registry, hasher).await,
         }
@@ -58,16 +85,16 @@ pub async fn authenticate(
     environment: Environment,
     registry: &dyn Registry,
     hasher: &CredentialHasher,
-) -> Result<Caller, Problem> {
+) -> Result<Caller, Denied> {
     let credential = Scheme::of(headers)?.verify(registry, hasher).await?;
     if credential.environment != environment {
-        return Err(Code::WrongEnvironment.into());
+        return Err(Denied::of(&credential.customer, Code::WrongEnvironment));
     }
     let profile = registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
     // A credential without its customer is a projection that is not whole yet.
     let profile = profile.ok_or(Code::Unavailable)?;
     if profile.customer.suspended {
-        return Err(Code::Suspended.into());
+        return Err(Denied::of(&credential.customer, Code::Suspended));
     }
     Ok(Caller { account: Account { customer: credential.customer.clone(), environment }, profile })
 }

@@ -40,6 +40,7 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     exchange.room()?;
     let body = exchange.body(&caller, limits::BATCH_BODY).await?;
     let items = batch_body::split(&body.bytes)?;
+    exchange.has(items.len());
     fits_rates(&caller, items.len())?;
     exchange.rate(&caller, u32::try_from(items.len()).unwrap_or(u32::MAX)).await?;
     let now = exchange.front.clock.now();
@@ -47,14 +48,24 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     drop(body);
     let published = send(exchange, &caller, publish).await;
     let fates = fates(steps, &published);
-    for (_, fate) in &fates {
-        if let Fate::Refused(problem) | Fate::Unknown(problem) = fate {
-            exchange.front.meters.refused(problem.code);
-        }
-    }
+    count(exchange, &caller, &fates);
     let (status, retry_after) = status(fates.iter().map(|(_, fate)| fate));
     let answer = Answer::json(status, &Summary::of(&fates, exchange.id.as_str()))?;
     Ok(Answer { retry_after, ..answer })
+}
+
+/// Counts the items that were not accepted.
+fn count(exchange: &Exchange, caller: &Caller, fates: &[(Option<Key>, Fate)]) {
+    let mut refused: HashMap<Code, u64> = HashMap::new();
+    for (_, fate) in fates {
+        if let Fate::Refused(problem) | Fate::Unknown(problem) = fate {
+            *refused.entry(problem.code).or_default() += 1;
+        }
+    }
+    for (code, messages) in refused {
+        exchange.front.meters.refused(code, messages);
+        exchange.front.denials.add(Some(&caller.account.customer), code, messages);
+    }
 }
 
 /// A batch that the rates would never let in is too large, not too early.
@@ -76,8 +87,7 @@ async fn admit(
     items: &[&RawValue],
     now: Timestamp,
 ) -> (Vec<(Option<Key>, Step)>, Vec<Item>) {
-    let header = exchange.request.headers().get("traceparent");
-    let trace = header.and_then(|value| traceparent::parse(value.to_str().ok()?));
+    let trace = traceparent::of(exchange.request.headers());
     let mut keys: HashMap<Key, (Fingerprint, usize)> = HashMap::new();
     let mut steps = Vec::with_capacity(items.len());
     let mut publish = Vec::new();

@@ -25,7 +25,7 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let draft = accept::parse_bytes(&body.bytes, Place::Alone, front.clock.now())?;
     drop(body);
     let reference = draft.content.reference.clone();
-    let trace = headers.get("traceparent").and_then(|v| traceparent::parse(v.to_str().ok()?));
+    let trace = traceparent::of(headers);
     let answer = match accept::admit(front, &caller, draft, key.clone(), trace).await? {
         Admission::Known(first) => first,
         Admission::New(item) => {

@@ -40,5 +40,8 @@ async fn what_was_begun_is_answered_and_nothing_new_is_taken() {
 async fn plain_http_beyond_loopback_needs_leave() {
     let open = IngressConfig { listen: "0.0.0.0:0".parse().unwrap(), ..Setup::default().config };
     let gateway = tokio::spawn(Gateway::with(Setup { config: open, ..Setup::default() })).await;
-    assert!(gateway.is_err(), "it must not bind");
+    let Err(refused) = gateway else { panic!("it must not bind") };
+    let panic = refused.into_panic();
+    let why = panic.downcast_ref::<String>().unwrap();
+    assert!(why.contains("plain HTTP beyond loopback"), "{why}");
 }

@@ -62,6 +62,7 @@ impl Default for Setup {
             listen: "127.0.0.1:0".parse().unwrap(),
             threads: 1,
             publish_timeout_ms: 2_000,
+            drain_grace_ms: 500,
             ..IngressConfig::default()
         };
         Self { rates: Vec::new(), quota: None, config, complete: true }

@@ -13,6 +13,8 @@ mod drain;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod limits;

@@ -9,6 +9,7 @@ mod sqlite;
 use async_trait::async_trait;
 pub use postgres::PostgresCatalog;
 use serde::{Deserialize, Serialize};
+pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteCatalog;
 
 use crate::domain::{Assignment, Credential, Customer, Quota, Route, SubscriptionName};

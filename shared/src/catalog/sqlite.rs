@@ -10,7 +10,7 @@ use super::{Catalog, CatalogError, Entry, Kind};
 use crate::sqlite::{Db, DbError};
 
 /// Nothing is ever removed, so the greatest version is the counter.
-const SCHEMA: &[&str] = &["
+pub(crate) const SCHEMA: &[&str] = &["
     CREATE TABLE entry (
         kind TEXT NOT NULL, key TEXT NOT NULL,
         version INTEGER NOT NULL UNIQUE,
@@ -28,6 +28,10 @@ pub struct SqliteCatalog {
 }
 
 impl SqliteCatalog {
+    pub(crate) const fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Opens or makes the file.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The operator's face: everything about a message, and what a person decides.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use async_trait::async_trait;
 
 use super::LedgerError;
@@ -20,8 +22,30 @@ pub struct Search {
     pub route: Option<RouteName>,
     /// In which state.
     pub state: Option<State>,
+    /// Which ids it can have; empty: any. Where they are known, nothing else is looked at.
+    pub ids: Vec<MessageId>,
+    /// Only what an earlier search did not look at: its [`Unseen::older_than`].
+    pub older_than: Option<i64>,
     /// At the most.
     pub limit: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Newest first.
+    pub messages: Vec<(Account, MessageView)>,
+    /// What was not looked at; `None`: nothing was left out.
+    pub unseen: Option<Unseen>,
+}
+
+/// Messages that a search did not look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Unseen {
+    /// The newest of them was accepted then.
+    pub before: Timestamp,
+    /// Where to go on: the engine's own number, for [`Search::older_than`].
+    pub older_than: i64,
 }
 
 /// One message as the operator sees it.
@@ -74,6 +98,8 @@ pub struct LaneStatus {
     pub lane: Lane,
     /// In which state.
     pub state: State,
+    /// Whose, if it was asked for apart; else everybody else's.
+    pub customer: Option<CustomerId>,
     /// Messages.
     pub messages: u64,
     /// When the oldest of them was accepted.
@@ -86,8 +112,8 @@ pub trait LedgerDesk: Send + Sync + 'static {
     /// Everything about a message.
     async fn dossier(&self, id: MessageId) -> Result<Option<Dossier>, LedgerError>;
 
-    /// Messages that match, newest first.
-    async fn find(&self, search: Search) -> Result<Vec<(Account, MessageView)>, LedgerError>;
+    /// Messages that match, newest first. An engine may end before it has looked at everything; then it says where.
+    async fn find(&self, search: Search) -> Result<Found, LedgerError>;
 
     /// Decides about `held` messages; those that were held and are decided now.
     async fn resolve(
@@ -98,8 +124,8 @@ pub trait LedgerDesk: Send + Sync + 'static {
         emit: bool,
     ) -> Result<Vec<MessageId>, LedgerError>;
 
-    /// Counts of what has not ended, by route, lane and state.
-    async fn lanes(&self) -> Result<Vec<LaneStatus>, LedgerError>;
+    /// Counts of what has not ended, by route, lane and state; what is `ready` of the customers in `apart`, each by itself.
+    async fn lanes(&self, apart: Arc<BTreeSet<CustomerId>>) -> Result<Vec<LaneStatus>, LedgerError>;
 
     /// Proves that used units equal what is reserved or captured; customers for which they do not.
     async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError>;

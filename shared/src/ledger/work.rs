@@ -1,6 +1,6 @@
 //! The workers' face: intake, take, outcome, recovery.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -11,6 +11,10 @@ use crate::domain::{
 
 /// A customer's share among others that wait: 1 to 100.
 pub type Weights = Arc<dyn Fn(&CustomerId) -> u32 + Send + Sync>;
+
+/// Customers whose messages are left to wait (they are suspended), as of the call. A set, so that an engine can hand it
+/// to its query.
+pub type PassedOver = Arc<BTreeSet<CustomerId>>;
 
 /// What a worker asks to be given.
 #[derive(Clone)]
@@ -27,6 +31,8 @@ pub struct TakeRequest {
     pub emit: bool,
     /// The customers' shares.
     pub weights: Weights,
+    /// Of whom nothing is taken.
+    pub passed_over: PassedOver,
 }
 
 /// A message in the hands of a courier.
@@ -67,7 +73,7 @@ pub struct Taken {
     pub work: Vec<Work>,
     /// Rows that were found expired and ended.
     pub expired: usize,
-    /// Whether the route had more that is ready.
+    /// Whether the route had more that is ready, of customers who are not passed over.
     pub more: bool,
 }
 
@@ -130,6 +136,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Takes up to `max` ready rows: customers by weighted turns, `express` before `bulk` without starving it.
     /// What has expired is ended on the way.
+    ///
+    /// What customers have waiting who are passed over is not read, however much it is, and holds up nobody else.
     async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError>;
 
     /// Commits outcomes, in one transaction: state, charge, report, outbox row, fenced by the attempt's number.
@@ -167,8 +175,13 @@ pub trait Ledger: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError>;
 
-    /// Returns when the route may have something ready, at the latest after `wait`.
-    async fn await_ready(&self, route: &RouteName, wait: Duration);
+    /// Returns `true` when a row is due by time (see [`Ledger::wake`], [`Ledger::due_reports`]), at once if one is; `false`
+    /// after `wait`. What this process makes due earlier meanwhile counts; what another does is seen with the next call.
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool;
+
+    /// Returns `true` when the route may have something ready of customers who are not passed over, at once if it has;
+    /// `false` after `wait`. What another process made ready is seen with the next call.
+    async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool;
 
     /// What waits, by route, lane and account.
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError>;

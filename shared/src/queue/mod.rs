@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use peek::{QueueStatus, peek};
+pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteQueue;
 
 use crate::domain::{CustomerId, Envelope, Lane, RouteName, Timestamp};

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-const SCHEMA: &[&str] = &["
+pub(crate) const SCHEMA: &[&str] = &["
     CREATE TABLE pack (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         route TEXT NOT NULL, lane INTEGER NOT NULL, grp TEXT NOT NULL,
@@ -52,6 +52,10 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
+    pub(crate) const fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Opens or makes the file. What is received and not acknowledged within `visibility` comes back.
     ///
     /// # Errors

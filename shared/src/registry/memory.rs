@@ -4,7 +4,7 @@ mod follower;
 mod tenant;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -29,6 +29,7 @@ struct Maps {
     tenants: HashMap<CustomerId, Tenant>,
     routes: HashMap<RouteName, Arc<Route>>,
     subscriptions: HashMap<SubscriptionName, Subscription>,
+    suspended: Arc<BTreeSet<CustomerId>>,
 }
 
 /// A projection of the catalog in memory.
@@ -60,11 +61,7 @@ impl MemoryRegistry {
         for entry in entries {
             maps.apply(entry, &mut touched);
         }
-        for customer in touched {
-            if let Some(tenant) = maps.tenants.get_mut(&customer) {
-                tenant.rebuild();
-            }
-        }
+        touched.into_iter().for_each(|customer| maps.rebuild(customer));
         let listened = maps.subscriptions.values().any(|subscription| !subscription.ended);
         drop(maps);
         self.listened.store(listened, Ordering::Release);
@@ -85,6 +82,19 @@ impl MemoryRegistry {
 }
 
 impl Maps {
+    /// Makes a customer's profile anew, and keeps the set of the suspended in step.
+    fn rebuild(&mut self, id: CustomerId) {
+        let Some(tenant) = self.tenants.get_mut(&id) else { return };
+        tenant.rebuild();
+        let suspended = tenant.profile().is_some_and(|profile| profile.customer.suspended);
+        // A copy is made only where the set changes: whoever reads it keeps what it was given.
+        if suspended && !self.suspended.contains(&id) {
+            Arc::make_mut(&mut self.suspended).insert(id);
+        } else if !suspended && self.suspended.contains(&id) {
+            Arc::make_mut(&mut self.suspended).remove(&id);
+        }
+    }
+
     /// The same name, in the memory that it already has.
     fn one_copy(&self, id: CustomerId) -> CustomerId {
         self.tenants.get_key_value(&id).map_or(id, |(known, _)| known.clone())
@@ -161,6 +171,10 @@ impl Registry for MemoryRegistry {
     fn weight(&self, id: &CustomerId) -> u32 {
         let maps = self.maps.read();
         maps.tenants.get(id).and_then(Tenant::profile).map_or(1, |profile| profile.customer.weight)
+    }
+
+    fn suspended(&self) -> Arc<BTreeSet<CustomerId>> {
+        Arc::clone(&self.maps.read().suspended)
     }
 
     fn is_complete(&self) -> bool {

@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 pub use memory::{Follower, MemoryRegistry};
@@ -56,6 +56,9 @@ pub trait Registry: Send + Sync + 'static {
 
     /// A customer's share among others, 1 where it is not known.
     fn weight(&self, id: &CustomerId) -> u32;
+
+    /// The customers that are known to be suspended.
+    fn suspended(&self) -> Arc<BTreeSet<CustomerId>>;
 
     /// Whether everything up to some version is here.
     fn is_complete(&self) -> bool;

@@ -5,6 +5,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
 use super::BUSY;
+use crate::data_dir::PARTIAL;
 
 /// Pages copied at once.
 const PAGES: std::ffi::c_int = 1_024;
@@ -50,6 +52,17 @@ pub enum BackupError {
     },
 }
 
+impl BackupError {
+    /// The same about the file that was copied.
+    fn of(self, from: &Path) -> Self {
+        match self {
+            Self::Damaged { finding, .. } => Self::Damaged { path: from.to_owned(), finding },
+            Self::Database { source, .. } => Self::Database { path: from.to_owned(), source },
+            other => other,
+        }
+    }
+}
+
 fn database(path: &Path) -> impl FnOnce(rusqlite::Error) -> BackupError {
     move |source| BackupError::Database { path: path.to_owned(), source }
 }
@@ -67,38 +80,96 @@ fn file(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
 /// If a target exists, or a file cannot be read or written; no target is left behind then.
 pub fn backup(files: &[(&Path, &Path)]) -> Result<(), BackupError> {
     refuse_existing(files)?;
+    let copied = copy_all(files);
+    if copied.is_err() {
+        drop_partials(files);
+    }
+    copied
+}
+
+fn copy_all(files: &[(&Path, &Path)]) -> Result<(), BackupError> {
     let snapshots = snapshots(files)?;
-    for (snapshot, (_, to)) in snapshots.iter().zip(files) {
+    for (snapshot, (from, to)) in snapshots.iter().zip(files) {
         let partial = partial(to);
         remove_if_there(&partial)?;
-        copy(snapshot, &partial).map_err(database(&partial))?;
+        // What cannot be copied, or is no database once it is, was so before.
+        copy(snapshot, &partial).map_err(database(from))?;
+        check(&partial).map_err(|error| error.of(from))?;
         sync(&partial)?;
     }
     put_in_place(files)
 }
 
-/// Puts copies in place, given as (copy, target), after checking that they are whole. The caller owns the data
-/// directory: nothing else has the targets open.
+/// Puts files in place, given as (copy, target): databases and others. The caller owns the data directory, so that nothing
+/// else has the targets open, and has looked at the copies. `prepare` changes what was copied before it is in place; it is
+/// given the target, and where its copy lies until then.
+///
+/// Everything is written beside the targets first, under names that end in `.partial`. Until the first of them is in place,
+/// a failure takes them back and the targets are as they were. From then on what was not put in place stays beside its
+/// target, and whoever would start on the directory sees that it is neither the old nor the new one.
 ///
 /// # Errors
-/// If a copy is damaged, a target exists and `replace` is not set, or a file cannot be read or written.
-pub fn restore(files: &[(&Path, &Path)], replace: bool) -> Result<(), BackupError> {
+/// If a target exists and `replace` is not set, or a file cannot be read or written.
+pub fn restore<E: From<BackupError>>(
+    files: &[(&Path, &Path)],
+    replace: bool,
+    prepare: impl FnMut(&Path, &Path) -> Result<(), E>,
+) -> Result<(), E> {
     if !replace {
         refuse_existing(files)?;
     }
-    for (from, to) in files {
-        check(from)?;
-        let partial = partial(to);
-        fs::copy(from, &partial).map_err(file(&partial))?;
-        sync(&partial)?;
+    let written = write_partials(files, prepare);
+    if written.is_err() {
+        drop_partials(files);
     }
+    written?;
     for (_, to) in files {
         // A log of the former file must not be applied to the new one.
         for suffix in ["-wal", "-shm"] {
             remove_if_there(&beside(to, suffix))?;
         }
     }
-    put_in_place(files)
+    Ok(put_in_place(files)?)
+}
+
+fn write_partials<E: From<BackupError>>(
+    files: &[(&Path, &Path)],
+    mut prepare: impl FnMut(&Path, &Path) -> Result<(), E>,
+) -> Result<(), E> {
+    for (from, to) in files {
+        let partial = partial(to);
+        remove_if_there(&partial)?;
+        copy_private(from, &partial).map_err(file(to))?;
+        prepare(to, &partial)?;
+        sync(&partial)?;
+    }
+    Ok(())
+}
+
+/// Whatever the mode of the copy, what is put in place is for its owner only.
+fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut target = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut source, &mut target).map(drop)
+}
+
+/// Takes back what was written and is not in place. What cannot be removed is seen by the next start.
+fn drop_partials(files: &[(&Path, &Path)]) {
+    for (_, to) in files {
+        let partial = partial(to);
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            drop(remove_if_there(&beside(&partial, suffix)));
+        }
+    }
+}
+
+/// Makes a database one file again that was changed through a log, and closes it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn seal(connection: Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.close().map_err(|(_, error)| error)
 }
 
 fn refuse_existing(files: &[(&Path, &Path)]) -> Result<(), BackupError> {
@@ -137,8 +208,7 @@ fn copy(snapshot: &Connection, to: &Path) -> rusqlite::Result<()> {
     target.pragma_update(None, "synchronous", "FULL")?;
     Backup::new(snapshot, &mut target)?.run_to_completion(PAGES, Duration::ZERO, None)?;
     // The copy carries the source's mode; a single file has no log beside it.
-    target.pragma_update(None, "journal_mode", "DELETE")?;
-    target.close().map_err(|(_, error)| error)
+    seal(target)
 }
 
 fn check(path: &Path) -> Result<(), BackupError> {
@@ -156,7 +226,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn partial(path: &Path) -> PathBuf {
-    beside(path, ".partial")
+    beside(path, PARTIAL)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), BackupError> {
@@ -251,11 +321,12 @@ mod tests {
         // As a crash leaves it: the log stays.
         std::mem::forget(source);
         assert!(beside(&from, "-wal").exists());
-        assert!(matches!(restore(&[(&copy, &from)], false), Err(BackupError::Exists(_))));
-        restore(&[(&copy, &from)], true).unwrap();
-        assert_eq!(count(&from), 1);
-        fs::write(&copy, b"not a database, but long enough to look like one to a careless reader").unwrap();
-        assert!(restore(&[(&copy, &from)], true).is_err());
+        let as_it_is = |_: &Path, _: &Path| Ok::<(), BackupError>(());
+        assert!(matches!(restore(&[(&copy, &from)], false, as_it_is), Err(BackupError::Exists(_))));
+        let refuse = |to: &Path, _: &Path| Err(BackupError::Exists(to.to_owned()));
+        assert!(restore(&[(&copy, &from)], true, refuse).is_err());
+        assert!(count(&from) == 2 && !partial(&from).exists());
+        restore(&[(&copy, &from)], true, as_it_is).unwrap();
         assert_eq!(count(&from), 1);
     }
 }

@@ -6,12 +6,15 @@
 
 use std::{
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
 };
 
 use rusqlite::Connection;
 
-use super::{DbError, connect, spawn};
+use super::{DbError, connect, health::Health, spawn};
 
 /// Pages of 4 KiB in the log at which the writer itself does a checkpoint.
 pub(super) const LOG_PAGES: i64 = 16_000;
@@ -27,10 +30,10 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts the thread, which ends when this is dropped.
-    pub(super) fn start(path: &Path, name: &str) -> Result<Self, DbError> {
+    pub(super) fn start(path: &Path, name: &str, health: Arc<Health>) -> Result<Self, DbError> {
         let connection = connect(path)?;
         let (ask, asked) = sync_channel(1);
-        spawn(format!("{name}-check"), move || run(&connection, &asked))?;
+        spawn(format!("{name}-check"), move || run(&connection, &asked, &health))?;
         Ok(Self { ask, commits: 0 })
     }
 
@@ -44,7 +47,7 @@ impl Checkpoints {
     }
 }
 
-fn run(connection: &Connection, asked: &Receiver<()>) {
+fn run(connection: &Connection, asked: &Receiver<()>, health: &Health) {
     let mut worked = true;
     while asked.recv().is_ok() {
         let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
@@ -52,5 +55,8 @@ fn run(connection: &Connection, asked: &Receiver<()>) {
             tracing::warn!(%error, file = connection.path(), "a checkpoint failed: the log grows until one works");
         }
         worked = done.is_ok();
+        if let Err(error) = done {
+            health.note(&DbError::from(error).in_file(health.path()));
+        }
     }
 }

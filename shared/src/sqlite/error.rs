@@ -1,8 +1,13 @@
 //! What can go wrong with an SQLite file, by what the caller does next.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rusqlite::ErrorCode;
+
+use super::inspect::is_damage;
 
 /// An error of an SQLite file.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -16,6 +21,17 @@ pub enum DbError {
     /// The file or its disk did not work; nothing of the job changed, and nothing of it will appear after a crash.
     #[error("the database file did not take the change")]
     Undone(#[source] Arc<rusqlite::Error>),
+    /// The file is not as it was written. Nothing that is asked of it again will mend it.
+    #[error("{path} is damaged: stop, and put a copy in place with `naru restore COPY --replace`")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Whether it is certain that nothing of the job changed.
+        undone: bool,
+        /// What SQLite says.
+        #[source]
+        source: Arc<rusqlite::Error>,
+    },
     /// The file was made by a newer program.
     #[error("the file has schema version {found}, this program knows {known}")]
     Newer {
@@ -47,13 +63,35 @@ impl DbError {
     pub const fn is_without_effect(&self) -> bool {
         matches!(
             self,
-            Self::Data(_) | Self::Undone(_) | Self::Panicked | Self::Newer { .. } | Self::Thread(_)
+            Self::Data(_)
+                | Self::Undone(_)
+                | Self::Damaged { undone: true, .. }
+                | Self::Panicked
+                | Self::Newer { .. }
+                | Self::Thread(_)
         )
     }
 
     /// The same error of a transaction whose `COMMIT` was never asked for.
     pub(super) fn before_commit(self) -> Self {
-        if let Self::Engine(error) = self { Self::Undone(error) } else { self }
+        match self {
+            Self::Engine(error) => Self::Undone(error),
+            Self::Damaged { path, source, .. } => Self::Damaged { path, undone: true, source },
+            other => other,
+        }
+    }
+
+    /// The same error with the file's name, if the file is damaged.
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Engine(source) if is_damage(&source) => {
+                Self::Damaged { path: path.to_owned(), undone: false, source }
+            }
+            Self::Undone(source) if is_damage(&source) => {
+                Self::Damaged { path: path.to_owned(), undone: true, source }
+            }
+            other => other,
+        }
     }
 
     /// The same error of a `COMMIT`. A full or busy file left the transaction without a whole commit record

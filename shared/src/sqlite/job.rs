@@ -1,11 +1,14 @@
 //! Jobs of a database thread, and the commit that a group of them shares.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::DbError;
+use super::{DbError, health::Health};
 
 /// Work for a database thread, in two steps: what is done inside the transaction, and the answer once it is decided.
 pub(super) trait Job: Send {
@@ -40,8 +43,8 @@ where
     fn run(&mut self, connection: &Connection) -> Result<(), DbError> {
         let Some(work) = self.work.take() else { return Err(DbError::Closed) };
         let result = catch_unwind(AssertUnwindSafe(|| work(connection)));
-        let result =
-            result.map_or(Err(DbError::Panicked), |r| r.map_err(|e| DbError::from(e).before_commit()));
+        let result = result
+            .map_or(Err(DbError::Panicked), |r| r.map_err(|e| named(connection, e.into()).before_commit()));
         let failed = result.as_ref().err().cloned();
         self.done = Some(result);
         failed.map_or(Ok(()), Err)
@@ -61,8 +64,15 @@ where
 }
 
 /// Runs a group in one transaction. A job that fails is undone alone; an engine that fails undoes them all.
-pub(super) fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), DbError> {
-    let result = try_commit(connection, group);
+pub(super) fn commit_group(
+    connection: &Connection,
+    group: &mut [Box<dyn Job>],
+    health: &Health,
+) -> Result<(), DbError> {
+    let result = try_commit(connection, group, health);
+    if let Err(error) = &result {
+        health.note(error);
+    }
     if result.is_err() && !connection.is_autocommit() {
         // The commit failed and left the transaction open; if even this fails, the next BEGIN says so.
         drop(connection.execute_batch("ROLLBACK"));
@@ -70,16 +80,25 @@ pub(super) fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) 
     result
 }
 
-fn try_commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), DbError> {
-    run_jobs(connection, group).map_err(DbError::before_commit)?;
+/// The file's name in an error that tells of damage.
+fn named(connection: &Connection, error: DbError) -> DbError {
+    error.in_file(Path::new(connection.path().unwrap_or_default()))
+}
+
+fn try_commit(connection: &Connection, group: &mut [Box<dyn Job>], health: &Health) -> Result<(), DbError> {
+    run_jobs(connection, group, health).map_err(DbError::before_commit)?;
     statement(connection, "COMMIT").map_err(DbError::at_commit)
 }
 
 fn statement(connection: &Connection, sql: &str) -> Result<(), DbError> {
-    connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop).map_err(DbError::from)
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut s| s.execute([]))
+        .map(drop)
+        .map_err(|error| named(connection, error.into()))
 }
 
-fn run_jobs(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), DbError> {
+fn run_jobs(connection: &Connection, group: &mut [Box<dyn Job>], health: &Health) -> Result<(), DbError> {
     let run = |sql: &str| statement(connection, sql);
     run("BEGIN IMMEDIATE")?;
     for job in group {
@@ -89,6 +108,7 @@ fn run_jobs(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), D
                 // The engine gave up the whole transaction (disk full, I/O error): every job of the group is undone.
                 return Err(error);
             }
+            health.note(&error);
             run("ROLLBACK TO job")?;
         }
         run("RELEASE job")?;

@@ -7,11 +7,14 @@
 pub mod backup;
 mod checkpoint;
 mod error;
+mod health;
 pub(crate) mod in_hand;
+mod inspect;
 mod job;
 
 use std::{
-    path::{Path, PathBuf},
+    collections::BTreeSet,
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -19,6 +22,9 @@ use std::{
 
 use checkpoint::Checkpoints;
 pub use error::DbError;
+use health::Health;
+pub(crate) use inspect::holds_rows;
+pub use inspect::{Depth, Unsound, inspect};
 use job::{Job, Task};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
@@ -32,10 +38,13 @@ const GROUP: usize = 256;
 /// How long a statement waits for another process (an operator's command) that holds the file's write lock.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// In every file's header: "naru".
+const APPLICATION_ID: i32 = 0x6e61_7275;
+
 /// A file and its two threads. Clones share them; they end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Db {
-    path: Arc<PathBuf>,
+    health: Arc<Health>,
     writer: mpsc::Sender<Box<dyn Job>>,
     reader: mpsc::Sender<Box<dyn Job>>,
 }
@@ -50,23 +59,30 @@ impl Db {
     /// # Errors
     /// If the file cannot be opened or is not ours.
     pub fn open(path: &Path, migrations: &[&str], pace: Duration) -> Result<Self, DbError> {
+        Self::start(path, migrations, pace).map_err(|error| error.in_file(path))
+    }
+
+    fn start(path: &Path, migrations: &[&str], pace: Duration) -> Result<Self, DbError> {
         let writing = connect(path)?;
         migrate(&writing, migrations)?;
         let reading = connect(path)?;
         reading.pragma_update(None, "query_only", true)?;
+        let health = Arc::new(Health::of(path));
         let (writer, jobs) = mpsc::channel(WAITING_JOBS);
         let (reader, asks) = mpsc::channel(WAITING_JOBS);
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let checkpoints = Checkpoints::start(path, &name)?;
-        spawn(format!("{name}-write"), move || write_loop(&writing, jobs, pace, checkpoints))?;
-        spawn(format!("{name}-read"), move || read_loop(&reading, asks))?;
-        Ok(Self { path: Arc::new(path.to_owned()), writer, reader })
+        let checkpoints = Checkpoints::start(path, &name, Arc::clone(&health))?;
+        let seen = Arc::clone(&health);
+        spawn(format!("{name}-write"), move || write_loop(&writing, jobs, pace, checkpoints, &seen))?;
+        let seen = Arc::clone(&health);
+        spawn(format!("{name}-read"), move || read_loop(&reading, asks, &seen))?;
+        Ok(Self { health, writer, reader })
     }
 
     /// Where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.health.path()
     }
 
     /// Runs a job inside the next commit. `Ok` means that it is durable.
@@ -142,8 +158,12 @@ pub fn connect(path: &Path) -> Result<Connection, DbError> {
 }
 
 pub(crate) fn migrate(connection: &Connection, migrations: &[&str]) -> Result<(), DbError> {
+    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0));
+    if version(connection)? == migrations.len() {
+        return Ok(());
+    }
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let done: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = version(connection)?;
     if done > migrations.len() {
         connection.execute_batch("ROLLBACK")?;
         return Err(DbError::Newer { found: done, known: migrations.len() });
@@ -151,9 +171,26 @@ pub(crate) fn migrate(connection: &Connection, migrations: &[&str]) -> Result<()
     for step in &migrations[done..] {
         connection.execute_batch(step)?;
     }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", migrations.len())?;
     connection.execute_batch("COMMIT")?;
     Ok(())
+}
+
+/// The names of what the schema made: tables, indexes, in no order.
+fn layout(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    let mut names =
+        connection.prepare("SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")?;
+    names.query_map([], |row| row.get(0))?.collect()
+}
+
+/// The layout of a new file after these migrations.
+fn layout_of(migrations: &[&str]) -> rusqlite::Result<BTreeSet<String>> {
+    let connection = Connection::open_in_memory()?;
+    for step in migrations {
+        connection.execute_batch(step)?;
+    }
+    layout(&connection)
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), DbError> {
@@ -165,6 +202,7 @@ fn write_loop(
     mut jobs: mpsc::Receiver<Box<dyn Job>>,
     pace: Duration,
     mut checkpoints: Checkpoints,
+    health: &Health,
 ) {
     let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
     let mut earliest = Instant::now();
@@ -177,7 +215,7 @@ fn write_loop(
         {
             group.push(job);
         }
-        let committed = job::commit_group(connection, &mut group);
+        let committed = job::commit_group(connection, &mut group, health);
         for job in group.drain(..) {
             job.finish(&committed);
         }
@@ -185,9 +223,11 @@ fn write_loop(
     }
 }
 
-fn read_loop(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+fn read_loop(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, health: &Health) {
     while let Some(mut job) = jobs.blocking_recv() {
-        let _failed = job.run(connection);
+        if let Err(error) = job.run(connection) {
+            health.note(&error);
+        }
         job.finish(&Ok(()));
     }
 }

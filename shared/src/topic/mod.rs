@@ -5,6 +5,7 @@ mod sqlite;
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteTopic;
 
 use crate::{

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-const SCHEMA: &[&str] = &["
+pub(crate) const SCHEMA: &[&str] = &["
     CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE event (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,6 +43,10 @@ pub struct SqliteTopic {
 }
 
 impl SqliteTopic {
+    pub(crate) const fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Opens or makes the file. What is received and not acknowledged within `visibility` comes back.
     ///
     /// # Errors

@@ -74,6 +74,28 @@ fn what_waits_on_a_paused_route_expires_and_gives_its_charge_back() {
 }
 
 #[test]
+fn what_waits_of_a_suspended_customer_waits_and_is_told_until_it_is_resumed() {
+    let _alone = alone();
+    let gateway = Gateway::spawn(&Setup { customers: 2, ..Setup::default() }).unwrap();
+    let (mut first, mut second) = (gateway.customer(0), gateway.customer(1));
+    gateway.verb(&["route", "pause", "demo"]).unwrap();
+    thread::sleep(Duration::from_secs(1));
+    let waiting = accept(&mut first, &message("sms", "waits"), None);
+    until(&mut first, &waiting, &["ready"], Duration::from_secs(2));
+    gateway.verb(&["customer", "suspend", "c0"]).unwrap();
+    thread::sleep(Duration::from_secs(1));
+    gateway.verb(&["route", "resume", "demo"]).unwrap();
+    let id = accept(&mut second, &message("sms", "goes"), None);
+    until(&mut second, &id, &["delivered"], PATIENCE);
+    let told: Value = serde_json::from_str(&gateway.verb(&["--json", "status"]).unwrap()).unwrap();
+    assert_eq!((told["waiting"].as_array().unwrap().len(), &told["waiting"][0]["messages"]), (1, &json!(1)));
+    assert_eq!(told["waiting"][0]["why"], "c0 is suspended: naru customer resume c0");
+    gateway.verb(&["customer", "resume", "c0"]).unwrap();
+    thread::sleep(Duration::from_secs(1));
+    until(&mut first, &waiting, &["delivered"], PATIENCE);
+}
+
+#[test]
 fn a_scheduled_message_is_cancelled_and_gives_its_charge_back() {
     let _alone = alone();
     let gateway = gateway();

@@ -59,6 +59,9 @@ enum Command {
         /// Cuts the first attempt of every message.
         #[arg(long, conflicts_with = "seed")]
         cutting: bool,
+        /// Answers every message after so many milliseconds.
+        #[arg(long, conflicts_with_all = ["seed", "cutting"])]
+        slow_ms: Option<u64>,
     },
     /// The durability run, in full size unless told otherwise.
     Durability {
@@ -145,9 +148,10 @@ fn main() -> anyhow::Result<()> {
         Command::Load(load) => say(&serde_json::to_value(load::run(&plan(&load)?)?)?),
         Command::Bare { listen, workers } => Ok(bare::serve(listen, workers, say_address)?),
         Command::Receiver { listen } => lean::serve(listen, say_address),
-        Command::JournalingReceiver { listen, journal, seed, cutting } => {
+        Command::JournalingReceiver { listen, journal, seed, cutting, slow_ms } => {
             let calm = if cutting { Manners::CUTTING } else { Manners::GOOD };
-            journaling::serve(listen, &journal, seed.map_or(calm, Manners::rough), say_address)
+            let manners = seed.map(Manners::rough).or_else(|| slow_ms.map(Manners::slow));
+            journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
         }
         Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
         Command::Bench { out, seconds, long_seconds, only } => {

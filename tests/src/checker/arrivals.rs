@@ -104,6 +104,7 @@ pub(super) fn outcomes_are_true(cases: &Cases<'_>, evidence: &Evidence, findings
             ("failed", Some("not-taken")) => spent,
             // Only of what was certainly never taken can it be said that its time ran out.
             ("expired", Some("ttl-expired")) => !took && !in_doubt,
+            ("rejected", Some("quota-exceeded")) => evidence.limit.is_some() && case.arrivals.is_empty(),
             _ => false,
         };
         if !plausible {
@@ -112,6 +113,9 @@ pub(super) fn outcomes_are_true(cases: &Cases<'_>, evidence: &Evidence, findings
         let highest = case.arrivals.iter().map(|arrival| arrival.attempt).max().unwrap_or(0);
         if report.attempts < highest {
             findings.broke(format!("{}: reports fewer attempts than came ({highest})", case.id));
+        }
+        if evidence.disturbances.is_empty() && unsent {
+            findings.broke(format!("{}: reports attempts that never came ({})", case.id, report.attempts));
         }
     }
 }

@@ -17,12 +17,17 @@ pub(super) struct Case<'a> {
     pub arrivals: Vec<&'a Arrival>,
     /// By revision, each once.
     pub reports: BTreeMap<u32, &'a Told>,
-    /// Its last state.
-    pub view: Option<&'a Told>,
+    /// Its last state, by each customer who is told one.
+    pub views: &'a [Told],
     pub events: Vec<&'a EventSeen>,
 }
 
 impl<'a> Case<'a> {
+    /// Its last state.
+    pub(super) fn view(&self) -> Option<&'a Told> {
+        self.views.first()
+    }
+
     /// The latest report.
     pub(super) fn last_report(&self) -> Option<&'a Told> {
         self.reports.values().next_back().copied()
@@ -41,9 +46,9 @@ impl<'a> Cases<'a> {
     pub(super) fn sort(evidence: &'a Evidence, findings: &mut Findings) -> Self {
         let mut cases =
             Self { wishes: &evidence.wishes, by_id: BTreeMap::new(), by_reference: HashMap::new() };
-        for (id, view) in &evidence.views {
-            cases.case(id).view = view.as_ref();
-            if let Some(reference) = view.as_ref().and_then(|view| view.reference.as_deref()) {
+        for (id, views) in &evidence.views {
+            cases.case(id).views = views;
+            for reference in views.iter().filter_map(|view| view.reference.as_deref()) {
                 cases.by_reference.entry(reference).or_default().insert(id);
             }
         }
@@ -73,14 +78,14 @@ impl<'a> Cases<'a> {
             wish: None,
             arrivals: Vec::new(),
             reports: BTreeMap::new(),
-            view: None,
+            views: &[],
             events: Vec::new(),
         })
     }
 
     fn give_to_their_wishes(&mut self) {
         for wish in self.wishes {
-            let named = wish.accepted().into_iter();
+            let named = wish.told_ids();
             let carried = self.by_reference.get(wish.reference.as_str()).into_iter().flatten().copied();
             for id in named.chain(carried).collect::<Vec<_>>() {
                 self.case(id).wish = Some(wish);

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::receiver::journaling::Arrival;
+use crate::{
+    receiver::journaling::Arrival,
+    wire::{CallError, Reply},
+};
 
 /// What the route of a message does about uncertainty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +47,47 @@ pub enum Said {
     Unanswered,
 }
 
+impl Said {
+    /// What came back from `POST /messages`.
+    #[must_use]
+    pub fn of_call(answer: &Result<Reply, CallError>) -> Self {
+        match answer {
+            Ok(reply) => Self::of(reply.status, &reply.json(), &reply.json()),
+            Err(CallError::Unsent(_)) => Self::Unsent,
+            Err(CallError::Unanswered(_)) => Self::Unanswered,
+        }
+    }
+
+    /// What a batch's answer says of one item.
+    #[must_use]
+    pub fn of_item(result: &Value) -> Self {
+        let problem = &result["problem"];
+        let status = problem["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+        let accepted = result["result"] == "accepted";
+        Self::of(if accepted { 202 } else { status.unwrap_or_default() }, result, problem)
+    }
+
+    fn of(status: u16, accepted: &Value, problem: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        match (status, text(&problem["code"])) {
+            (202, _) => Self::Accepted { id: text(&accepted["id"]) },
+            (503, code) if code == "accept-unknown" => Self::Unknown { id: text(&problem["id"]) },
+            (status, code) => Self::Refused { status, code },
+        }
+    }
+}
+
 /// One message that a client wanted delivered, and all it was told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Wish {
+    /// Whose: the customer's number in the run.
+    pub customer: usize,
     /// Unique in the run; also the message's reference.
     pub reference: String,
+    /// Whom the message is for; unique in the run, so that nobody can get another's unseen.
+    pub recipient: String,
+    /// What the message costs.
+    pub units: u64,
     /// The idempotency key, if the client used one.
     pub key: Option<String>,
     /// The route's answer to uncertainty.
@@ -57,6 +97,20 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// Every id that any answer named.
+    pub fn told_ids(&self) -> impl Iterator<Item = &str> {
+        self.said.iter().filter_map(|said| match said {
+            Said::Accepted { id } | Said::Unknown { id } => Some(id.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Some try was refused for this reason.
+    #[must_use]
+    pub fn refused_for(&self, reason: &str) -> bool {
+        self.said.iter().any(|said| matches!(said, Said::Refused { code, .. } if code == reason))
+    }
+
     /// The id that a `202` named.
     #[must_use]
     pub fn accepted(&self) -> Option<&str> {
@@ -97,6 +151,9 @@ pub struct Disturbance {
 /// A message as the API tells it, in a report or a look-up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
+    /// Who was told: the customer's number in the run.
+    #[serde(default)]
+    pub reader: usize,
     /// The message.
     pub id: String,
     /// Of the report.
@@ -108,6 +165,9 @@ pub struct Told {
     /// The customer's key.
     #[serde(default)]
     pub key: Option<String>,
+    /// Whom it is for.
+    #[serde(default)]
+    pub recipient: String,
     /// Its state.
     pub status: String,
     /// Why.
@@ -159,10 +219,12 @@ pub struct Evidence {
     pub disturbances: Vec<Disturbance>,
     /// Every report, as often as it was handed out.
     pub reports: Vec<Told>,
-    /// The last state of every id that anybody heard of; `None`: `404`.
-    pub views: BTreeMap<String, Option<Told>>,
-    /// Used units by `GET /quota`.
-    pub used: u64,
+    /// The last state of every id that anybody heard of, from every customer who is told one.
+    pub views: BTreeMap<String, Vec<Told>>,
+    /// Used units of each customer, by `GET /quota`.
+    pub used: Vec<u64>,
+    /// The most units that each customer may use, where the run comes near it.
+    pub limit: Option<u64>,
     /// What the subscriber got.
     pub events: Vec<EventSeen>,
 }

@@ -6,6 +6,7 @@ mod arrivals;
 mod case;
 mod events;
 pub mod evidence;
+mod owners;
 mod promises;
 mod reports;
 
@@ -62,14 +63,16 @@ pub fn check(evidence: &Evidence) -> Findings {
         arrivals: evidence.arrivals.len() as u64,
         labelled: evidence.arrivals.iter().filter(|arrival| arrival.labelled).count() as u64,
         events: evidence.events.len() as u64,
-        used: evidence.used,
         ..Findings::default()
     };
     let cases = Cases::sort(evidence, &mut findings);
     promises::nothing_is_lost(&cases, &mut findings);
+    promises::nothing_stands_still(&cases, &mut findings);
     promises::nothing_is_unexpected(&cases, &mut findings);
+    owners::everything_is_its_owners(&cases, &mut findings);
+    owners::a_wish_has_one_id(&cases, &mut findings);
     reports::every_final_has_one_report(&cases, evidence, &mut findings);
-    reports::what_is_due_is_used(&cases, &mut findings);
+    reports::what_is_due_is_used(&cases, evidence, &mut findings);
     arrivals::twice_only_in_doubt_and_labelled(&cases, evidence, &mut findings);
     arrivals::outcomes_are_true(&cases, evidence, &mut findings);
     events::every_outcome_reached_the_subscriber(&cases, evidence, &mut findings);

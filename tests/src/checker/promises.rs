@@ -8,15 +8,27 @@ pub(super) fn nothing_is_lost(cases: &Cases<'_>, findings: &mut Findings) {
         let Some(id) = wish.accepted() else { continue };
         findings.accepted += 1;
         let case = cases.by_id.get(id);
-        let ended = case.and_then(|case| case.view).is_some_and(super::evidence::Told::is_final);
+        let view = case.and_then(super::case::Case::view);
+        let ended = view.is_some_and(super::evidence::Told::is_final);
         let reported = case.is_some_and(|case| !case.reports.is_empty());
         if !ended || !reported {
             findings.lost += 1;
-            let status = case.and_then(|case| case.view).map_or("unknown", |view| view.status.as_str());
+            let status = view.map_or("unknown", |view| view.status.as_str());
             findings.broke(format!(
                 "{id} ({}) was accepted and is {status}, reported: {reported}",
                 wish.reference
             ));
+        }
+    }
+}
+
+/// What was recorded without a `202` ends too; `queued` is also said of an id that was only minted.
+pub(super) fn nothing_stands_still(cases: &Cases<'_>, findings: &mut Findings) {
+    for case in cases.by_id.values() {
+        let accepted = case.wish.is_some_and(|wish| wish.accepted() == Some(case.id));
+        let stands = |view: &super::evidence::Told| !view.is_final() && view.status != "queued";
+        if let Some(view) = case.view().filter(|view| !accepted && stands(view)) {
+            findings.broke(format!("{}: nobody was told of it, and it stays {}", case.id, view.status));
         }
     }
 }
@@ -44,5 +56,5 @@ pub(super) fn nothing_is_unexpected(cases: &Cases<'_>, findings: &mut Findings) 
 
 /// An id that a client only heard of and that the API does not know.
 fn is_empty(case: &super::case::Case<'_>) -> bool {
-    case.view.is_none() && case.arrivals.is_empty() && case.reports.is_empty() && case.events.is_empty()
+    case.views.is_empty() && case.arrivals.is_empty() && case.reports.is_empty() && case.events.is_empty()
 }

@@ -3,14 +3,14 @@
 use super::{
     Findings,
     case::{Case, Cases},
-    evidence::Evidence,
+    evidence::{Evidence, Told, Wish},
 };
 
 /// The latest revision says what the last state says; revisions are counted without gaps.
 pub(super) fn every_final_has_one_report(cases: &Cases<'_>, evidence: &Evidence, findings: &mut Findings) {
     for case in cases.by_id.values() {
         let Some(last) = case.last_report() else {
-            if case.view.is_some_and(super::evidence::Told::is_final) {
+            if case.view().is_some_and(Told::is_final) {
                 findings.broke(format!("{}: has ended without a report", case.id));
             }
             continue;
@@ -18,7 +18,7 @@ pub(super) fn every_final_has_one_report(cases: &Cases<'_>, evidence: &Evidence,
         findings.corrected += u64::from(last.revision > 1);
         let code = last.code.as_deref().unwrap_or("-");
         *findings.finals.entry(format!("{} ({code})", last.status)).or_default() += 1;
-        judge_last(case, last, findings);
+        judge_last(case, last, evidence, findings);
         if !case.reports.keys().copied().eq(1..=last.revision) {
             findings.broke(format!("{}: revisions {:?}", case.id, case.reports.keys()));
         }
@@ -32,8 +32,8 @@ pub(super) fn every_final_has_one_report(cases: &Cases<'_>, evidence: &Evidence,
     }
 }
 
-fn judge_last(case: &Case<'_>, last: &super::evidence::Told, findings: &mut Findings) {
-    let Some(view) = case.view else {
+fn judge_last(case: &Case<'_>, last: &Told, evidence: &Evidence, findings: &mut Findings) {
+    let Some(view) = case.view() else {
         return findings.broke(format!("{}: is reported and unknown", case.id));
     };
     if (view.revision, &view.status, &view.code) != (last.revision, &last.status, &last.code) {
@@ -42,16 +42,29 @@ fn judge_last(case: &Case<'_>, last: &super::evidence::Told, findings: &mut Find
     if last.charged != (last.status == "delivered") {
         findings.broke(format!("{}: {} and charged: {}", case.id, last.status, last.charged));
     }
-    if !matches!(last.status.as_str(), "delivered" | "failed" | "expired") {
+    let refused = last.status == "rejected" && evidence.limit.is_some();
+    if !matches!(last.status.as_str(), "delivered" | "failed" | "expired") && !refused {
         findings.broke(format!("{}: ended as {} ({:?})", case.id, last.status, last.code));
     }
 }
 
-/// The units of what was delivered are the units used.
-pub(super) fn what_is_due_is_used(cases: &Cases<'_>, findings: &mut Findings) {
-    let last = cases.by_id.values().filter_map(Case::last_report);
-    findings.due = last.filter(|report| report.status == "delivered").map(|report| report.units).sum();
-    if findings.due != findings.used {
-        findings.broke(format!("{} units are due and {} are used", findings.due, findings.used));
+/// The units of what was delivered are the units used, of every customer; and never more than its limit.
+pub(super) fn what_is_due_is_used(cases: &Cases<'_>, evidence: &Evidence, findings: &mut Findings) {
+    for (customer, used) in evidence.used.iter().copied().enumerate() {
+        let own = |case: &&Case<'_>| case.wish.is_some_and(|wish| wish.customer == customer);
+        let last = cases.by_id.values().filter(own).filter_map(Case::last_report);
+        let due: u64 = last.filter(|report| report.status == "delivered").map(|report| report.units).sum();
+        if due != used {
+            findings.broke(format!("customer {customer}: {due} units are due and {used} are used"));
+        }
+        if evidence.limit.is_some_and(|limit| used > limit) {
+            findings.broke(format!("customer {customer}: {used} units are used of {:?}", evidence.limit));
+        }
+        let denied = |wish: &Wish| wish.customer == customer && wish.refused_for("quota-exceeded");
+        if evidence.limit.is_some_and(|limit| used < limit) && cases.wishes.iter().any(denied) {
+            findings.broke(format!("customer {customer}: was refused and could use more than {used}"));
+        }
+        findings.due += due;
+        findings.used += used;
     }
 }

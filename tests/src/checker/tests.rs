@@ -8,15 +8,18 @@ use crate::receiver::{answer::Behaviour, journaling::Arrival};
 
 fn arrival(at: u64, attempt: u32, behaviour: Behaviour) -> Arrival {
     let (id, reference) = ("msg_1".to_owned(), "r1".to_owned());
-    Arrival { at, key: id.clone(), attempt, labelled: false, id, reference, behaviour }
+    let recipient = "01".to_owned();
+    Arrival { at, key: id.clone(), attempt, labelled: false, id, reference, recipient, behaviour }
 }
 
 fn told(status: &str, code: &str) -> Told {
     Told {
+        reader: 0,
         id: "msg_1".into(),
         revision: 1,
         reference: Some("r1".into()),
-        key: None,
+        key: Some("k".into()),
+        recipient: "01".into(),
         status: status.into(),
         code: Some(code.into()),
         units: 1,
@@ -34,13 +37,23 @@ fn good() -> Evidence {
         sequence: 1,
         kind: "naru.message.delivered".into(),
     };
+    let wish = Wish {
+        customer: 0,
+        reference: "r1".into(),
+        recipient: "01".into(),
+        units: 1,
+        key: Some("k".into()),
+        policy: Policy::Retry,
+        said,
+    };
     Evidence {
-        wishes: vec![Wish { reference: "r1".into(), key: None, policy: Policy::Retry, said }],
+        wishes: vec![wish],
         arrivals: vec![arrival(1_000, 1, Behaviour::Ok)],
         disturbances: Vec::new(),
         reports: vec![told("delivered", "ok")],
-        views: [("msg_1".to_owned(), Some(told("delivered", "ok")))].into(),
-        used: 1,
+        views: [("msg_1".to_owned(), vec![told("delivered", "ok")])].into(),
+        used: vec![1, 0],
+        limit: None,
         events: vec![event],
     }
 }
@@ -56,7 +69,7 @@ fn repeated() -> Evidence {
     evidence.arrivals.push(again);
     evidence.disturbances.push(kill(2_000));
     evidence.reports[0].attempts = 2;
-    evidence.views = [("msg_1".to_owned(), Some(evidence.reports[0].clone()))].into();
+    evidence.views = [("msg_1".to_owned(), vec![evidence.reports[0].clone()])].into();
     evidence
 }
 
@@ -71,7 +84,7 @@ fn what_kept_every_promise_passes() {
 #[test]
 fn every_broken_promise_is_seen() {
     type Harmful = (&'static str, fn(&mut Evidence));
-    let harms: [Harmful; 13] = [
+    let harms: [Harmful; 23] = [
         ("lost", |e| {
             e.views.clear();
             e.reports.clear();
@@ -83,7 +96,7 @@ fn every_broken_promise_is_seen() {
         ("refused and sent", |e| {
             e.wishes[0].said = vec![Said::Refused { status: 429, code: "rate-limited".into() }];
         }),
-        ("charged twice", |e| e.used = 2),
+        ("charged twice", |e| e.used[0] = 2),
         ("no event", |e| e.events.clear()),
         ("another event", |e| e.events[0].kind = "naru.message.failed".into()),
         ("twice", |e| {
@@ -95,12 +108,76 @@ fn every_broken_promise_is_seen() {
             e.reports.push(Told { code: None, ..e.reports[0].clone() });
         }),
         ("a gap", |e| e.reports[0].revision = 2),
+        ("another is charged", |e| e.used = vec![0, 1]),
+        ("another reads the report", |e| e.reports[0].reader = 1),
+        ("another sees it too", |e| {
+            let seen = e.views.get_mut("msg_1").unwrap();
+            seen.push(Told { reader: 1, ..seen[0].clone() });
+        }),
+        ("sent to somebody else", |e| e.arrivals[0].recipient = "02".into()),
+        ("told of somebody else", |e| e.reports[0].recipient = "02".into()),
+        ("another key is told", |e| e.reports[0].key = None),
+        ("dearer than it is", |e| {
+            e.views.values_mut().flatten().chain(&mut e.reports).for_each(|told| told.units = 2);
+            e.used[0] = 2;
+        }),
+        ("two ids", |e| e.wishes[0].said.insert(0, Said::Unknown { id: "msg_2".into() })),
+        ("beyond the limit", |e| e.limit = Some(0)),
+        ("refused below the limit", |e| {
+            e.limit = Some(2);
+            let said = Said::Refused { status: 429, code: "quota-exceeded".into() };
+            e.wishes.push(Wish { reference: "r2".into(), said: vec![said], ..e.wishes[0].clone() });
+        }),
     ];
     for (name, harm) in harms {
         let mut evidence = good();
         harm(&mut evidence);
         assert!(!check(&evidence).broken.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn what_was_recorded_and_never_told_of_must_end_too() {
+    let mut stuck = good();
+    let wish = &mut stuck.wishes[0];
+    let silent =
+        Wish { reference: "r2".into(), said: vec![Said::Unknown { id: "msg_2".into() }], ..wish.clone() };
+    stuck.wishes.push(silent);
+    let view = Told { id: "msg_2".into(), reference: Some("r2".into()), ..told("queued", "-") };
+    stuck.views.insert("msg_2".into(), vec![view]);
+    assert_eq!(check(&stuck).broken, Vec::<String>::new(), "its id is known, and no more");
+    stuck.views.get_mut("msg_2").unwrap()[0].status = "ready".into();
+    assert_eq!(check(&stuck).broken.len(), 1, "{:?}", check(&stuck).broken);
+}
+
+#[test]
+fn at_a_limit_some_are_refused_or_rejected_and_nothing_of_them_is_sent() {
+    let mut full = good();
+    full.limit = Some(1);
+    let said = Said::Accepted { id: "msg_2".into() };
+    let late = Wish { reference: "r2".into(), said: vec![said], ..full.wishes[0].clone() };
+    let refused = Said::Refused { status: 429, code: "quota-exceeded".into() };
+    full.wishes.push(Wish { reference: "r3".into(), said: vec![refused], ..late.clone() });
+    full.wishes.push(late);
+    let rejected = Told {
+        id: "msg_2".into(),
+        reference: Some("r2".into()),
+        attempts: 0,
+        ..told("rejected", "quota-exceeded")
+    };
+    full.reports.push(rejected.clone());
+    full.views.insert("msg_2".into(), vec![rejected]);
+    let kind = "naru.message.rejected".into();
+    full.events.push(EventSeen { id: "msg_2.1".into(), subject: "msg_2".into(), sequence: 1, kind });
+    assert_eq!(check(&full).broken, Vec::<String>::new());
+    let arrived = Arrival {
+        id: "msg_2".into(),
+        key: "msg_2".into(),
+        reference: "r2".into(),
+        ..full.arrivals[0].clone()
+    };
+    full.arrivals.push(arrived);
+    assert!(!check(&full).broken.is_empty(), "rejected and sent");
 }
 
 #[test]

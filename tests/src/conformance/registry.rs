@@ -1,13 +1,14 @@
 //! What a registry guarantees.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use naru_shared::{
     catalog::Entry,
-    domain::CustomerId,
+    domain::{Customer, CustomerId},
     registry::{Profile, Registry, RegistryError},
 };
 
@@ -52,6 +53,7 @@ macro_rules! registry_conformance {
                 routes_are_listed_by_name,
                 subscribers_are_counted_until_they_end,
                 weight_is_one_where_it_is_not_known,
+                the_suspended_are_known_until_they_are_resumed,
                 the_version_only_grows,
                 whoever_waits_for_a_change_is_woken,
             ]
@@ -221,6 +223,31 @@ pub async fn weight_is_one_where_it_is_not_known(fixture: &mut impl Fixture) -> 
     let registry = fixture.registry();
     let weights = [registry.weight(&"acme".parse()?), registry.weight(&"early".parse()?)];
     assert_eq!((weights, registry.weight(&"none".parse()?)), ([3, 1], 1));
+    Ok(())
+}
+
+/// Whatever else changes of them, and however late an older document comes.
+pub async fn the_suspended_are_known_until_they_are_resumed(
+    fixture: &mut impl Fixture,
+) -> anyhow::Result<()> {
+    let registry = fixture.registry();
+    let stands = |id, suspended, version| {
+        let entry = customer(id, "", version)?;
+        let Entry::Customer(known) = entry else { anyhow::bail!("not a customer: {entry:?}") };
+        anyhow::Ok(Entry::Customer(Customer { suspended, ..known }))
+    };
+    let names =
+        |set: Arc<BTreeSet<CustomerId>>| -> Vec<String> { set.iter().map(ToString::to_string).collect() };
+    let documents = vec![stands("a", true, 1)?, stands("b", false, 2)?, stands("c", true, 3)?];
+    fixture.apply(documents, true, 3).await?;
+    assert_eq!(names(registry.suspended()), ["a", "c"]);
+    fixture.apply(vec![quota("a", None, 1, 4)?], true, 4).await?;
+    let before = registry.suspended();
+    fixture.apply(vec![stands("a", false, 5)?, stands("b", true, 6)?], true, 6).await?;
+    assert_eq!(names(registry.suspended()), ["b", "c"]);
+    assert_eq!(names(before), ["a", "c"], "what was handed out stays");
+    fixture.apply(vec![stands("a", true, 1)?], true, 6).await?;
+    assert_eq!(names(registry.suspended()), ["b", "c"]);
     Ok(())
 }
 

@@ -14,11 +14,10 @@ use anyhow::{Context, ensure};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::Plan;
+use super::{CUSTOMERS, Plan};
 use crate::{
     checker::evidence::{Policy, Said, Wish},
     customer::Customer,
-    wire::{CallError, Reply},
 };
 
 /// Clients at once.
@@ -50,14 +49,15 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn gather(plan: &Plan, target: SocketAddr, user: &str) -> Self {
+    pub(super) fn gather(plan: &Plan, target: SocketAddr, users: &[String]) -> Self {
         let wishes = (0..plan.messages).map(|number| Mutex::new(wish(plan.seed, number))).collect();
         let zero = || AtomicUsize::new(0);
         let board = Board { wishes, released: zero(), next: zero(), decided: zero(), open: zero() };
         let board = Arc::new(board);
         let threads = (0..CLIENTS).map(|_| {
-            let (board, customer) = (Arc::clone(&board), Customer::live(target, user, PATIENCE));
-            thread::spawn(move || board.work(customer))
+            let board = Arc::clone(&board);
+            let customers = users.iter().map(|user| Customer::live(target, user, PATIENCE)).collect();
+            thread::spawn(move || board.work(customers))
         });
         Self { threads: threads.collect(), board }
     }
@@ -101,16 +101,25 @@ impl Crowd {
     }
 }
 
-/// Half of the wishes on each route, half of each with a key.
+/// Half of the wishes on each route, half of each with a key, half of these of each customer. Both customers use the same
+/// keys: a key is its customer's own.
 fn wish(seed: u64, number: usize) -> Wish {
-    let reference = format!("w{seed}-{number}");
     let policy = if number.is_multiple_of(2) { Policy::Retry } else { Policy::Fail };
-    let key = (number / 2).is_multiple_of(2).then(|| format!("key-{reference}"));
-    Wish { reference, key, policy, said: Vec::new() }
+    let customer = number / 4 % CUSTOMERS;
+    let same = number - 4 * customer;
+    Wish {
+        customer,
+        reference: format!("w{seed}-{number}"),
+        recipient: format!("{number:08}"),
+        units: 1,
+        key: (number / 2).is_multiple_of(2).then(|| format!("key-{seed}-{same}")),
+        policy,
+        said: Vec::new(),
+    }
 }
 
 impl Board {
-    fn work(&self, mut customer: Customer) {
+    fn work(&self, mut customers: Vec<Customer>) {
         loop {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             if number >= self.wishes.len() {
@@ -119,7 +128,9 @@ impl Board {
             while number >= self.released.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(1));
             }
-            self.pursue(&mut customer, &self.wishes[number], number);
+            let wish = &self.wishes[number];
+            let customer = wish.lock().customer;
+            self.pursue(&mut customers[customer], wish, number);
             self.decided.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -129,7 +140,7 @@ impl Board {
         let channel = if asked.policy == Policy::Retry { "retry" } else { "fail" };
         let lane = if number.is_multiple_of(3) { "bulk" } else { "express" };
         let message = json!({
-            "channel": channel, "recipient": format!("{number:08}"), "body": "hello", "lane": lane,
+            "channel": channel, "recipient": asked.recipient, "body": "hello", "lane": lane,
             "reference": asked.reference, "ttl": TTL_SECONDS,
         });
         let deadline = Instant::now() + PERSISTENCE;
@@ -137,7 +148,7 @@ impl Board {
             self.open.fetch_add(1, Ordering::SeqCst);
             let answer = customer.send(&message, asked.key.as_deref());
             self.open.fetch_sub(1, Ordering::SeqCst);
-            let said = heard(answer);
+            let said = Said::of_call(&answer);
             let again = worth_repeating(&said, asked.key.is_some());
             wish.lock().said.push(said);
             if !again {
@@ -145,21 +156,6 @@ impl Board {
             }
             thread::sleep(Duration::from_millis(30));
         }
-    }
-}
-
-fn heard(answer: Result<Reply, CallError>) -> Said {
-    let reply = match answer {
-        Ok(reply) => reply,
-        Err(CallError::Unsent(_)) => return Said::Unsent,
-        Err(CallError::Unanswered(_)) => return Said::Unanswered,
-    };
-    let body = reply.json();
-    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
-    match (reply.status, text("code").as_str()) {
-        (202, _) => Said::Accepted { id: text("id") },
-        (503, "accept-unknown") => Said::Unknown { id: text("id") },
-        (status, code) => Said::Refused { status, code: code.to_owned() },
     }
 }
 

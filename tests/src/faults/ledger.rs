@@ -1,19 +1,21 @@
 //! Around the ledger.
 
-mod overcharging;
+mod misbooking;
+mod mixing;
 mod replaying;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub(super) use misbooking::{Misbooking, Wrong};
+pub(super) use mixing::Mixing;
 use naru_shared::{
     domain::{IncarnationId, RouteName, Timestamp},
     ledger::{
-        IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken,
-        Waiting, Woken, Work,
+        IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
+        Taken, Waiting, Woken, Work,
     },
 };
-pub(super) use overcharging::Overcharging;
 pub(super) use replaying::Replaying;
 
 use super::{Fuse, Window};
@@ -103,8 +105,11 @@ impl<T: Twist> Ledger for Twisted<T> {
     ) -> Result<Vec<Work>, LedgerError> {
         self.inner.due_reports(now, max, lease).await
     }
-    async fn await_ready(&self, route: &RouteName, wait: Duration) {
-        self.inner.await_ready(route, wait).await;
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
+        self.inner.await_due(now, wait).await
+    }
+    async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {
+        self.inner.await_ready(route, passed_over, wait).await
     }
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
         self.inner.waiting().await

@@ -38,6 +38,7 @@ pub fn from_environment() -> anyhow::Result<Decorations> {
     let subscriber = env::var(SUBSCRIBER).ok().map(|text| named(&text)).transpose()?;
     let (for_ports, for_backends) = (fuse.clone(), fuse);
     Ok(Decorations {
+        variables: &[FAULT, SABOTAGE, SUBSCRIBER],
         ports: Box::new(move |ports| {
             let ports = fused(ports, for_ports);
             match sabotage {

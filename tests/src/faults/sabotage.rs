@@ -19,8 +19,10 @@ pub(super) enum Sabotage {
     KeptFence,
     /// Some events are deleted before they are published.
     LostEvent,
-    /// Some charges are doubled, in this file.
-    DoubleCharge(PathBuf),
+    /// Some charges are booked wrongly, in this file.
+    WrongCharge(PathBuf, ledger::Wrong),
+    /// Some messages get another's recipient.
+    MixedRecipients,
 }
 
 impl Sabotage {
@@ -32,7 +34,9 @@ impl Sabotage {
             "dropped-fence" => Self::DroppedFence,
             "kept-fence" => Self::KeptFence,
             "lost-event" => Self::LostEvent,
-            "double-charge" => Self::DoubleCharge(PathBuf::from(file)),
+            "double-charge" => Self::WrongCharge(PathBuf::from(file), ledger::Wrong::Twice),
+            "anothers-charge" => Self::WrongCharge(PathBuf::from(file), ledger::Wrong::Another),
+            "mixed-recipients" => Self::MixedRecipients,
             _ => return Err(anyhow::anyhow!("there is no sabotage `{text}`")),
         })
     }
@@ -44,7 +48,8 @@ impl Sabotage {
             Self::DroppedFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(false)),
             Self::KeptFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(true)),
             Self::LostEvent => ports.outbox = Arc::new(outbox::Lossy { inner: ports.outbox }),
-            Self::DoubleCharge(file) => ports.ledger = twisted(ports.ledger, overcharging(&file)),
+            Self::WrongCharge(file, wrong) => ports.ledger = twisted(ports.ledger, misbooking(&file, wrong)),
+            Self::MixedRecipients => ports.ledger = twisted(ports.ledger, ledger::Mixing),
         }
         ports
     }
@@ -55,6 +60,6 @@ fn twisted(inner: Arc<dyn Ledger>, twist: impl ledger::Twist) -> Arc<dyn Ledger>
 }
 
 #[expect(clippy::expect_used, reason = "a sabotage that cannot be done must not pass for one that was")]
-fn overcharging(file: &Path) -> ledger::Overcharging {
-    ledger::Overcharging::new(file).expect("the ledger's file can be opened")
+fn misbooking(file: &Path, wrong: ledger::Wrong) -> ledger::Misbooking {
+    ledger::Misbooking::new(file, wrong).expect("the ledger's file can be opened")
 }

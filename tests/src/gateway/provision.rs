@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use naru_shared::{
@@ -14,6 +15,9 @@ use naru_shared::{
     },
     key_file,
     keys::CredentialHasher,
+    ledger::SqliteLedger,
+    queue::SqliteQueue,
+    topic::SqliteTopic,
 };
 
 /// Documents written at once.
@@ -130,6 +134,11 @@ pub(super) fn write(data: &Path, setup: &Setup) -> anyhow::Result<Users> {
 fn put(directory: &DataDir, mut entries: Vec<Entry>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // All of them, in the order of a first start: a file that is missing beside another was lost.
+        let queue = SqliteQueue::open(&directory.queue(), Duration::from_secs(60))?;
+        let topic = SqliteTopic::open(&directory.topic(), Duration::from_secs(60))?;
+        let ledger = SqliteLedger::open(&directory.ledger())?;
+        drop((queue, topic, ledger));
         let catalog = SqliteCatalog::open(&directory.catalog())?;
         while !entries.is_empty() {
             let rest = entries.split_off(entries.len().min(PAGE));

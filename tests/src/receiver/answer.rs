@@ -53,19 +53,28 @@ pub struct Manners {
     pub cut: u64,
     /// [`Behaviour::Hang`].
     pub hang: u64,
+    /// How long [`Behaviour::Slow`] takes, in milliseconds; 0: drawn.
+    pub pause_ms: u64,
 }
 
 impl Manners {
     /// Always `200`.
-    pub const GOOD: Self = Self { seed: 0, slow: 0, unavailable: 0, refused: 0, broken: 0, cut: 0, hang: 0 };
+    pub const GOOD: Self =
+        Self { seed: 0, slow: 0, unavailable: 0, refused: 0, broken: 0, cut: 0, hang: 0, pause_ms: 0 };
 
     /// Always cuts the first attempt of a message.
     pub const CUTTING: Self = Self { cut: 1_000, ..Self::GOOD };
 
+    /// Always `200`, after so many milliseconds.
+    #[must_use]
+    pub const fn slow(pause_ms: u64) -> Self {
+        Self { slow: 1_000, pause_ms, ..Self::GOOD }
+    }
+
     /// Some of everything.
     #[must_use]
     pub const fn rough(seed: u64) -> Self {
-        Self { seed, slow: 250, unavailable: 40, refused: 15, broken: 5, cut: 20, hang: 5 }
+        Self { seed, slow: 250, unavailable: 40, refused: 15, broken: 5, cut: 20, hang: 5, ..Self::GOOD }
     }
 
     /// What happens to this attempt of this message.
@@ -75,9 +84,10 @@ impl Manners {
             return Behaviour::Ok;
         }
         let number = hash(self.seed, message, attempt);
+        let pause = if self.pause_ms > 0 { self.pause_ms } else { 5 + number / 1_000 % 300 };
         let mut left = number % 1_000;
         let shares = [
-            (self.slow, Behaviour::Slow(5 + number / 1_000 % 300)),
+            (self.slow, Behaviour::Slow(pause)),
             (self.unavailable, Behaviour::Unavailable),
             (self.refused, Behaviour::Refused),
             (self.broken, Behaviour::Broken),
@@ -120,5 +130,6 @@ mod tests {
         let cut = count(|b| *b == Behaviour::Cut);
         assert!((300..500).contains(&cut), "{cut}");
         assert_eq!(Manners::GOOD.draw("m", 1), Behaviour::Ok);
+        assert!((0..100).all(|attempt| Manners::slow(7).draw("m", attempt) == Behaviour::Slow(7)));
     }
 }

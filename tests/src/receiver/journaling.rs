@@ -38,6 +38,8 @@ pub struct Arrival {
     pub id: String,
     /// `reference` in the body.
     pub reference: String,
+    /// `recipient` in the body.
+    pub recipient: String,
     /// How it was answered.
     pub behaviour: Behaviour,
 }
@@ -46,6 +48,7 @@ pub struct Arrival {
 struct Body {
     id: String,
     reference: Option<String>,
+    recipient: String,
 }
 
 struct Receiver {
@@ -131,6 +134,7 @@ impl Receiver {
             behaviour: self.manners.draw(&reference, attempt),
             id: body.id,
             reference,
+            recipient: body.recipient,
         }))
     }
 }

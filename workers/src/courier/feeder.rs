@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use naru_shared::ledger::{LedgerError, TakeRequest, Taken};
+use naru_shared::ledger::{LedgerError, PassedOver, TakeRequest, Taken};
 
 use super::{Desk, Pass, Permit, start};
 use crate::{
@@ -32,14 +32,12 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
                 continue;
             }
         };
-        match feed(&crew, &desk, permits).await {
+        let round = Round { seen: crew.deps.registry.version(), passed_over: crew.passed_over() };
+        match feed(&crew, &desk, &round, permits).await {
             Ok(true) => backoff.reset(),
             Ok(false) => {
                 backoff.reset();
-                tokio::select! {
-                    () = crew.stop.cancelled() => {}
-                    () = crew.deps.ledger.await_ready(&desk.name, poll) => {}
-                }
+                idle(&crew, &desk, &round, &progress).await;
             }
             Err(error) => {
                 // It may have taken effect all the same.
@@ -49,6 +47,27 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
                 }
                 backoff.pause(&crew.stop).await;
             }
+        }
+    }
+}
+
+/// What one look at the ledger goes by.
+struct Round {
+    /// The registry's version, read before what follows from it.
+    seen: u64,
+    passed_over: PassedOver,
+}
+
+/// Returns when there may be something to take: the ledger has something ready, something was left to wait, or customers
+/// changed, of whom one may have been resumed.
+async fn idle(crew: &Crew, desk: &Desk, round: &Round, progress: &Progress) {
+    let mut ready = false;
+    while !ready && !desk.backlog.is_known() {
+        progress.mark();
+        tokio::select! {
+            () = crew.stop.cancelled() => return,
+            () = crew.deps.registry.changed(round.seen) => return,
+            now = crew.deps.ledger.await_ready(&desk.name, &round.passed_over, crew.config.poll()) => ready = now,
         }
     }
 }
@@ -76,10 +95,15 @@ fn room(crew: &Crew, desk: &Desk) -> Room {
 }
 
 /// Takes and starts; whether there may be more at once.
-async fn feed(crew: &Arc<Crew>, desk: &Arc<Desk>, permits: Vec<Permit>) -> Result<bool, LedgerError> {
+async fn feed(
+    crew: &Arc<Crew>,
+    desk: &Arc<Desk>,
+    round: &Round,
+    permits: Vec<Permit>,
+) -> Result<bool, LedgerError> {
     let marks = desk.backlog.marks();
     let in_transit = crew.transit.begin();
-    let taken = take(crew, desk, permits.len()).await?;
+    let taken = take(crew, desk, round, permits.len()).await?;
     if taken.more {
         desk.backlog.mark();
     } else {
@@ -91,7 +115,7 @@ async fn feed(crew: &Arc<Crew>, desk: &Arc<Desk>, permits: Vec<Permit>) -> Resul
     Ok(taken.more || found > 0)
 }
 
-async fn take(crew: &Crew, desk: &Desk, max: usize) -> Result<Taken, LedgerError> {
+async fn take(crew: &Crew, desk: &Desk, round: &Round, max: usize) -> Result<Taken, LedgerError> {
     let request = TakeRequest {
         route: desk.name.clone(),
         incarnation: crew.incarnations.current(),
@@ -99,6 +123,7 @@ async fn take(crew: &Crew, desk: &Desk, max: usize) -> Result<Taken, LedgerError
         now: crew.now(),
         emit: crew.emit(),
         weights: crew.weights(),
+        passed_over: Arc::clone(&round.passed_over),
     };
     let taken = patience::ledger(crew.deps.ledger.take(request)).await?;
     if taken.expired > 0 {

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use naru_shared::{
-    domain::Timestamp,
+    domain::{PACK_MESSAGES, Timestamp},
     metrics,
     queue::{Delivery, QueueName, Receipt},
 };
@@ -49,7 +49,8 @@ pub(crate) fn routine(crew: &Arc<Crew>, queue: QueueName) -> Routine {
                 queue: queue.clone(),
                 in_hand: Arc::clone(&in_hand),
                 progress,
-                pack_size: 1.0,
+                // Until some were seen, as many as there can be: the first take of a long queue shall hold nobody up.
+                pack_size: PACK_MESSAGES as f64,
             };
             intake.run().boxed()
         }),

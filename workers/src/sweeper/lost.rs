@@ -56,11 +56,12 @@ impl Watch {
     }
 }
 
+/// Buries the dead; whether there was anybody else, dead or alive.
 pub(super) async fn recover(
     crew: &Arc<Crew>,
     watch: &mut Watch,
     progress: &Progress,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let beats = match patience::ledger(crew.deps.ledger.incarnations()).await {
         Ok(beats) => beats,
         Err(error) => {
@@ -70,13 +71,17 @@ pub(super) async fn recover(
     };
     let silent = watch.answered(&beats, Instant::now());
     let own = crew.incarnations.all();
+    let mut others = false;
     for (incarnation, _) in beats {
-        let dead = crew.deps.exclusive || silent.contains(&incarnation);
-        if dead && !own.contains(&incarnation) {
+        if own.contains(&incarnation) {
+            continue;
+        }
+        others = true;
+        if crew.deps.exclusive || silent.contains(&incarnation) {
             bury(crew, incarnation, progress).await?;
         }
     }
-    Ok(())
+    Ok(others)
 }
 
 /// Settles what a dead incarnation held, and forgets it.

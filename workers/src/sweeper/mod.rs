@@ -1,11 +1,11 @@
-//! The sweeper: what time does to rows. One loop, each task in its own file; a task that fails is tried again at its next
-//! turn.
+//! The sweeper: what time does to rows. One loop, each task in its own file; a task that fails is tried again soon.
+//!
+//! Between its turns it sleeps until the earliest moment at which a row is due, so that a process at rest does next to
+//! nothing and what is due is seen at once.
 
 mod lost;
 mod own;
-mod quota;
 mod reports;
-mod waiting;
 mod wake;
 
 use std::{
@@ -14,26 +14,31 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use naru_shared::ledger::LedgerError;
 pub(crate) use own::give_back_unheld;
 
 use crate::{
     crew::Crew,
-    patience::rest,
+    patience::{rest, said},
     shell::{Progress, Routine},
 };
 
-/// How often ingress is told what waits and what is used.
-const OBSERVE: Duration = Duration::from_secs(1);
+/// The least pause between two turns: what becomes due meanwhile shares the next one.
+const PACE: Duration = Duration::from_millis(250);
 
-/// How often the queues are asked how much lies on them.
-const QUEUES: Duration = Duration::from_secs(5);
+/// The pause after a turn in which a task failed.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often this process looks for rows in its own name that nobody holds, suspicion or not.
 const OWN: Duration = Duration::from_secs(30);
 
 /// How often it looks while there is a suspicion.
 const OWN_SUSPECTED: Duration = Duration::from_secs(1);
+
+/// How often it looks whether others have died.
+const OTHERS: Duration = Duration::from_secs(1);
+
+/// As [`OTHERS`], where there can be no others and the last look found nothing: only former lives left rows.
+const OTHERS_EXCLUDED: Duration = Duration::from_secs(30);
 
 /// The actor of the sweeper.
 pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
@@ -48,61 +53,91 @@ pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
     }
 }
 
-/// When a task has its turn.
-struct Turn {
-    every: Duration,
-    last: Option<Instant>,
-}
+/// When a task had its turn last.
+#[derive(Default)]
+struct Turn(Option<Instant>);
 
 impl Turn {
-    const fn every(every: Duration) -> Self {
-        Self { every, last: None }
+    /// How long until its next turn, if it has one so often.
+    fn due_in(&self, every: Duration) -> Duration {
+        self.0.map_or(Duration::ZERO, |last| every.saturating_sub(last.elapsed()))
     }
 
-    fn is_due(&mut self) -> bool {
-        let due = self.last.is_none_or(|last| last.elapsed() >= self.every);
+    /// Takes the turn if it is due.
+    fn take(&mut self, every: Duration) -> bool {
+        let due = self.due_in(every).is_zero();
         if due {
-            self.last = Some(Instant::now());
+            self.0 = Some(Instant::now());
         }
         due
     }
+}
+
+/// What the loop keeps between its turns.
+struct Sweep {
+    crew: Arc<Crew>,
+    others: Turn,
+    /// Nobody else was there at the last look.
+    alone: bool,
+    own: Turn,
+    watch: lost::Watch,
+    orphans: own::Orphans,
 }
 
 async fn run(crew: Arc<Crew>, progress: Progress) {
     // Whether events are wanted, and what a route does with uncertainty, is known only of a complete registry.
     while !crew.deps.registry.is_complete() && !crew.end.is_cancelled() {
         progress.mark();
-        rest(crew.config.sweep(), &crew.end).await;
+        rest(PACE, &crew.end).await;
     }
-    let mut observe = Turn::every(OBSERVE);
-    let mut queues = Turn::every(QUEUES);
-    let mut own = Turn::every(OWN);
-    let mut suspected = Turn::every(OWN_SUSPECTED);
-    let mut watch = lost::Watch::new(crew.config.lease());
-    let mut orphans = own::Orphans::default();
-    let mut gauges = waiting::Gauges::default();
-    while !crew.end.is_cancelled() {
+    let watch = lost::Watch::new(crew.config.lease());
+    let (others, own, orphans) = (Turn::default(), Turn::default(), own::Orphans::default());
+    let mut sweep = Sweep { crew, others, alone: false, own, watch, orphans };
+    while !sweep.crew.end.is_cancelled() {
         progress.mark();
-        said("wake what is due", wake::wake(&crew).await);
-        said("ask for reports", reports::ask(&crew, &progress).await);
-        said("recover lost rows", lost::recover(&crew, &mut watch, &progress).await);
-        if observe.is_due() {
-            said("observe what waits", waiting::observe(&crew, &mut gauges).await);
-            said("observe what is used", quota::observe(&crew).await);
-        }
-        if queues.is_due() {
-            waiting::observe_queues(&crew, &progress).await;
-        }
-        let suspicion = suspected.is_due() && (crew.take_suspicion() || orphans.are_suspected());
-        if suspicion || own.is_due() {
-            said("look after own rows", own::look_after(&crew, &mut orphans).await);
-        }
-        rest(crew.config.sweep(), &crew.end).await;
+        let well = sweep.turn(&progress).await;
+        sweep.pause(well).await;
     }
 }
 
-fn said(what: &'static str, result: Result<(), LedgerError>) {
-    if let Err(error) = result {
-        tracing::warn!(what, %error, "the sweeper could not do a task");
+impl Sweep {
+    /// Does what is due; whether everything could be done.
+    async fn turn(&mut self, progress: &Progress) -> bool {
+        let crew = &self.crew;
+        let mut well = said("wake what is due", wake::wake(crew).await);
+        well &= said("ask for reports", reports::ask(crew, progress).await);
+        if self.others.take(self.look_for_others()) {
+            let found = lost::recover(&self.crew, &mut self.watch, progress).await;
+            self.alone = matches!(found, Ok(false));
+            well &= said("recover lost rows", found);
+        }
+        if self.own.take(self.look_after_own()) {
+            self.crew.take_suspicion();
+            well &= said("look after own rows", own::look_after(&self.crew, &mut self.orphans).await);
+        }
+        well
+    }
+
+    fn look_for_others(&self) -> Duration {
+        if self.crew.deps.exclusive && self.alone { OTHERS_EXCLUDED } else { OTHERS }
+    }
+
+    fn look_after_own(&self) -> Duration {
+        if self.crew.is_suspected() || self.orphans.are_suspected() { OWN_SUSPECTED } else { OWN }
+    }
+
+    /// Returns when a row or a task is due, at the latest after the longest pause.
+    async fn pause(&self, well: bool) {
+        let crew = &self.crew;
+        // A bound of its own beside the settings': a loop that sleeps too long is taken for stuck.
+        let longest = crew.config.sweep().min(crew.config.stuck() / 4);
+        let least = if well { PACE } else { AGAIN };
+        rest(least.min(longest), &crew.end).await;
+        let tasks = self.others.due_in(self.look_for_others()).min(self.own.due_in(self.look_after_own()));
+        tokio::select! {
+            () = crew.end.cancelled() => {}
+            () = crew.suspicion() => {}
+            _due = crew.deps.ledger.await_due(crew.now(), longest.min(tasks)) => {}
+        }
     }
 }

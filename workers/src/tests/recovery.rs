@@ -10,12 +10,12 @@ use std::{
 
 use naru_shared::{
     domain::{Clock, Code, IncarnationId, OnUncertain, Route, State, SystemClock},
-    ledger::{Ledger, TakeRequest},
+    ledger::{Ledger, PassedOver, TakeRequest},
 };
 
 use super::{
     faults::{Fault, Faulty, Plan},
-    site::{Site, config, within},
+    site::{Site, config},
 };
 use crate::{Workers, WorkersDeps, samples};
 
@@ -31,12 +31,7 @@ async fn abandoned(site: &Site) -> naru_shared::domain::MessageId {
     site.know(naru_shared::catalog::Entry::Route(paused));
     let workers = site.start();
     let ids = site.accept("carrier-a", &["+820000000001"]).await;
-    for _ in within(Duration::from_secs(5)) {
-        if site.view(ids[0]).await.is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    site.knows(ids[0]).await;
     workers.drain(DRAIN).await;
     let dead = IncarnationId::random();
     site.ledger.beat(dead).await.unwrap();
@@ -47,6 +42,7 @@ async fn abandoned(site: &Site) -> naru_shared::domain::MessageId {
         now: SystemClock.now(),
         emit: false,
         weights: Arc::new(|_customer| 1),
+        passed_over: PassedOver::default(),
     };
     assert_eq!(site.ledger.take(request).await.unwrap().work.len(), 1);
     ids[0]
@@ -85,12 +81,7 @@ async fn a_drain_lets_attempts_end_and_leaves_the_rest_to_wait() {
     let site = Site::new(&[Route { concurrency: 2, ..route() }]);
     let workers = site.start();
     let ids = site.accept("carrier-a", &["+820000000091"; 6]).await;
-    for _ in within(Duration::from_secs(5)) {
-        if site.view(ids[1]).await.is_some_and(|view| view.status == State::Sending) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    site.reaches(ids[1], State::Sending).await;
     workers.drain(DRAIN).await;
     let mut states = Vec::new();
     for id in &ids {
@@ -103,6 +94,7 @@ async fn a_drain_lets_attempts_end_and_leaves_the_rest_to_wait() {
         assert_eq!((report.status, report.attempts), (State::Delivered, 1));
     }
     again.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&ids);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,12 +102,7 @@ async fn a_drain_ends_by_its_deadline_and_what_was_under_way_is_recovered() {
     let site = Site::new(&[route()]);
     let workers = site.start();
     let ids = site.accept("carrier-a", &["+820000000092"]).await;
-    for _ in within(Duration::from_secs(5)) {
-        if site.view(ids[0]).await.is_some_and(|view| view.status == State::Sending) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    site.reaches(ids[0], State::Sending).await;
     let begun = std::time::Instant::now();
     workers.drain(Duration::from_secs(2)).await;
     assert!(begun.elapsed() < Duration::from_millis(2_600), "{:?}", begun.elapsed());

@@ -1,25 +1,32 @@
 //! A place with everything workers need: real engines in a directory of its own.
 
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, PackEncoder,
-        Quota, Report, Route, SystemClock, TimeZone,
+        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, Outcome,
+        PackEncoder, Quota, Report, Route, State, SystemClock, TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},
-    ledger::{LedgerReads, SqliteLedger},
+    ledger::{LedgerReads, SqliteLedger, Work},
     queue::{Outgoing, Queue, QueueName, SqliteQueue},
     registry::{MemoryRegistry, Registry},
     topic::SqliteTopic,
 };
 
-use crate::{StandardBackends, Workers, WorkersConfig, WorkersDeps, samples};
+use crate::{
+    Backend, BackendError, BackendFactory, StandardBackends, Workers, WorkersConfig, WorkersDeps, samples,
+};
+
+/// How long a step may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Site {
     _dir: tempfile::TempDir,
@@ -32,6 +39,37 @@ pub(super) struct Site {
     keyring: Keyring,
     encoder: PackEncoder,
     minter: Minter,
+    sent: Sent,
+}
+
+/// How often each message reached a backend.
+type Sent = Arc<Mutex<HashMap<MessageId, usize>>>;
+
+/// The backends of the product, and a count of what reaches them: what the ledger says of attempts is not asked.
+struct Counting(Sent);
+
+struct Counted {
+    inner: Arc<dyn Backend>,
+    sent: Sent,
+}
+
+impl BackendFactory for Counting {
+    fn build(&self, route: &Route) -> Result<Arc<dyn Backend>, BackendError> {
+        let inner = StandardBackends.build(route)?;
+        Ok(Arc::new(Counted { inner, sent: Arc::clone(&self.0) }))
+    }
+}
+
+#[async_trait]
+impl Backend for Counted {
+    async fn deliver(&self, work: &Work) -> Outcome {
+        *self.sent.lock().unwrap().entry(work.row.id).or_default() += 1;
+        self.inner.deliver(work).await
+    }
+
+    async fn inquire(&self, work: &Work) -> Option<Outcome> {
+        self.inner.inquire(work).await
+    }
 }
 
 impl Site {
@@ -55,17 +93,10 @@ impl Site {
             encoder: PackEncoder::new(keyring.envelope_keys().unwrap()),
             minter: Minter::new(&keyring.ids),
             keyring,
+            sent: Sent::default(),
             _dir: dir,
         };
-        site.know(Entry::Customer(Customer {
-            id: "acme".parse().unwrap(),
-            title: "Acme".to_owned(),
-            suspended: false,
-            time_zone: TimeZone::UTC,
-            weight: 1,
-            rates: Vec::new(),
-            version: 0,
-        }));
+        site.suspend(false);
         for route in routes {
             site.know(Entry::Route(route.clone()));
             site.know(Entry::Assignment(Assignment {
@@ -82,6 +113,19 @@ impl Site {
     pub(super) fn know(&self, entry: Entry) {
         let version = self.registry.version() + 1;
         self.registry.apply(vec![entry.at_version(version)], true, version);
+    }
+
+    /// The customer is suspended, or not.
+    pub(super) fn suspend(&self, suspended: bool) {
+        self.know(Entry::Customer(Customer {
+            id: "acme".parse().unwrap(),
+            title: "Acme".to_owned(),
+            suspended,
+            time_zone: TimeZone::UTC,
+            weight: 1,
+            rates: Vec::new(),
+            version: 0,
+        }));
     }
 
     pub(super) fn limit(&self, units: u64) {
@@ -106,7 +150,7 @@ impl Site {
             gate: self.gate.clone(),
             keyring: self.keyring.clone(),
             clock: Arc::new(SystemClock),
-            backends: Arc::new(StandardBackends),
+            backends: Arc::new(Counting(Arc::clone(&self.sent))),
             runtime: tokio::runtime::Handle::current(),
             exclusive: true,
         }
@@ -141,16 +185,49 @@ impl Site {
     }
 
     pub(super) async fn publish(&self, route: &str, messages: &[Message]) {
+        self.publish_envelope(route, self.sealed(route, messages)).await;
+    }
+
+    /// Puts an envelope on a route's express queue, whatever is in it.
+    pub(super) async fn publish_envelope(&self, route: &str, envelope: Envelope) {
         let queue = QueueName { route: route.parse().unwrap(), lane: Lane::Express };
-        let envelope = self.sealed(route, messages);
         let packs = vec![Outgoing { queue, group: samples::account().customer, envelope }];
         for result in self.queue.publish(packs).await {
             result.unwrap();
         }
     }
 
+    /// Packs on a route's express queue.
+    pub(super) async fn on_queue(&self, route: &str) -> u64 {
+        let queue = QueueName { route: route.parse().unwrap(), lane: Lane::Express };
+        self.queue.depth(&queue).await.unwrap().packs
+    }
+
+    pub(super) fn assert_each_was_sent_once(&self, ids: &[MessageId]) {
+        let sent = self.sent.lock().unwrap();
+        for id in ids {
+            assert_eq!(sent.get(id), Some(&1), "{id} reached the backend so often");
+        }
+    }
+
     pub(super) async fn view(&self, id: MessageId) -> Option<MessageView> {
         self.ledger.view(&samples::account(), id).await.unwrap()
+    }
+
+    /// Waits until the ledger knows a message.
+    pub(super) async fn knows(&self, id: MessageId) {
+        holds_within(PATIENCE, "the ledger knows it", async || self.view(id).await.is_some()).await;
+    }
+
+    /// Waits until a message stands so.
+    pub(super) async fn reaches(&self, id: MessageId, state: State) {
+        let stands = async || self.view(id).await.is_some_and(|view| view.status == state);
+        holds_within(PATIENCE, state.as_str(), stands).await;
+    }
+
+    /// Waits until a route's express queue is empty.
+    pub(super) async fn is_taken_in(&self, route: &str) {
+        holds_within(PATIENCE, "the queue is empty", async || self.on_queue(route).await == 0).await;
     }
 
     /// The reports of these messages, once every one has ended.
@@ -175,8 +252,19 @@ impl Site {
     }
 }
 
+/// Asks until it holds; panics if that takes longer than `span`.
+pub(super) async fn holds_within(span: Duration, what: &str, holds: impl AsyncFn() -> bool) {
+    for () in within(span) {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within {span:?}: {what}");
+}
+
 /// Yields until the time is over.
-pub(super) fn within(span: Duration) -> impl Iterator<Item = ()> {
+fn within(span: Duration) -> impl Iterator<Item = ()> {
     let end = Instant::now() + span;
     std::iter::from_fn(move || (Instant::now() < end).then_some(()))
 }

@@ -53,12 +53,15 @@ impl Page {
             Next::Sent { backend_id, look_at } => {
                 row.state = State::Sent;
                 row.wake_at = Some(look_at.as_millis());
+                self.news.due(look_at.as_millis());
                 if let Some(id) = backend_id {
                     row.backend_id = Some(cut(id, BACKEND_ID).to_owned());
                 }
             }
             Next::Retry { at, possible_duplicate, detail } => {
-                row.wake_at = Some(at.as_millis().min(row.expires_at.as_millis() + 1));
+                let wake_at = at.as_millis().min(row.expires_at.as_millis() + 1);
+                row.wake_at = Some(wake_at);
+                self.news.due(wake_at);
                 row.possible_duplicate |= *possible_duplicate;
                 waits(row, State::Retrying, None, detail);
                 self.joins(row);

@@ -4,20 +4,24 @@
 
 mod begin;
 mod bells;
+mod due;
 mod lives;
 mod news;
 mod page;
 mod quotas;
 mod row;
+mod search;
 mod turns;
 mod usage;
 
 pub(super) use begin::{Judged, Known, Start, conflict};
 pub(super) use bells::{Bells, rung};
+pub(super) use due::{DueBell, wait_for_due};
 pub(super) use lives::Woke;
 pub(super) use news::{News, Place};
 pub(super) use page::{End, Page};
 pub(super) use quotas::Tallies;
 pub(super) use row::{BACKEND_ID, Charge, Row, cut, lane_number, lane_of, own_words, sandbox};
+pub(super) use search::{matches, told};
 pub(super) use turns::{LaneTurns, RouteTurns};
 pub(super) use usage::UsageChanges;

@@ -18,11 +18,18 @@ pub(in crate::ledger) struct News {
     pub(in crate::ledger) any_report: bool,
     /// Events were written.
     pub(in crate::ledger) events: bool,
+    /// The earliest moment at which a row is to be looked at that the transaction wrote, in UTC milliseconds.
+    pub(in crate::ledger) due: Option<i64>,
     /// By how many more or fewer messages wait.
     pub(in crate::ledger) waiting: HashMap<Place, i64>,
 }
 
 impl News {
+    /// A row is to be looked at then.
+    pub(in crate::ledger) fn due(&mut self, at: i64) {
+        self.due = Some(self.due.map_or(at, |known| known.min(at)));
+    }
+
     /// So many more of this account wait there.
     pub(in crate::ledger) fn waits(
         &mut self,

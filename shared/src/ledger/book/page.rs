@@ -132,7 +132,9 @@ impl Page {
     /// Makes a row ready; it expires the moment after `expires_at`.
     pub(in crate::ledger) fn make_ready(&mut self, row: &mut Row) {
         row.state = State::Ready;
-        row.wake_at = Some(row.expires_at.as_millis() + 1);
+        let over = row.expires_at.as_millis() + 1;
+        row.wake_at = Some(over);
+        self.news.due(over);
         row.incarnation = None;
         row.code = None;
         row.detail = None;

@@ -1,26 +1,25 @@
 //! The operator's questions and decisions.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use super::{
     PostgresLedger,
-    recovery::limit,
-    rows::{bytes, find_all, lane, parsed, read_all, row_columns, state},
+    find::{LOOKED, find},
+    rows::{bytes, find_all, lane, parsed, read_all, state},
     settle::LOCK,
     write::{self, sorted},
 };
 use crate::{
-    domain::{Account, CustomerId, MessageId, MessageView, RouteName, State, Timestamp},
+    domain::{CustomerId, MessageId, State, Timestamp},
     ledger::{
-        AttemptNote, Dossier, LaneStatus, LedgerDesk, LedgerError, Resolution, RowRef, Search,
+        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, RowRef, Search,
         book::{News, Page},
     },
     postgres::PgError,
 };
-
-/// The most messages that a search answers with.
-const FOUND: usize = 10_000;
 
 #[async_trait]
 impl LedgerDesk for PostgresLedger {
@@ -28,8 +27,8 @@ impl LedgerDesk for PostgresLedger {
         Ok(self.database.read("dossier", &id, |c, id| Box::pin(dossier(c, *id))).await?)
     }
 
-    async fn find(&self, search: Search) -> Result<Vec<(Account, MessageView)>, LedgerError> {
-        Ok(self.database.read("find", &search, |c, search| Box::pin(find(c, search))).await?)
+    async fn find(&self, search: Search) -> Result<Found, LedgerError> {
+        Ok(self.database.read("find", &search, |c, search| Box::pin(find(c, search, LOOKED))).await?)
     }
 
     async fn resolve(
@@ -48,8 +47,8 @@ impl LedgerDesk for PostgresLedger {
         Ok(decided)
     }
 
-    async fn lanes(&self) -> Result<Vec<LaneStatus>, LedgerError> {
-        Ok(self.database.read("lanes", &(), |c, ()| Box::pin(lanes(c))).await?)
+    async fn lanes(&self, apart: Arc<BTreeSet<CustomerId>>) -> Result<Vec<LaneStatus>, LedgerError> {
+        Ok(self.database.read("lanes", &apart, |c, apart| Box::pin(lanes(c, apart))).await?)
     }
 
     async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError> {
@@ -90,49 +89,6 @@ async fn dossier(connection: &mut PgConnection, id: MessageId) -> Result<Option<
     Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
 }
 
-/// What must hold, in the table called `m`.
-macro_rules! matching {
-    () => {
-        " ($1::text IS NULL OR m.customer = $1) AND ($2::text IS NULL OR m.recipient = $2) \
-         AND ($3::text IS NULL OR m.reference = $3) AND ($4::text IS NULL OR m.key = $4) \
-         AND ($5::text IS NULL OR m.route = $5) AND ($6::smallint IS NULL OR m.state = $6) \
-         ORDER BY m.row DESC LIMIT $7"
-    };
-}
-
-/// The indexes serve the way of a message, and a person can wait a moment: only the customer narrows the archive.
-const FIND: &str = concat!(
-    "SELECT * FROM ((SELECT ",
-    row_columns!(),
-    " FROM message m WHERE m.fingerprint IS NOT NULL AND",
-    matching!(),
-    ") \
-     UNION ALL (SELECT ",
-    row_columns!(),
-    " FROM archive m WHERE",
-    matching!(),
-    ")) AS found ORDER BY row DESC LIMIT $7"
-);
-
-async fn find(
-    connection: &mut PgConnection,
-    search: &Search,
-) -> Result<Vec<(Account, MessageView)>, PgError> {
-    let rows = sqlx::query(FIND)
-        .bind(search.customer.as_ref().map(CustomerId::as_str))
-        .bind(search.recipient.as_deref())
-        .bind(search.reference.as_deref())
-        .bind(search.key.as_deref())
-        .bind(search.route.as_ref().map(RouteName::as_str))
-        .bind(search.state.map(|state| i16::from(State::as_u8(state))))
-        .bind(limit(search.limit.min(FOUND)))
-        // Each search is planned for what it asks.
-        .persistent(false)
-        .fetch_all(connection)
-        .await?;
-    Ok(read_all(&rows)?.into_iter().map(|row| (row.account.clone(), row.view())).collect())
-}
-
 async fn resolve(
     connection: &mut PgConnection,
     ids: &[MessageId],
@@ -159,24 +115,32 @@ async fn resolve(
 
 /// One question for each state that has an index of its own, so that what has ended is never read.
 const LANES: &str = "\
-    SELECT route, lane, state, count(*), min(accepted_at) FROM message WHERE state = 1 GROUP BY 1, 2, 3 \
-    UNION ALL SELECT route, lane, state, count(*), min(accepted_at) FROM message \
+    SELECT route, lane, state, CASE WHEN customer = ANY($1) THEN customer END, count(*), min(accepted_at) FROM message \
+      WHERE state = 1 GROUP BY 1, 2, 3, 4 \
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message \
       WHERE state IN (1, 2, 4) AND state <> 1 GROUP BY 1, 2, 3 \
-    UNION ALL SELECT route, lane, state, count(*), min(accepted_at) FROM message WHERE state = 3 GROUP BY 1, 2, 3 \
-    UNION ALL SELECT route, lane, state, count(*), min(accepted_at) FROM message WHERE state IN (5, 6) GROUP BY 1, 2, 3 \
-    UNION ALL SELECT route, lane, state, count(*), min(accepted_at) FROM message WHERE state = 7 GROUP BY 1, 2, 3 \
-    ORDER BY 1, 2, 3";
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message WHERE state = 3 GROUP BY 1, 2, 3 \
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message \
+      WHERE state IN (5, 6) GROUP BY 1, 2, 3 \
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message WHERE state = 7 GROUP BY 1, 2, 3 \
+    ORDER BY 1, 2, 3, 4 NULLS FIRST";
 
-async fn lanes(connection: &mut PgConnection) -> Result<Vec<LaneStatus>, PgError> {
-    let rows = sqlx::query(LANES).fetch_all(connection).await?;
+async fn lanes(
+    connection: &mut PgConnection,
+    apart: &BTreeSet<CustomerId>,
+) -> Result<Vec<LaneStatus>, PgError> {
+    let apart: Vec<&str> = apart.iter().map(CustomerId::as_str).collect();
+    let rows = sqlx::query(LANES).bind(apart).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
+            let customer: Option<&str> = row.try_get(3)?;
             Ok(LaneStatus {
                 route: parsed(row, 0)?,
                 lane: lane(row, 1)?,
                 state: state(row, 2)?,
-                messages: u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0),
-                oldest: row.try_get::<Option<i64>, _>(4)?.map(Timestamp::from_millis),
+                customer: customer.map(|_name| parsed(row, 3)).transpose()?,
+                messages: u64::try_from(row.try_get::<i64, _>(4)?).unwrap_or(0),
+                oldest: row.try_get::<Option<i64>, _>(5)?.map(Timestamp::from_millis),
             })
         })
         .collect()

@@ -79,6 +79,10 @@ pub(super) async fn intake(
             tallies.reserve(entry);
         }
         page.begun(batch, entry, start, at);
+        if let Some(due) = start.wake_at(entry.message.content.send_at, entry.message.expires_at(entry.lane))
+        {
+            page.news.due(due);
+        }
         if start.state.is_final() {
             let row = start.row(batch, entry, at, page.from(batch.now));
             if matches!(entry.disposition, Disposition::Finish(..)) {

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::rows::account;
 use crate::{
     domain::{Account, Clock, RouteName},
-    ledger::book::{Bells, News, RouteTurns, sandbox},
+    ledger::book::{Bells, DueBell, News, RouteTurns, sandbox},
     postgres::Database,
 };
 
@@ -27,6 +27,7 @@ pub(super) struct Memory {
     pub(super) ready: Bells<RouteName>,
     pub(super) reports: Bells<Account>,
     pub(super) events: Notify,
+    pub(super) due: DueBell,
     pub(super) turns: Mutex<HashMap<RouteName, RouteTurns>>,
     polling: AtomicBool,
 }
@@ -37,6 +38,7 @@ impl Memory {
             ready: Bells::new(),
             reports: Bells::new(),
             events: Notify::new(),
+            due: DueBell::new(),
             turns: Mutex::new(HashMap::new()),
             polling: AtomicBool::new(false),
         }
@@ -46,6 +48,9 @@ impl Memory {
     pub(super) fn tell(&self, news: &News) {
         self.ready.ring(news.ready.iter());
         self.reports.ring(news.reports.iter());
+        if let Some(due) = news.due {
+            self.due.ring(due);
+        }
         if news.events {
             self.events.notify_waiters();
         }

@@ -6,6 +6,7 @@
 
 mod archive;
 mod desk;
+mod find;
 mod intake;
 mod keep;
 mod memory;
@@ -27,17 +28,14 @@ use sqlx::Row as _;
 use tokio::runtime::Handle;
 
 use super::{
-    IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken, Waiting,
-    Woken, Work,
-    book::{News, rung},
+    IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
+    Taken, Waiting, Woken, Work,
+    book::{News, rung, wait_for_due},
 };
 use crate::{
     domain::{Clock, IncarnationId, MessageId, RouteName, Timestamp},
     postgres::{Database, InvalidUrl, PgError, Pool, PostgresSettings},
 };
-
-/// How long something that another process did may stay unseen by who waits for it.
-const UNSEEN: Duration = Duration::from_secs(1);
 
 /// Changes of the backlog that are summed up when so many rows were read for each place.
 const FOLD_ABOVE: i64 = 200;
@@ -95,14 +93,12 @@ impl PostgresLedger {
         value
     }
 
-    async fn is_ready(&self, route: &RouteName) -> Result<bool, PgError> {
-        self.database
-            .read("ready", route, |c, route| {
-                Box::pin(async move {
-                    Ok(sqlx::query(take::READY).bind(route.as_str()).fetch_one(c).await?.try_get(0)?)
-                })
-            })
-            .await
+    async fn is_ready(&self, route: &RouteName, passed_over: &PassedOver) -> Result<bool, PgError> {
+        let asked = (route, passed_over);
+        let ready = self
+            .database
+            .read("ready", &asked, |c, (route, passed_over)| Box::pin(take::is_ready(c, route, passed_over)));
+        ready.await
     }
 }
 
@@ -188,19 +184,21 @@ impl Ledger for PostgresLedger {
         Ok(due.await?)
     }
 
-    async fn await_ready(&self, route: &RouteName, wait: Duration) {
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
+        // If the server does not answer, the caller's own next call says so.
+        let earliest = || async {
+            let look = self.database.read("due", &(), |c, ()| Box::pin(recovery::earliest(c)));
+            look.await.ok().flatten()
+        };
+        wait_for_due(&self.memory.due, now, wait, earliest).await
+    }
+
+    async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {
         let bell = self.memory.ready.listen(route);
-        let until = tokio::time::Instant::now() + wait;
-        loop {
-            let mut notified = std::pin::pin!(bell.notified());
-            notified.as_mut().enable();
-            // If the server does not answer, the caller's own next call says so.
-            let ready = matches!(self.is_ready(route).await, Ok(true));
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
-            if ready || left.is_zero() || rung(notified, left.min(UNSEEN)).await {
-                return;
-            }
-        }
+        let mut notified = std::pin::pin!(bell.notified());
+        notified.as_mut().enable();
+        // If the server does not answer, the caller's own next call says so.
+        matches!(self.is_ready(route, passed_over).await, Ok(true)) || rung(notified, wait).await
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
@@ -274,7 +272,7 @@ impl PostgresLedger {
         let sent = self
             .database
             .statement("settle", &call, |c, (outcomes, plain)| Box::pin(settle::send(c, outcomes, plain)));
-        done.extend(sent.await?);
+        done.extend(self.told(sent.await?));
         Ok(done)
     }
 }

@@ -167,6 +167,14 @@ pub(super) async fn give_back(
     write::page(connection, page).await
 }
 
+/// The earliest moment of each index: one look at its beginning.
+pub(super) const EARLIEST: &str = "SELECT least( \
+     (SELECT min(wake_at) FROM message WHERE state IN (1, 2, 4)), (SELECT min(wake_at) FROM message WHERE state = 7))";
+
+pub(super) async fn earliest(connection: &mut PgConnection) -> Result<Option<i64>, PgError> {
+    Ok(sqlx::query(EARLIEST).fetch_one(connection).await?.try_get(0)?)
+}
+
 /// What waits: the sum of all changes.
 pub(super) const WAITING: &str = "SELECT route, lane, customer, sandbox, sum(messages)::bigint, count(*) FROM backlog \
      GROUP BY route, lane, customer, sandbox";

@@ -103,7 +103,8 @@ pub(super) async fn send(
     connection: &mut PgConnection,
     outcomes: &Outcomes<'_>,
     plain: &[usize],
-) -> Result<HashSet<MessageId>, PgError> {
+) -> Result<(HashSet<MessageId>, News), PgError> {
+    let mut page = Page::new(outcomes.clock);
     let said: Vec<_> = plain
         .iter()
         .filter_map(|index| match &outcomes.batch[*index] {
@@ -114,7 +115,7 @@ pub(super) async fn send(
         })
         .collect();
     if said.is_empty() {
-        return Ok(HashSet::new());
+        return Ok((HashSet::new(), page.news));
     }
     let rows = sqlx::query(SENT)
         .bind(said.iter().map(|(row, ..)| row.id.as_bytes().as_slice()).collect::<Vec<_>>())
@@ -123,7 +124,8 @@ pub(super) async fn send(
         .bind(said.iter().map(|(.., backend_id)| backend_id.as_deref()).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    rows.iter().map(|row| id(row, 0)).collect()
+    said.iter().for_each(|(_, look_at, _)| page.news.due(*look_at));
+    Ok((rows.iter().map(|row| id(row, 0)).collect::<Result<_, _>>()?, page.news))
 }
 
 /// Rows of a group, locked in the order of their ids, and which of them lie in the archive.

@@ -1,13 +1,16 @@
 //! Take: ready rows into the hands of a courier, customers by weighted turns.
 
+use std::collections::BTreeSet;
+
 use sqlx::{PgConnection, Row as _};
 
 use super::{
+    recovery::limit,
     rows::{COLUMNS, message, read, row_columns},
     write,
 };
 use crate::{
-    domain::{Code, Lane, Message, State, Timestamp},
+    domain::{Code, CustomerId, Lane, Message, RouteName, State, Timestamp},
     ledger::{
         TakeRequest, Taken, Work,
         book::{End, LaneTurns, News, Page, RouteTurns, Row, lane_number},
@@ -22,7 +25,52 @@ const EXPIRED: usize = 512;
 const QUANTUM: u32 = 4;
 
 /// Customers that are planned for at once.
-const PLANNED: i64 = 64;
+const PLANNED: usize = 64;
+
+/// Whether a route has anything ready, of customers who are not passed over.
+pub(super) async fn is_ready(
+    connection: &mut PgConnection,
+    route: &RouteName,
+    passed_over: &BTreeSet<CustomerId>,
+) -> Result<bool, PgError> {
+    if passed_over.is_empty() {
+        return Ok(sqlx::query(READY).bind(route.as_str()).fetch_one(connection).await?.try_get(0)?);
+    }
+    for lane in Lane::ALL {
+        if !customers(connection, route, lane, "", passed_over).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Customers who have something ready and are not passed over, from a name on: enough to plan with.
+async fn customers(
+    connection: &mut PgConnection,
+    route: &RouteName,
+    lane: Lane,
+    after: &str,
+    passed_over: &BTreeSet<CustomerId>,
+) -> Result<Vec<String>, PgError> {
+    let mut after = after.to_owned();
+    loop {
+        let rows = sqlx::query(CUSTOMERS)
+            .bind(route.as_str())
+            .bind(i16::from(lane_number(lane)))
+            .bind(&after)
+            .bind(limit(PLANNED))
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut names = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+        let whole = names.len() < PLANNED;
+        let last = names.last().cloned().unwrap_or_default();
+        names.retain(|name| !passed_over.contains(name.as_str()));
+        if whole || !names.is_empty() {
+            return Ok(names);
+        }
+        after = last;
+    }
+}
 
 pub(super) const READY: &str = "SELECT EXISTS (SELECT 1 FROM message WHERE state = 1 AND route = $1)";
 
@@ -63,6 +111,8 @@ struct Take<'t> {
 struct Plan {
     customers: Vec<String>,
     wanted: Vec<i64>,
+    /// Everybody was thought of, and not only who has the turn.
+    is_whole: bool,
     /// Who is last, and what is left of its turn if it gives all that is wanted.
     last: usize,
     left: i64,
@@ -83,8 +133,9 @@ pub(super) async fn take(
         express.extend(take.lane(Lane::Express, turns.lane(Lane::Express), room).await?);
     }
     let Take { connection, page, expired, .. } = take;
-    // A route that gave all that was asked for may have more; one that did not has nothing that is not in other hands.
-    let more = express.len() + bulk.len() >= request.max || expired >= EXPIRED;
+    // A route that did not give all that was asked for has nothing that is not in other hands.
+    let full = express.len() + bulk.len() >= request.max || expired >= EXPIRED;
+    let more = full && is_ready(connection, &request.route, &request.passed_over).await?;
     let work = turns.merge(express, bulk);
     let news = write::page(connection, page).await?;
     Ok((Taken { work, expired, more }, news))
@@ -100,9 +151,7 @@ impl Take<'_> {
                 break;
             }
             let found = self.rows(lane, &plan).await?;
-            if found.is_empty() && turns.left == 0 {
-                break;
-            }
+            let nothing = found.is_empty() && plan.is_whole;
             let mut given = vec![0_i64; plan.customers.len()];
             for (row, message) in found {
                 if let Some(index) = plan.position(row.account.customer.as_str()) {
@@ -112,6 +161,9 @@ impl Take<'_> {
             }
             plan.move_on(turns, &given);
             self.save().await?;
+            if nothing {
+                break;
+            }
         }
         Ok(work)
     }
@@ -120,14 +172,15 @@ impl Take<'_> {
     async fn plan(&mut self, lane: Lane, turns: &LaneTurns, room: usize) -> Result<Plan, PgError> {
         let mut plan = Plan::default();
         let mut room = i64::try_from(room).unwrap_or(i64::MAX);
-        if turns.left > 0 {
+        if turns.left > 0 && !self.request.passed_over.contains(turns.customer.as_str()) {
             plan.add(&turns.customer, i64::from(turns.left), &mut room);
         }
         if room == 0 {
             return Ok(plan);
         }
+        plan.is_whole = true;
         let mut ring = self.customers(lane, &turns.customer).await?;
-        if ring.len() < PLANNED as usize && !turns.customer.is_empty() {
+        if ring.len() < PLANNED && !turns.customer.is_empty() {
             let again = self.customers(lane, "").await?;
             ring.extend(again.into_iter().take_while(|name| *name <= turns.customer));
         }
@@ -148,14 +201,8 @@ impl Take<'_> {
     }
 
     async fn customers(&mut self, lane: Lane, after: &str) -> Result<Vec<String>, PgError> {
-        let rows = sqlx::query(CUSTOMERS)
-            .bind(self.request.route.as_str())
-            .bind(i16::from(lane_number(lane)))
-            .bind(after)
-            .bind(PLANNED)
-            .fetch_all(&mut *self.connection)
-            .await?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+        let request = self.request;
+        customers(self.connection, &request.route, lane, after, &request.passed_over).await
     }
 
     async fn rows(&mut self, lane: Lane, plan: &Plan) -> Result<Vec<(Row, Option<Message>)>, PgError> {

@@ -1,23 +1,26 @@
 //! The operator's questions and decisions. They may come from another process while the server runs.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::{
     SqliteLedger,
-    change::{by_id, select, unreadable},
-    rows::{self, row_columns},
+    change::{by_id, unreadable},
+    find::{LOOKED, find},
+    rows,
 };
 use crate::{
-    domain::{Account, CustomerId, MessageId, MessageView, Report, State, Timestamp},
+    domain::{CustomerId, Lane, MessageId, Report, RouteName, State, Timestamp},
     ledger::{
-        AttemptNote, Dossier, LaneStatus, LedgerDesk, LedgerError, Resolution, Search,
+        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search,
         book::{Charge, Row, lane_number, sandbox},
     },
 };
-
-/// The most messages that a search answers with.
-const FOUND: usize = 10_000;
 
 #[async_trait]
 impl LedgerDesk for SqliteLedger {
@@ -25,8 +28,8 @@ impl LedgerDesk for SqliteLedger {
         Ok(self.db.read(move |c| dossier(c, id)).await?)
     }
 
-    async fn find(&self, search: Search) -> Result<Vec<(Account, MessageView)>, LedgerError> {
-        Ok(self.db.read(move |c| find(c, &search)).await?)
+    async fn find(&self, search: Search) -> Result<Found, LedgerError> {
+        Ok(self.db.read(move |c| find(c, &search, LOOKED)).await?)
     }
 
     async fn resolve(
@@ -53,8 +56,8 @@ impl LedgerDesk for SqliteLedger {
         .await
     }
 
-    async fn lanes(&self) -> Result<Vec<LaneStatus>, LedgerError> {
-        Ok(self.db.read(lanes).await?)
+    async fn lanes(&self, apart: Arc<BTreeSet<CustomerId>>) -> Result<Vec<LaneStatus>, LedgerError> {
+        Ok(self.db.read(move |c| lanes(c, &apart)).await?)
     }
 
     async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError> {
@@ -88,31 +91,6 @@ fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Do
     Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
 }
 
-/// Walks back from the newest row; the indexes serve the way of a message, and a person can wait a moment.
-fn find(connection: &Connection, search: &Search) -> rusqlite::Result<Vec<(Account, MessageView)>> {
-    let query = concat!(
-        "SELECT ",
-        row_columns!(),
-        " FROM message WHERE fingerprint IS NOT NULL AND (?1 IS NULL OR customer = ?1) \
-         AND (?2 IS NULL OR recipient = ?2) AND (?3 IS NULL OR reference = ?3) AND (?4 IS NULL OR key = ?4) \
-         AND (?5 IS NULL OR route = ?5) AND (?6 IS NULL OR state = ?6) ORDER BY row DESC LIMIT ?7"
-    );
-    let rows = select(
-        connection,
-        query,
-        params![
-            search.customer.as_ref().map(CustomerId::as_str),
-            search.recipient,
-            search.reference,
-            search.key,
-            search.route.as_ref().map(crate::domain::RouteName::as_str),
-            search.state.map(State::as_u8),
-            search.limit.min(FOUND),
-        ],
-    )?;
-    Ok(rows.into_iter().map(|row| (row.account.clone(), row.view())).collect())
-}
-
 /// A row begins to wait by the hand of a process that does not count; the one that does reads this.
 fn drifts(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     connection
@@ -130,33 +108,37 @@ fn drifts(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
 
 /// One question for each state that has an index of its own, so that what has ended is never read.
 const LANES: &str = "\
-    SELECT route, lane, 1, count(*), min(accepted_at) FROM message INDEXED BY message_ready \
-      WHERE state = 1 GROUP BY route, lane \
-    UNION ALL SELECT route, lane, state, count(*), min(accepted_at) FROM message INDEXED BY message_wake \
+    SELECT route, lane, 1, customer, count(*), min(accepted_at) FROM message INDEXED BY message_ready \
+      WHERE state = 1 GROUP BY route, lane, customer \
+    UNION ALL SELECT route, lane, state, '', count(*), min(accepted_at) FROM message INDEXED BY message_wake \
       WHERE state IN (1, 2, 4) AND state <> 1 GROUP BY route, lane, state \
-    UNION ALL SELECT route, lane, 3, count(*), min(accepted_at) FROM message INDEXED BY message_sending \
+    UNION ALL SELECT route, lane, 3, '', count(*), min(accepted_at) FROM message INDEXED BY message_sending \
       WHERE state = 3 GROUP BY route, lane \
-    UNION ALL SELECT route, lane, 5, count(*), min(accepted_at) FROM message INDEXED BY message_held \
+    UNION ALL SELECT route, lane, 5, '', count(*), min(accepted_at) FROM message INDEXED BY message_held \
       WHERE state = 5 GROUP BY route, lane \
-    UNION ALL SELECT route, lane, 6, count(*), min(accepted_at) FROM message INDEXED BY message_stopped \
+    UNION ALL SELECT route, lane, 6, '', count(*), min(accepted_at) FROM message INDEXED BY message_stopped \
       WHERE state = 6 GROUP BY route, lane \
-    UNION ALL SELECT route, lane, 7, count(*), min(accepted_at) FROM message INDEXED BY message_sent \
-      WHERE state = 7 GROUP BY route, lane \
-    ORDER BY 1, 2, 3";
+    UNION ALL SELECT route, lane, 7, '', count(*), min(accepted_at) FROM message INDEXED BY message_sent \
+      WHERE state = 7 GROUP BY route, lane";
 
-fn lanes(connection: &Connection) -> rusqlite::Result<Vec<LaneStatus>> {
-    connection
-        .prepare_cached(LANES)?
-        .query_map([], |row| {
-            Ok(LaneStatus {
-                route: rows::parsed(row, 0)?,
-                lane: rows::lane(row, 1)?,
-                state: rows::state(row, 2)?,
-                messages: row.get(3)?,
-                oldest: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis),
-            })
-        })?
-        .collect()
+fn lanes(connection: &Connection, apart: &BTreeSet<CustomerId>) -> rusqlite::Result<Vec<LaneStatus>> {
+    // Summed here: one row for each customer comes from the index in its order, without a sort of every waiting row.
+    let mut sums: BTreeMap<_, (Lane, State, u64, Option<Timestamp>)> = BTreeMap::new();
+    let mut select = connection.prepare_cached(LANES)?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let customer = apart.get(row.get_ref(3)?.as_str()?).cloned();
+        let (lane, state) = (rows::lane(row, 1)?, rows::state(row, 2)?);
+        let place = (rows::parsed::<RouteName>(row, 0)?, lane_number(lane), state.as_u8(), customer);
+        let oldest = row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis);
+        let sum = sums.entry(place).or_insert((lane, state, 0, None));
+        sum.2 += row.get::<_, u64>(4)?;
+        sum.3 = sum.3.into_iter().chain(oldest).min();
+    }
+    let lanes = sums.into_iter().map(|((route, _, _, customer), (lane, state, messages, oldest))| {
+        LaneStatus { route, lane, state, customer, messages, oldest }
+    });
+    Ok(lanes.collect())
 }
 
 fn audit_usage(connection: &Connection) -> rusqlite::Result<Vec<CustomerId>> {

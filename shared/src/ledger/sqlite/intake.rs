@@ -74,6 +74,7 @@ fn insert(
     let content = &message.content;
     let expires_at = message.expires_at(entry.lane);
     let report_at = ended.then(|| change.page.from(batch.now).as_millis());
+    let wake_at = start.wake_at(content.send_at, expires_at);
     let inserted = statements.message.execute(params![
         message.id.as_bytes(),
         entry.account.customer.as_str(),
@@ -94,7 +95,7 @@ fn insert(
         u8::from(sending),
         sending.then(|| batch.incarnation.as_i64()),
         start.is_doubtful(),
-        start.wake_at(content.send_at, expires_at),
+        wake_at,
         expires_at.as_millis(),
         message.accepted_at.as_millis(),
         content.send_at.map(Timestamp::as_millis),
@@ -105,6 +106,9 @@ fn insert(
     ])?;
     if inserted == 0 {
         return Ok(None);
+    }
+    if let Some(due) = wake_at {
+        change.page.news.due(due);
     }
     let at = RowRef { row: change.connection.last_insert_rowid(), id: message.id };
     statements.content.execute([&at.row as &dyn ToSql, &json(message)?])?;

@@ -11,7 +11,7 @@ use crate::{
     domain::{Account, RouteName},
     ledger::{
         Waiting,
-        book::{Bells, News, Place, RouteTurns},
+        book::{Bells, DueBell, News, Place, RouteTurns},
     },
 };
 
@@ -20,6 +20,7 @@ pub(super) struct Memory {
     pub(super) ready: Bells<RouteName>,
     pub(super) reports: Bells<Account>,
     pub(super) events: Notify,
+    pub(super) due: DueBell,
     pub(super) turns: Mutex<HashMap<RouteName, RouteTurns>>,
     /// `None` until somebody asks: an operator's command never needs it.
     waiting: Mutex<Option<HashMap<Place, i64>>>,
@@ -31,6 +32,7 @@ impl Memory {
             ready: Bells::new(),
             reports: Bells::new(),
             events: Notify::new(),
+            due: DueBell::new(),
             turns: Mutex::new(HashMap::new()),
             waiting: Mutex::new(None),
         }
@@ -48,6 +50,9 @@ impl Memory {
         if news.any_report {
             // Nobody listened when the change began: whoever began since is woken, and looks.
             self.reports.ring_all();
+        }
+        if let Some(due) = news.due {
+            self.due.ring(due);
         }
         if news.events {
             self.events.notify_waiters();

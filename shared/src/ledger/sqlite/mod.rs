@@ -7,6 +7,8 @@
 mod backlog;
 mod change;
 mod desk;
+mod due;
+mod find;
 mod intake;
 mod memory;
 mod reads;
@@ -26,16 +28,16 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    IntakeBatch, IntakeDone, Ledger, LedgerError, RowRef, Settled, Settlement, TakeRequest, Taken, Waiting,
-    Woken, Work,
-    book::{News, rung},
+    IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
+    Taken, Waiting, Woken, Work,
+    book::{News, rung, wait_for_due},
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
     sqlite::{Db, DbError},
 };
 
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
 const PACE: Duration = Duration::from_millis(2);
@@ -165,15 +167,20 @@ impl Ledger for SqliteLedger {
         self.change(move |change| recovery::due_reports(change, now, max, lease)).await
     }
 
-    async fn await_ready(&self, route: &RouteName, wait: Duration) {
+    async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
+        // If the file does not answer, the caller's own next call says so.
+        let earliest = || async { self.db.read(due::earliest).await.ok().flatten() };
+        wait_for_due(&self.memory.due, now, wait, earliest).await
+    }
+
+    async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {
         let bell = self.memory.ready.listen(route);
         let mut notified = std::pin::pin!(bell.notified());
         notified.as_mut().enable();
-        let name = route.clone();
+        let (name, passed_over) = (route.clone(), Arc::clone(passed_over));
         // If the file does not answer, the caller's own next call says so.
-        if !matches!(self.db.read(move |c| take::is_ready(c, name.as_str())).await, Ok(true)) {
-            rung(notified, wait).await;
-        }
+        let ready = self.db.read(move |c| take::is_ready(c, name.as_str(), &passed_over)).await;
+        matches!(ready, Ok(true)) || rung(notified, wait).await
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {

@@ -7,10 +7,10 @@ use rusqlite::{OptionalExtension, params};
 use super::{MIGRATIONS, RESTORED_BEFORE};
 use crate::{
     domain::{Code, State, Timestamp},
-    sqlite::{DbError, connect, migrate},
+    sqlite::{DbError, backup::seal, connect, migrate},
 };
 
-/// Marks a file that was just put in place and that nobody has open: its copy was made at `made_at`, so whatever had
+/// Marks a file that is about to be put in place and that nobody has open: its copy was made at `made_at`, so whatever had
 /// not ended may have been sent since, and waits for a person, its charge reserved. How many messages that are.
 ///
 /// Of several restores the latest copy's moment stays: it covers what the earlier ones covered, because everything that a
@@ -47,5 +47,6 @@ pub fn mark_restored(path: &Path, made_at: Timestamp) -> Result<usize, DbError> 
     )?;
     change.execute("DELETE FROM incarnation", [])?;
     change.commit()?;
+    seal(connection)?;
     Ok(held)
 }

@@ -71,7 +71,9 @@ impl<'c> Quick<'c> {
             }
             Next::Sent { backend_id, look_at } => {
                 let backend_id = kept_id(backend_id.as_deref());
-                Ok(self.sent.execute((row, id, look_at.as_millis(), backend_id))? > 0)
+                let done = self.sent.execute((row, id, look_at.as_millis(), backend_id))? > 0;
+                change.page.news.due(look_at.as_millis());
+                Ok(done)
             }
             _ => Ok(false),
         }

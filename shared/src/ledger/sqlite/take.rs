@@ -1,5 +1,7 @@
 //! Take: ready rows into the hands of a courier, customers by weighted turns.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     rows::{content, row_columns},
 };
 use crate::{
-    domain::{Code, Lane, State},
+    domain::{Code, CustomerId, Lane, State},
     ledger::{
         TakeRequest, Taken, Work,
         book::{End, LaneTurns, Row, lane_number},
@@ -45,22 +47,51 @@ pub(super) fn take(
     let expired = take.expired;
     let work = turns.merge(express, bulk);
     memory.turns.lock().insert(request.route.clone(), turns);
-    let more = is_ready(change.connection, request.route.as_str())?;
+    let more = is_ready(change.connection, request.route.as_str(), &request.passed_over)?;
     Ok(Taken { work, expired, more })
 }
 
-/// Whether a route has anything ready.
-pub(super) fn is_ready(connection: &Connection, route: &str) -> rusqlite::Result<bool> {
-    connection.prepare_cached(READY)?.query_row([route], |row| row.get::<_, bool>(0))
+/// Whether a route has anything ready, of customers who are not passed over.
+pub(super) fn is_ready(
+    connection: &Connection,
+    route: &str,
+    passed_over: &BTreeSet<CustomerId>,
+) -> rusqlite::Result<bool> {
+    if passed_over.is_empty() {
+        return connection.prepare_cached(READY)?.query_row([route], |row| row.get::<_, bool>(0));
+    }
+    for lane in Lane::ALL {
+        if next_customer(connection, route, lane, "", passed_over)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The first customer after that name who has something ready and is not passed over. One look at the index for each who
+/// is, however much waits.
+fn next_customer(
+    connection: &Connection,
+    route: &str,
+    lane: Lane,
+    after: &str,
+    passed_over: &BTreeSet<CustomerId>,
+) -> rusqlite::Result<Option<String>> {
+    let mut next = connection.prepare_cached(NEXT_CUSTOMER)?;
+    let mut look = |after: &str| {
+        next.query_row((route, lane_number(lane), after), |row| row.get::<_, String>(0)).optional()
+    };
+    let mut found = look(after)?;
+    while let Some(name) = found.as_deref().filter(|name| passed_over.contains(*name)) {
+        found = look(name)?;
+    }
+    Ok(found)
 }
 
 pub(super) const READY: &str = "SELECT EXISTS (SELECT 1 FROM message WHERE state = 1 AND route = ?1)";
 
 pub(super) const NEXT_CUSTOMER: &str = "SELECT customer FROM message \
      WHERE state = 1 AND route = ?1 AND lane = ?2 AND customer > ?3 ORDER BY customer LIMIT 1";
-
-pub(super) const FIRST_CUSTOMER: &str = "SELECT customer FROM message \
-     WHERE state = 1 AND route = ?1 AND lane = ?2 ORDER BY customer LIMIT 1";
 
 /// Read as far as is wanted: a bound `LIMIT` would be compiled anew whenever its value changes.
 pub(super) const READY_ROWS: &str = concat!(
@@ -75,7 +106,8 @@ impl Take<'_, '_> {
         let mut work = Vec::new();
         while work.len() < max && self.expired < EXPIRED {
             let room = max - work.len();
-            if turns.left == 0 && !self.next_turn(lane, turns, room)? {
+            let over = turns.left == 0 || self.request.passed_over.contains(turns.customer.as_str());
+            if over && !self.next_turn(lane, turns, room)? {
                 break;
             }
             let wanted = room.min(turns.left as usize);
@@ -94,13 +126,13 @@ impl Take<'_, '_> {
     /// Moves the turn to the next customer who has something ready; `false` if nobody has.
     /// A customer who waits alone is given all of the `room` there is.
     fn next_turn(&self, lane: Lane, turns: &mut LaneTurns, room: usize) -> rusqlite::Result<bool> {
-        let of = (self.request.route.as_str(), lane_number(lane));
-        let name = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
-        let mut next = self.change.connection.prepare_cached(NEXT_CUSTOMER)?;
-        let mut found = next.query_row((of.0, of.1, turns.customer.as_str()), name).optional()?;
+        let next = |after: &str| {
+            let route = self.request.route.as_str();
+            next_customer(self.change.connection, route, lane, after, &self.request.passed_over)
+        };
+        let mut found = next(&turns.customer)?;
         if found.is_none() && !turns.customer.is_empty() {
-            let mut first = self.change.connection.prepare_cached(FIRST_CUSTOMER)?;
-            found = first.query_row(of, name).optional()?;
+            found = next("")?;
         }
         let Some(customer) = found else { return Ok(false) };
         let left = if customer == turns.customer {

@@ -16,11 +16,13 @@ async fn no_query_on_the_way_of_a_message_scans_or_sorts() {
         let queries = [
             take::READY,
             take::NEXT_CUSTOMER,
-            take::FIRST_CUSTOMER,
             take::READY_ROWS,
+            find::WALK,
             recovery::LOST,
             recovery::DUE,
             recovery::DUE_REPORTS,
+            due::EARLIEST,
+            due::EARLIEST_REPORT,
             reads::HAS_UNREAD,
             reads::UNREAD,
             rows::KNOWN,
@@ -127,4 +129,77 @@ async fn of_several_restores_the_latest_copy_s_moment_stays() {
         let ledger = SqliteLedger::open(&path).unwrap();
         assert_eq!(ledger.restored_before().await.unwrap(), Some(Timestamp::from_millis(kept)));
     }
+}
+
+#[tokio::test]
+async fn a_take_does_not_read_what_is_passed_over() {
+    use crate::ledger::{PassedOver, TakeRequest};
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = SqliteLedger::open(&dir.path().join("ledger.db")).unwrap();
+    let many = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+         INSERT INTO message (id, customer, sandbox, fingerprint, token, channel, recipient, route, lane, state, units, \
+         charge, day, attempt, possible_duplicate, wake_at, expires_at, accepted_at, revision) \
+         SELECT randomblob(16), 'suspended', 0, randomblob(16), 1, 'sms', '+82', 'r', i % 2, 1, 1, 1, 20251009, 0, 0, \
+         i, i, 1, 0 FROM n";
+    ledger.db.write(move |c| c.execute(many, [])).await.unwrap();
+    let passed_over: PassedOver = Arc::new(["suspended".parse().unwrap()].into());
+    let (route, wait) = ("r".parse().unwrap(), Duration::from_millis(1));
+    let begun = std::time::Instant::now();
+    for _ in 0..100 {
+        let request = TakeRequest {
+            route: "r".parse().unwrap(),
+            incarnation: IncarnationId::random(),
+            max: 256,
+            now: Timestamp::from_millis(0),
+            emit: false,
+            weights: Arc::new(|_| 1),
+            passed_over: Arc::clone(&passed_over),
+        };
+        let taken = ledger.take(request).await.unwrap();
+        assert_eq!((taken.work.len(), taken.more), (0, false));
+        assert!(!ledger.await_ready(&route, &passed_over, wait).await);
+    }
+    // Reading the rows once takes longer than all these looks together.
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_search_ends_after_so_many_rows_says_so_and_goes_on_from_there() {
+    use crate::ledger::Search;
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = SqliteLedger::open(&dir.path().join("ledger.db")).unwrap();
+    ledger
+        .db
+        .write(|c| {
+            // Row 3 waits for a person, every tenth is another customer's.
+            c.execute_batch(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
+                 INSERT INTO message (row, id, customer, sandbox, fingerprint, token, channel, recipient, route, lane, \
+                 state, units, charge, day, attempt, possible_duplicate, expires_at, accepted_at, revision) \
+                 SELECT i, randomblob(16), iif(i % 10 = 0, 'ten', 'acme'), 0, randomblob(16), 0, 'sms', '+82', 'r', 0, \
+                 iif(i = 3, 5, 10), 1, 0, 0, 1, 0, 0, 1000 + i, 1 FROM n",
+            )
+        })
+        .await
+        .unwrap();
+    let search = |customer: Option<&str>, state, older_than| Search {
+        customer: customer.map(|name| name.parse().unwrap()),
+        state,
+        older_than,
+        limit: 10,
+        ..Search::default()
+    };
+    let look = |search: Search| ledger.db.read(move |c| find::find(c, &search, 30));
+    let (mut older_than, mut moments) = (None, Vec::new());
+    for seen in [3, 3, 3, 1] {
+        let found = look(search(Some("ten"), None, older_than)).await.unwrap();
+        assert_eq!(found.messages.len(), seen);
+        older_than = found.unseen.map(|unseen| unseen.older_than);
+        moments.extend(found.unseen.map(|unseen| unseen.before.as_millis()));
+    }
+    assert_eq!((older_than, moments), (None, vec![1_070, 1_040, 1_010]));
+    let held = look(search(None, Some(State::Held), None)).await.unwrap();
+    assert!(held.messages.len() == 1 && held.unseen.is_none(), "what waits for a person is looked at whole");
+    let first = look(search(Some("acme"), None, None)).await.unwrap();
+    assert_eq!(first.unseen.unwrap().older_than, 89, "the limit comes first");
 }

@@ -97,6 +97,7 @@ CREATE TABLE naru.archive (
 ) PARTITION BY RANGE (final_at);
 
 CREATE INDEX archive_id ON naru.archive (id);
+CREATE INDEX archive_row ON naru.archive (row);
 CREATE INDEX archive_customer ON naru.archive (customer, row);
 CREATE INDEX archive_text ON naru.archive (final_at) WHERE message IS NOT NULL;
 

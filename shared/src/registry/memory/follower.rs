@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How often the catalog is asked for its version: a change is in force within a second.
-const POLL: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(500);
 
 /// The longest pause after errors.
 const BACKOFF: Duration = Duration::from_secs(5);

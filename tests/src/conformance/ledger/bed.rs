@@ -20,7 +20,7 @@ use naru_shared::{
     },
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerDesk, LedgerError,
-        LedgerReads, RowRef, Settled, Settlement, TakeRequest, Work,
+        LedgerReads, PassedOver, RowRef, Settled, Settlement, TakeRequest, Work,
     },
     outbox::Outbox,
 };
@@ -168,21 +168,41 @@ impl Bed {
         self.take_weighted(max, |_| 1).await
     }
 
+    /// Takes from the route `r`, of nobody in this set; and whether there was more.
+    pub async fn take_without(
+        &self,
+        max: usize,
+        passed_over: &PassedOver,
+    ) -> anyhow::Result<(Vec<Work>, bool)> {
+        let passed_over = Arc::clone(passed_over);
+        let request = TakeRequest { passed_over, ..self.request(max, |_| 1)? };
+        let taken = self.engine.ledger.take(request).await?;
+        Ok((taken.work, taken.more))
+    }
+
     /// Takes from the route `r`, with these weights.
     pub async fn take_weighted(
         &self,
         max: usize,
         weight: impl Fn(&CustomerId) -> u32 + Send + Sync + 'static,
     ) -> anyhow::Result<Vec<Work>> {
-        let request = TakeRequest {
+        Ok(self.engine.ledger.take(self.request(max, weight)?).await?.work)
+    }
+
+    fn request(
+        &self,
+        max: usize,
+        weight: impl Fn(&CustomerId) -> u32 + Send + Sync + 'static,
+    ) -> anyhow::Result<TakeRequest> {
+        Ok(TakeRequest {
             route: "r".parse()?,
             incarnation: self.me,
             max,
             now: self.now(),
             emit: false,
             weights: Arc::new(weight),
-        };
-        Ok(self.engine.ledger.take(request).await?.work)
+            passed_over: PassedOver::default(),
+        })
     }
 
     /// Settles one attempt, without events.

@@ -2,13 +2,42 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use naru_shared::{
     domain::{Code, IncarnationId, Lane, Next, State},
     ledger::{Disposition, RowRef, Woken},
 };
 
 use super::bed::{Bed, LEASE, delivered, retry};
+
+/// At once if something is due, when its moment comes, and sooner if a change makes something due sooner.
+pub async fn a_wait_for_what_is_due_ends_when_it_is(bed: &Bed) -> Result<()> {
+    let ledger = &bed.engine.ledger;
+    let short = Duration::from_millis(20);
+    ensure!(!ledger.await_due(bed.now(), short).await, "nothing is there");
+    let row = bed.start("acme").await?;
+    bed.settle(row, 1, retry(bed, Duration::from_millis(300), false)).await?;
+    ensure!(!ledger.await_due(bed.now(), short).await, "its moment has not come");
+    let long = Duration::from_secs(30);
+    let begun = std::time::Instant::now();
+    ensure!(ledger.await_due(bed.now(), long).await);
+    let took = begun.elapsed();
+    ensure!((Duration::from_millis(300)..Duration::from_secs(1)).contains(&took), "{took:?}");
+    bed.pass(Duration::from_secs(1));
+    ensure!(ledger.await_due(bed.now(), Duration::ZERO).await, "it is due");
+    ledger.wake(bed.now(), 10, false).await?;
+    ensure!(!ledger.await_due(bed.now(), short).await, "it was woken");
+
+    let (waiting, now) = (Arc::clone(ledger), bed.now());
+    let waiter = tokio::spawn(async move { waiting.await_due(now, long).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let row = bed.start("acme").await?;
+    let sent = Next::Sent { backend_id: None, look_at: bed.now().plus(Duration::from_millis(100)) };
+    bed.settle(row, 1, sent).await?;
+    let told = tokio::time::timeout(Duration::from_secs(5), waiter).await.context("not woken")??;
+    ensure!(told, "a report is due");
+    Ok(())
+}
 
 /// By the beat that stands still.
 pub async fn a_row_of_a_dead_incarnation_is_found_and_a_row_of_a_living_one_is_not(bed: &Bed) -> Result<()> {

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use naru_shared::{
-    domain::{Account, Code, Environment, MessageId, Next, State},
-    ledger::{Cancelled, Disposition, IntakeVerdict, Search, Settled},
+    domain::{Account, Code, CustomerId, Environment, MessageId, Next, State},
+    ledger::{Cancelled, Disposition, Found, IntakeVerdict, Search, Settled},
 };
 
 use super::bed::{Bed, LEASE, delivered, failed, live, retry};
@@ -160,7 +160,32 @@ pub async fn a_tombstone_cancels_what_comes_after_it(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Newest first, within the limit.
+fn ids(found: &Found) -> Vec<MessageId> {
+    found.messages.iter().map(|(_, view)| view.id).collect()
+}
+
+/// Nothing twice, nothing left out.
+pub async fn a_search_that_ends_early_says_so_and_goes_on_from_there(bed: &Bed) -> Result<()> {
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        expected.insert(0, bed.start("acme").await?.id);
+    }
+    let (mut found, mut older_than) = (Vec::new(), None);
+    for _ in 0..5 {
+        let search = Search { older_than, limit: 2, ..Search::default() };
+        let page = bed.engine.desk.find(search).await?;
+        ensure!(page.messages.len() <= 2);
+        found.extend(ids(&page));
+        older_than = page.unseen.map(|unseen| unseen.older_than);
+        if older_than.is_none() {
+            break;
+        }
+    }
+    ensure!(found == expected && older_than.is_none());
+    Ok(())
+}
+
+/// Newest first.
 pub async fn a_search_finds_what_matches_and_nothing_else(bed: &Bed) -> Result<()> {
     let desk = &bed.engine.desk;
     let mut entry = bed.entry("acme", Disposition::Ready)?;
@@ -178,16 +203,26 @@ pub async fn a_search_finds_what_matches_and_nothing_else(bed: &Bed) -> Result<(
         Search { customer: Some("acme".parse()?), state: Some(State::Ready), ..base.clone() },
     ];
     for search in searches {
-        let found = desk.find(search.clone()).await?;
+        let found = desk.find(search.clone()).await?.messages;
         ensure!(found.len() == 1 && found[0].1.id == row.id, "{search:?}");
     }
     let acme = Search { customer: Some("acme".parse()?), ..base.clone() };
-    let ids: Vec<_> = desk.find(acme.clone()).await?.into_iter().map(|(_, view)| view.id).collect();
-    ensure!(ids == [newer.id, row.id]);
-    ensure!(desk.find(Search { limit: 1, ..acme }).await?.len() == 1);
-    ensure!(desk.find(Search { route: Some("none".parse()?), ..base }).await?.is_empty());
-    let lanes = desk.lanes().await?;
+    let found = desk.find(acme.clone()).await?;
+    ensure!(ids(&found) == [newer.id, row.id] && found.unseen.is_none());
+    ensure!(desk.find(Search { route: Some("none".parse()?), ..base.clone() }).await?.messages.is_empty());
+    let named = Search { ids: vec![row.id, MessageId::from_bytes([9; 16])], ..base };
+    ensure!(ids(&desk.find(named.clone()).await?) == [row.id]);
+    let others = Search { customer: Some("other".parse()?), ..named };
+    ensure!(desk.find(others).await?.messages.is_empty(), "all that is given must hold");
+    let lanes = desk.lanes(Arc::default()).await?;
     let counts: Vec<_> = lanes.iter().map(|lane| (lane.state, lane.messages)).collect();
     ensure!(counts == [(State::Ready, 2), (State::Sending, 1)], "{lanes:?}");
+    let lanes = desk.lanes(Arc::new(["acme".parse()?].into())).await?;
+    let counts: Vec<_> = lanes
+        .iter()
+        .map(|lane| (lane.state, lane.customer.as_ref().map(CustomerId::as_str), lane.messages))
+        .collect();
+    let expected = [(State::Ready, None, 1), (State::Ready, Some("acme"), 1), (State::Sending, None, 1)];
+    ensure!(counts == expected, "{lanes:?}");
     Ok(())
 }

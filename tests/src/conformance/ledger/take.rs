@@ -5,10 +5,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use naru_shared::{
     domain::{Lane, State},
-    ledger::{Disposition, Waiting, Work},
+    ledger::{Disposition, PassedOver, Waiting, Work},
 };
 
 use super::bed::{Bed, delivered, live};
+
+fn nobody() -> PassedOver {
+    PassedOver::default()
+}
 
 fn by_customer(work: &[Work]) -> HashMap<&str, usize> {
     let mut counts = HashMap::new();
@@ -61,6 +65,46 @@ pub async fn express_goes_first_and_bulk_is_not_starved(bed: &Bed) -> Result<()>
     Ok(())
 }
 
+/// They wait, whoever has the turn, and nobody else waits for them; nothing is announced that would not be given.
+pub async fn a_customer_who_is_passed_over_waits_and_holds_up_nobody(bed: &Bed) -> Result<()> {
+    for lane in Lane::ALL {
+        for customer in ["a", "b", "c", "d"] {
+            bed.intake(bed.entries(customer, lane, &Disposition::Ready, 20)?).await?;
+        }
+    }
+    // The turn stands in the middle of what `a` has.
+    ensure!(bed.take(2).await?.iter().all(|work| work.account.customer.as_str() == "a"));
+    let without = |names: &[&str]| -> Result<PassedOver> {
+        let names: std::result::Result<_, _> = names.iter().map(|name| name.parse()).collect();
+        Ok(Arc::new(names?))
+    };
+    let (work, more) = bed.take_without(200, &without(&["a", "b", "d", "nobody"])?).await?;
+    ensure!(work.len() == 40 && !more, "{} and {more}", work.len());
+    ensure!(work.iter().all(|work| work.account.customer.as_str() == "c"));
+    let (ledger, route) = (&bed.engine.ledger, "r".parse()?);
+    let (all, wait) = (without(&["a", "b", "d"])?, Duration::from_millis(50));
+    ensure!(!ledger.await_ready(&route, &all, wait).await, "nothing that would be given");
+    ensure!(bed.take_without(10, &all).await?.0.is_empty());
+    let (work, more) = bed.take_without(10, &without(&["a", "b"])?).await?;
+    ensure!(work.len() == 10 && more && work.iter().all(|work| work.account.customer.as_str() == "d"));
+    ensure!(ledger.await_ready(&route, &without(&["a", "b"])?, wait).await);
+    ensure!(bed.take(200).await?.len() == 38 + 40 + 30, "what waited is there");
+    Ok(())
+}
+
+/// What a customer has waiting who is passed over is not looked through, and still expires.
+pub async fn what_waits_of_a_customer_who_is_passed_over_expires(bed: &Bed) -> Result<()> {
+    let row = bed.record(bed.entry("suspended", Disposition::Ready)?).await?;
+    let passed_over: PassedOver = Arc::new(["suspended".parse()?].into());
+    ensure!(bed.take_without(10, &passed_over).await?.0.is_empty());
+    ensure!(bed.state("suspended", row).await? == State::Ready);
+    bed.pass(Duration::from_secs(601));
+    ensure!(bed.take_without(10, &passed_over).await?.0.is_empty());
+    bed.engine.ledger.wake(bed.now(), 10, false).await?;
+    ensure!(bed.state("suspended", row).await? == State::Expired);
+    Ok(())
+}
+
 /// Two couriers at once never hold the same message.
 pub async fn what_is_taken_is_not_taken_again(bed: &Bed) -> Result<()> {
     bed.intake(bed.entries("acme", Lane::Express, &Disposition::Ready, 40)?).await?;
@@ -92,12 +136,16 @@ pub async fn what_is_given_back_is_ready_again_and_its_attempt_is_not_counted(be
 pub async fn a_take_wakes_when_something_becomes_ready(bed: &Bed) -> Result<()> {
     let route = "r".parse()?;
     let ledger = Arc::clone(&bed.engine.ledger);
-    let waiter = tokio::spawn(async move { ledger.await_ready(&route, Duration::from_secs(30)).await });
+    let waiter =
+        tokio::spawn(async move { ledger.await_ready(&route, &nobody(), Duration::from_secs(30)).await });
     bed.record(bed.entry("acme", Disposition::Ready)?).await?;
-    tokio::time::timeout(Duration::from_secs(5), waiter).await.context("not woken")??;
+    ensure!(tokio::time::timeout(Duration::from_secs(5), waiter).await.context("not woken")??);
     let ledger = &bed.engine.ledger;
-    let (route, wait) = ("r".parse()?, Duration::from_secs(30));
-    tokio::time::timeout(Duration::from_secs(5), ledger.await_ready(&route, wait)).await.context("waits")?;
+    let (route, passed_over, wait) = ("r".parse()?, nobody(), Duration::from_secs(30));
+    let ready = ledger.await_ready(&route, &passed_over, wait);
+    ensure!(tokio::time::timeout(Duration::from_secs(5), ready).await.context("waits")?);
+    let none = "none".parse()?;
+    ensure!(!ledger.await_ready(&none, &passed_over, Duration::from_millis(10)).await);
     Ok(())
 }
 
