@@ -25,14 +25,14 @@ type DataFile = (PathBuf, &'static [&'static str]);
 fn files(engines: &Engines, dir: &DataDir) -> Vec<DataFile> {
     let QueueEngine::Sqlite { .. } = engines.queue;
     let TopicEngine::Sqlite { .. } = engines.topic;
-    let LedgerEngine::Sqlite {} = engines.ledger;
-    let CatalogEngine::Sqlite {} = engines.catalog;
-    vec![
-        (dir.queue(), queue::SCHEMA),
-        (dir.topic(), topic::SCHEMA),
-        (dir.ledger(), ledger::MIGRATIONS),
-        (dir.catalog(), catalog::SCHEMA),
-    ]
+    let mut files: Vec<DataFile> = vec![(dir.queue(), queue::SCHEMA), (dir.topic(), topic::SCHEMA)];
+    if engines.ledger == (LedgerEngine::Sqlite {}) {
+        files.push((dir.ledger(), ledger::MIGRATIONS));
+    }
+    if engines.catalog == (CatalogEngine::Sqlite {}) {
+        files.push((dir.catalog(), catalog::SCHEMA));
+    }
+    files
 }
 
 /// Everything that is wrong with the data files, each as an error that names one; none before the first start.

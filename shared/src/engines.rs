@@ -1,6 +1,10 @@
 //! Which engine stands behind each port: one tagged enum per port, `kind` first.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::{ledger::Keeping, postgres::PostgresSettings};
 
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,100 @@ impl Default for TopicEngine {
 pub enum LedgerEngine {
     /// A file.
     Sqlite {},
+    /// A database that many processes share.
+    Postgres(PostgresLedgerEngine),
+}
+
+/// The ledger in PostgreSQL. Only `url` must be given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresLedgerEngine {
+    /// Where it is, and as whom: see [`PostgresSettings::url`].
+    pub url: String,
+    /// Where and as whom what ingress reads is read; as `url` if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_url: Option<String>,
+    /// Connections at the most, beside those of reads.
+    #[serde(default = "eight")]
+    pub connections: u32,
+    /// Connections for what ingress reads, at the most.
+    #[serde(default = "eight")]
+    pub reads_connections: u32,
+    /// How long one statement may take, in milliseconds.
+    #[serde(default = "statement_ms")]
+    pub statement_ms: u64,
+    /// How long a statement waits for a lock, in milliseconds.
+    #[serde(default = "lock_ms")]
+    pub lock_ms: u64,
+    /// How long after its end a message moves to the archive, in milliseconds.
+    #[serde(default = "archive_after_ms")]
+    pub archive_after_ms: u64,
+    /// Days after its end at which a message's text is removed and its recipient masked.
+    #[serde(default = "text_days")]
+    pub text_days: u32,
+    /// Days after its end at which a message may be forgotten, and its id with it: then the month of its end is dropped.
+    #[serde(default = "known_days")]
+    pub known_days: u32,
+}
+
+const fn eight() -> u32 {
+    8
+}
+
+const fn statement_ms() -> u64 {
+    8_000
+}
+
+const fn lock_ms() -> u64 {
+    4_000
+}
+
+const fn archive_after_ms() -> u64 {
+    300_000
+}
+
+const fn text_days() -> u32 {
+    30
+}
+
+const fn known_days() -> u32 {
+    400
+}
+
+impl PostgresLedgerEngine {
+    /// The settings of the pool of workers and operators.
+    #[must_use]
+    pub fn settings(&self) -> PostgresSettings {
+        PostgresSettings {
+            connections: self.connections,
+            statement_ms: self.statement_ms,
+            lock_ms: self.lock_ms,
+            ..PostgresSettings::at(&self.url)
+        }
+    }
+
+    /// The settings of the pool for what ingress reads: shorter, since a customer waits for the answer.
+    #[must_use]
+    pub fn reads_settings(&self) -> PostgresSettings {
+        PostgresSettings {
+            connections: self.reads_connections,
+            acquire_ms: 1_000,
+            call_ms: 5_000,
+            ..self.settings().with_url(self.reads_url.as_deref().unwrap_or(&self.url))
+        }
+    }
+
+    /// How long what is kept.
+    #[must_use]
+    pub fn keeping(&self) -> Keeping {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        Keeping {
+            archive_after: Duration::from_millis(self.archive_after_ms),
+            text: days(self.text_days),
+            known: days(self.known_days),
+            ..Keeping::default()
+        }
+    }
 }
 
 impl Default for LedgerEngine {
@@ -56,6 +154,8 @@ impl Default for LedgerEngine {
 pub enum CatalogEngine {
     /// A file.
     Sqlite {},
+    /// A database that many processes share.
+    Postgres(PostgresSettings),
 }
 
 impl Default for CatalogEngine {
@@ -115,8 +215,15 @@ impl Engines {
     pub fn embedded(&self) -> Vec<&'static str> {
         let QueueEngine::Sqlite { .. } = self.queue;
         let TopicEngine::Sqlite { .. } = self.topic;
-        let (LedgerEngine::Sqlite {}, CatalogEngine::Sqlite {}) = (&self.ledger, &self.catalog);
         let (RegistryEngine::Memory {}, GateEngine::Memory {}) = (&self.registry, &self.gate);
-        vec!["queue", "topic", "ledger", "catalog", "registry", "gate"]
+        let ports = [
+            ("queue", true),
+            ("topic", true),
+            ("ledger", matches!(self.ledger, LedgerEngine::Sqlite {})),
+            ("catalog", matches!(self.catalog, CatalogEngine::Sqlite {})),
+            ("registry", true),
+            ("gate", true),
+        ];
+        ports.into_iter().filter(|(_, embedded)| *embedded).map(|(port, _)| port).collect()
     }
 }

@@ -7,16 +7,17 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::{Catalog, SqliteCatalog},
+    catalog::{Catalog, PostgresCatalog, SqliteCatalog},
     data_dir::DataDir,
-    domain::Clock,
+    domain::{Clock, SystemClock},
     engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine, TopicEngine},
     gate::{Gate, MemoryGate},
-    ledger::{Ledger, LedgerDesk, LedgerReads, SqliteLedger},
+    ledger::{Ledger, LedgerDesk, LedgerReads, PostgresLedger, SqliteLedger},
     outbox::Outbox,
+    postgres::{InvalidUrl, PostgresSettings},
     queue::{Queue, SqliteQueue},
     registry::{Follower, MemoryRegistry, Registry},
-    sqlite::DbError,
+    sqlite::{Db, DbError},
     topic::{SqliteTopic, Topic},
 };
 
@@ -78,6 +79,15 @@ pub enum OpenError {
         #[source]
         source: DbError,
     },
+    /// Its address is not valid.
+    #[error("the {port} cannot be opened")]
+    Url {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: InvalidUrl,
+    },
     /// Its file is not there, and is not made by a look beside whoever owns it.
     #[error(
         "there is no {0}: `naru up` makes it on the first start, and `naru restore` puts a copy in place"
@@ -87,6 +97,10 @@ pub enum OpenError {
 
 fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
     move |source| OpenError::File { port, source }
+}
+
+fn at(port: &'static str) -> impl FnOnce(InvalidUrl) -> OpenError {
+    move |source| OpenError::Url { port, source }
 }
 
 /// Refuses what is not there: SQLite would make it, empty.
@@ -112,12 +126,19 @@ pub fn open(
     let queue = SqliteQueue::open(&dir.queue(), Duration::from_millis(visibility_ms)).map_err(of("queue"))?;
     let TopicEngine::Sqlite { visibility_ms } = engines.topic;
     let topic = SqliteTopic::open(&dir.topic(), Duration::from_millis(visibility_ms)).map_err(of("topic"))?;
-    let LedgerEngine::Sqlite {} = engines.ledger;
-    let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-    let CatalogEngine::Sqlite {} = engines.catalog;
-    let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
-    let files = [queue.db(), topic.db(), ledger.db(), catalog.db()].map(Clone::clone);
-    let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+    let mut files = vec![queue.db().clone(), topic.db().clone()];
+    let faces = Faces::open(&engines.ledger, dir, clock, runtime, &stop)?;
+    files.extend(faces.file);
+    let catalog: Arc<dyn Catalog> = match &engines.catalog {
+        CatalogEngine::Sqlite {} => {
+            let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
+            files.push(catalog.db().clone());
+            Arc::new(catalog)
+        }
+        CatalogEngine::Postgres(settings) => {
+            Arc::new(PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?)
+        }
+    };
     let RegistryEngine::Memory {} = engines.registry;
     let registry = MemoryRegistry::new();
     let follower = Follower::start(Arc::clone(&catalog), Arc::clone(&registry), runtime, stop);
@@ -125,26 +146,83 @@ pub fn open(
     let ports = Ports {
         queue: Arc::new(queue),
         topic: Arc::new(topic),
-        ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
-        reads: Arc::clone(&ledger) as Arc<dyn LedgerReads>,
-        desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>,
-        outbox: ledger,
+        ledger: faces.ledger,
+        reads: faces.reads,
+        desk: faces.desk,
+        outbox: faces.outbox,
         catalog,
         registry,
         gate: Arc::new(MemoryGate::new(Arc::clone(clock))),
-        probes: files.map(|file| Arc::new(file) as Arc<dyn Probe>).to_vec(),
+        probes: files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect(),
     };
     Ok((ports, follower))
+}
+
+/// The faces of one ledger, and its file if it has one.
+struct Faces {
+    ledger: Arc<dyn Ledger>,
+    reads: Arc<dyn LedgerReads>,
+    desk: Arc<dyn LedgerDesk>,
+    outbox: Arc<dyn Outbox>,
+    file: Option<Db>,
+}
+
+impl Faces {
+    fn open(
+        engine: &LedgerEngine,
+        dir: &DataDir,
+        clock: &Arc<dyn Clock>,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> Result<Self, OpenError> {
+        match engine {
+            LedgerEngine::Sqlite {} => {
+                let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
+                let file = Some(ledger.db().clone());
+                Ok(Self {
+                    ledger: Arc::<SqliteLedger>::clone(&ledger),
+                    reads: Arc::<SqliteLedger>::clone(&ledger),
+                    desk: Arc::<SqliteLedger>::clone(&ledger),
+                    outbox: ledger,
+                    file,
+                })
+            }
+            LedgerEngine::Postgres(engine) => {
+                let (settings, reads) = (engine.settings(), engine.reads_settings());
+                let ledger = PostgresLedger::open("ledger", &settings, runtime, Arc::clone(clock));
+                let ledger = Arc::new(ledger.map_err(at("ledger"))?);
+                let reads = ledger.with_pool("reads", &reads).map_err(at("ledger"))?;
+                ledger.keep_house(engine.keeping(), stop.clone());
+                Ok(Self {
+                    ledger: Arc::<PostgresLedger>::clone(&ledger),
+                    reads: Arc::new(reads),
+                    desk: Arc::<PostgresLedger>::clone(&ledger),
+                    outbox: ledger,
+                    file: None,
+                })
+            }
+        }
+    }
 }
 
 /// The catalog alone, beside whoever runs on the directory.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn open_catalog(engine: &CatalogEngine, dir: &DataDir) -> Result<Arc<dyn Catalog>, OpenError> {
-    let CatalogEngine::Sqlite {} = engine;
-    refuse_missing(dir.catalog())?;
-    Ok(Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?))
+pub fn open_catalog(
+    engine: &CatalogEngine,
+    dir: &DataDir,
+    runtime: &Handle,
+) -> Result<Arc<dyn Catalog>, OpenError> {
+    Ok(match engine {
+        CatalogEngine::Sqlite {} => {
+            refuse_missing(dir.catalog())?;
+            Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?)
+        }
+        CatalogEngine::Postgres(settings) => {
+            Arc::new(PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?)
+        }
+    })
 }
 
 /// The faces of the ledger that an operator's command needs.
@@ -159,9 +237,18 @@ pub struct DeskPorts {
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn open_desk(engine: &LedgerEngine, dir: &DataDir) -> Result<DeskPorts, OpenError> {
-    let LedgerEngine::Sqlite {} = engine;
-    refuse_missing(dir.ledger())?;
-    let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-    Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
+pub fn open_desk(engine: &LedgerEngine, dir: &DataDir, runtime: &Handle) -> Result<DeskPorts, OpenError> {
+    match engine {
+        LedgerEngine::Sqlite {} => {
+            refuse_missing(dir.ledger())?;
+            let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
+            Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
+        }
+        LedgerEngine::Postgres(engine) => {
+            let settings = PostgresSettings { connections: 1, ..engine.settings() };
+            let ledger = PostgresLedger::open("desk", &settings, runtime, Arc::new(SystemClock));
+            let ledger = Arc::new(ledger.map_err(at("ledger"))?);
+            Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
+        }
+    }
 }

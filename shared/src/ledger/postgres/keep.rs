@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     PostgresLedger,
@@ -10,6 +11,10 @@ use super::{
     recovery::limit,
 };
 use crate::{domain::Timestamp, ledger::LedgerError, postgres::PgError};
+
+/// Between two turns that found little to do, and between two that did not.
+const PAUSE: Duration = Duration::from_secs(10);
+const BUSY: Duration = Duration::from_millis(20);
 
 /// How long what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +54,19 @@ pub struct Kept {
     pub forgotten: u64,
 }
 
+impl Kept {
+    /// Whether a step did as much as it may in one turn.
+    const fn is_full(&self, keeping: &Keeping) -> bool {
+        let most = keeping.rows as u64;
+        self.moved >= most || self.masked >= most || self.forgotten >= most
+    }
+}
+
+/// Whether an error of the ledger says that this role may not do what was asked.
+fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<PgError>().is_some_and(PgError::is_forbidden)
+}
+
 impl PostgresLedger {
     /// One turn of keeping house, each step a transaction of its own and bounded.
     ///
@@ -77,6 +95,33 @@ impl PostgresLedger {
             .transact("forget-old", &call, |c, (before, rows)| Box::pin(forget(c, *before, *rows)));
         (kept.dropped, kept.forgotten) = forgotten.await?;
         Ok(kept)
+    }
+
+    /// Keeps house beside everything else, until `stop`. Every process may do it: what one has in hand the others pass over. A
+    /// role that may not do it ends it.
+    pub fn keep_house(&self, keeping: Keeping, stop: CancellationToken) {
+        let ledger = self.clone();
+        self.database.pool().runtime().spawn(async move {
+            loop {
+                let pause = match ledger.keep(ledger.now(), &keeping).await {
+                    Ok(kept) if kept.is_full(&keeping) => BUSY,
+                    Ok(_) => PAUSE,
+                    Err(LedgerError::Unavailable(error)) if is_forbidden(&*error) => {
+                        tracing::info!("this role of PostgreSQL may not keep house; another process does");
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the ledger was not tidied; it is tried again");
+                        PAUSE
+                    }
+                };
+                // Processes do not keep in step.
+                let pause = pause.mul_f64(fastrand::f64().mul_add(0.5, 0.75));
+                if tokio::time::timeout(pause, stop.cancelled()).await.is_ok() {
+                    return;
+                }
+            }
+        });
     }
 
     /// Makes every month from one to another that is not there: ahead of the first row that needs it.
