@@ -1,8 +1,11 @@
 //! The ledger and the outbox in PostgreSQL keep every guarantee.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use naru_shared::{domain::ManualClock, ledger::PostgresLedger};
+use naru_shared::{
+    domain::{Clock, ManualClock},
+    ledger::{Keeping, PostgresLedger},
+};
 use naru_tests::{conformance::ledger::Engine, ledger_conformance};
 
 use crate::postgres::{database, runtime};
@@ -19,4 +22,45 @@ pub(crate) async fn postgres(clock: Arc<ManualClock>) -> anyhow::Result<Engine> 
     })
 }
 
+/// As [`postgres`], and while the test runs what has ended moves to the archive at once, again and again.
+pub(crate) async fn tidied(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
+    let settings = database().await?;
+    let shared: Arc<dyn Clock> = clock;
+    let ledger = Arc::new(PostgresLedger::open("test", &settings, runtime(), Arc::clone(&shared))?);
+    let keeping = Keeping { archive_after: Duration::ZERO, ..Keeping::default() };
+    let keeper = Arc::clone(&ledger);
+    let tidying = runtime().spawn(async move {
+        loop {
+            // An end of this very millisecond is not before it.
+            let now = shared.now().plus(Duration::from_millis(1));
+            if let Err(error) = keeper.keep(now, &keeping).await {
+                panic!("the house cannot be kept: {error:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    Ok(Engine {
+        ledger: ledger.clone(),
+        reads: ledger.clone(),
+        desk: ledger.clone(),
+        outbox: ledger,
+        keep: Box::new(Tidying(tidying)),
+    })
+}
+
+struct Tidying(tokio::task::JoinHandle<()>);
+
+impl Drop for Tidying {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 ledger_conformance!(postgres);
+
+/// Every guarantee again, with every message that has ended in the archive.
+mod archived {
+    use super::tidied;
+
+    naru_tests::ledger_conformance!(tidied);
+}
