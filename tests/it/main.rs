@@ -35,6 +35,8 @@ mod fairness;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
+mod ledger_postgres;
+#[cfg(test)]
 mod model_ledger;
 mod postgres;
 #[cfg(test)]

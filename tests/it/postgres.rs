@@ -18,8 +18,15 @@ pub(crate) fn runtime() -> &'static tokio::runtime::Handle {
     RUNTIME.get_or_init(start).handle()
 }
 
-/// A new, empty database with our tables: how to reach it.
+/// A new database with our tables, empty: how to reach it.
 pub(crate) async fn database() -> anyhow::Result<PostgresSettings> {
+    let settings = empty_database().await?;
+    migrate(&settings, None).await?;
+    Ok(settings)
+}
+
+/// A new database without any table.
+pub(crate) async fn empty_database() -> anyhow::Result<PostgresSettings> {
     let url = tokio::task::spawn_blocking(|| {
         let server =
             SERVER.get_or_init(|| Postgres::start().map(Mutex::new).map_err(|error| format!("{error:#}")));
@@ -29,9 +36,7 @@ pub(crate) async fn database() -> anyhow::Result<PostgresSettings> {
         }
     })
     .await??;
-    let settings = PostgresSettings { connections: 4, ..PostgresSettings::at(&url) };
-    migrate(&settings, None).await?;
-    Ok(settings)
+    Ok(PostgresSettings { connections: 4, ..PostgresSettings::at(&url) })
 }
 
 /// What `psql` prints for a statement on the database of these settings.

@@ -3,6 +3,7 @@
 mod postgres;
 mod sqlite;
 
+pub(crate) use postgres::{CLAIM, HAS_FREE_IN_POSTGRES};
 #[cfg(test)]
 pub(crate) use sqlite::{FREE, HAS_FREE};
 

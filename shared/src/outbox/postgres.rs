@@ -15,7 +15,7 @@ use crate::{
 /// How long an event of another process may stay unseen.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-pub(crate) const HAS_FREE: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE free_at <= $1)";
+pub(crate) const HAS_FREE_IN_POSTGRES: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE free_at <= $1)";
 
 pub(crate) const CLAIM: &str = "WITH free AS (SELECT row FROM outbox WHERE free_at <= $1 ORDER BY free_at, row LIMIT $2 \
        FOR UPDATE SKIP LOCKED) \
@@ -62,7 +62,7 @@ impl Outbox for PostgresLedger {
 }
 
 async fn has_free(connection: &mut PgConnection, now: Timestamp) -> Result<bool, PgError> {
-    Ok(sqlx::query(HAS_FREE).bind(now.as_millis()).fetch_one(connection).await?.try_get(0)?)
+    Ok(sqlx::query(HAS_FREE_IN_POSTGRES).bind(now.as_millis()).fetch_one(connection).await?.try_get(0)?)
 }
 
 async fn claim(

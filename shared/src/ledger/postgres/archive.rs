@@ -41,10 +41,11 @@ pub(super) const MOVE: &str = concat!(
     ", text.message FROM gone LEFT JOIN text USING (row)"
 );
 
-const OLDEST: &str = "SELECT min(final_at) FROM message WHERE state >= 10 AND fingerprint IS NOT NULL";
+pub(super) const OLDEST: &str =
+    "SELECT min(final_at) FROM message WHERE state >= 10 AND fingerprint IS NOT NULL";
 
 /// Brings messages back that a late word changes. They are moved again in their time.
-const BRING_BACK: &str = concat!(
+pub(super) const BRING_BACK: &str = concat!(
     "WITH gone AS (DELETE FROM archive WHERE id = ANY($1) RETURNING *), \
      text AS (INSERT INTO content (row, message) SELECT row, message FROM gone WHERE message IS NOT NULL) \
      INSERT INTO message (",

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Records what is new, with its content, in the order of the ids: the order in which rows are locked.
-const INSERT: &str = "WITH e AS MATERIALIZED (SELECT * FROM unnest( \
+pub(super) const INSERT: &str = "WITH e AS MATERIALIZED (SELECT * FROM unnest( \
          $1::bytea[], $2::text[], $3::boolean[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[], \
          $9::text[], $10::smallint[], $11::smallint[], $12::smallint[], $13::integer[], $14::smallint[], \
          $15::integer[], $16::boolean[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[]) \

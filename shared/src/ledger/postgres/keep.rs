@@ -146,23 +146,22 @@ impl PostgresLedger {
 }
 
 /// Recipients keep their first three characters and their last two.
-pub(super) const MASK: &str = "WITH old AS (SELECT id, final_at FROM archive WHERE message IS NOT NULL AND final_at < $1 \
-       ORDER BY final_at LIMIT $2) \
-     UPDATE archive a SET message = NULL, recipient = CASE WHEN length(a.recipient) > 5 \
+pub(super) const MASK: &str = "UPDATE archive a SET message = NULL, recipient = CASE WHEN length(a.recipient) > 5 \
        THEN overlay(a.recipient placing repeat('*', length(a.recipient) - 5) from 4 for length(a.recipient) - 5) \
        ELSE repeat('*', length(a.recipient)) END \
-     FROM old WHERE a.id = old.id AND a.final_at = old.final_at";
+     WHERE a.id = ANY(ARRAY(SELECT id FROM archive WHERE message IS NOT NULL AND final_at < $1 \
+       ORDER BY final_at LIMIT $2)) AND a.message IS NOT NULL AND a.final_at < $1";
 
 async fn mask(connection: &mut PgConnection, before: Timestamp, rows: usize) -> Result<u64, PgError> {
     let masked = sqlx::query(MASK).bind(before.as_millis()).bind(limit(rows)).execute(connection).await?;
     Ok(masked.rows_affected())
 }
 
-const FORGET_NOTES: &str = "DELETE FROM attempt_note WHERE ctid = ANY(ARRAY( \
+pub(super) const FORGET_NOTES: &str = "DELETE FROM attempt_note WHERE ctid = ANY(ARRAY( \
      SELECT ctid FROM attempt_note WHERE at < $1 ORDER BY at LIMIT $2))";
 const FORGET_HISTORY: &str = "DELETE FROM report_history WHERE ctid = ANY(ARRAY( \
      SELECT ctid FROM report_history WHERE at < $1 ORDER BY at LIMIT $2))";
-const FORGET_TOMBSTONES: &str = "DELETE FROM message WHERE id = ANY(ARRAY( \
+pub(super) const FORGET_TOMBSTONES: &str = "DELETE FROM message WHERE id = ANY(ARRAY( \
      SELECT id FROM message WHERE fingerprint IS NULL AND final_at < $1 ORDER BY final_at LIMIT $2))";
 
 /// Drops months and what hangs on them; how many months, and how many other rows.

@@ -14,6 +14,7 @@ mod reads;
 mod recovery;
 mod rows;
 mod settle;
+mod statements;
 mod take;
 mod usage;
 mod write;
@@ -25,6 +26,7 @@ pub use keep::{Keeping, Kept};
 use memory::Memory;
 use settle::Outcomes;
 use sqlx::Row as _;
+pub use statements::postgres_statements;
 use tokio::runtime::Handle;
 
 use super::{

@@ -21,7 +21,7 @@ pub(super) fn int(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-const SAVE: &str = "UPDATE message m SET state = s.state, code = s.code, detail = s.detail, charge = s.charge, \
+pub(super) const SAVE: &str = "UPDATE message m SET state = s.state, code = s.code, detail = s.detail, charge = s.charge, \
      attempt = s.attempt, incarnation = s.incarnation, possible_duplicate = s.possible_duplicate, \
      backend_id = s.backend_id, wake_at = s.wake_at, expires_at = s.expires_at, sent_at = s.sent_at, \
      final_at = s.final_at, revision = s.revision \
