@@ -15,7 +15,7 @@ use crate::{
 /// How long an event of another process may stay unseen.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-pub(crate) const HAS_FREE_IN_POSTGRES: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE free_at <= $1)";
+pub(crate) const HAS_FREE_IN_POSTGRES: &str = "SELECT coalesce(min(free_at) <= $1, false) FROM outbox";
 
 pub(crate) const CLAIM: &str = "WITH free AS (SELECT row FROM outbox WHERE free_at <= $1 ORDER BY free_at, row LIMIT $2 \
        FOR UPDATE SKIP LOCKED) \

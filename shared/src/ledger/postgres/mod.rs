@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// Changes of the backlog that are summed up when so many rows were read for each place.
-const FOLD_ABOVE: i64 = 200;
+const FOLD_ABOVE: i64 = 50;
 
 /// The ledger and the outbox in one database. Clones share it.
 #[derive(Clone)]
