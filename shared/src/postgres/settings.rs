@@ -100,7 +100,10 @@ impl PostgresSettings {
             ("lock_timeout", milliseconds(self.lock_ms)),
             ("idle_in_transaction_session_timeout", milliseconds(self.call_ms)),
             // Arrays of ids differ in length from call to call: one plan, made for few of them, which looks each up in an index.
+            // It may be made while the tables are empty, when reading them whole would seem cheap, and stay until they are large.
             ("plan_cache_mode", "force_generic_plan".to_owned()),
+            ("enable_seqscan", "off".to_owned()),
+            ("enable_mergejoin", "off".to_owned()),
             ("random_page_cost", "1.1".to_owned()),
             ("jit", "off".to_owned()),
         ]))

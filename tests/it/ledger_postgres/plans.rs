@@ -1,7 +1,7 @@
 //! No query on the way of a message reads a table from end to end.
 
 use anyhow::{Context, ensure};
-use naru_shared::ledger::postgres_statements;
+use naru_shared::{ledger::postgres_statements, postgres::PostgresSettings};
 
 use crate::postgres::{database, psql};
 
@@ -32,6 +32,33 @@ fn parameters(statement: &str) -> usize {
     (1..100).rev().find(|number| statement.contains(&format!("${number}"))).unwrap_or(0)
 }
 
+/// The plan that a session of ours makes once for a statement, whatever it is given later.
+fn plan(settings: &PostgresSettings, session: &str, name: &str, statement: &str) -> anyhow::Result<String> {
+    let nulls = vec!["NULL"; parameters(statement)].join(", ");
+    let values = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
+    let plan = psql(
+        settings,
+        &format!(
+            "SET search_path = naru; SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1; {session} \
+             PREPARE it AS {statement}; EXPLAIN EXECUTE it{values}"
+        ),
+    )
+    .with_context(|| name.to_owned())?;
+    ensure!(plan.contains("cost="), "{name}: {plan}");
+    Ok(plan)
+}
+
+/// Whether a plan reads a table, or an index, from end to end. Few processes live at a time: theirs may be.
+fn reads_whole(plan: &str) -> bool {
+    let lines: Vec<&str> = plan.lines().collect();
+    lines.iter().enumerate().any(|(number, line)| {
+        let whole_table = line.contains("Seq Scan on") && !line.contains("Seq Scan on incarnation");
+        let index = line.contains("Index Scan") || line.contains("Index Only Scan");
+        let by_condition = lines.get(number + 1).is_some_and(|next| next.contains("Index Cond:"));
+        whole_table || (index && !by_condition && !line.contains("on incarnation"))
+    })
+}
+
 #[tokio::test]
 async fn no_query_on_the_way_of_a_message_scans_in_postgres() -> anyhow::Result<()> {
     let settings = database().await?;
@@ -39,21 +66,25 @@ async fn no_query_on_the_way_of_a_message_scans_in_postgres() -> anyhow::Result<
     let statements = postgres_statements();
     ensure!(statements.len() > 20);
     for (name, statement) in statements {
-        let nulls = vec!["NULL"; parameters(statement)].join(", ");
-        let values = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
-        let plan = psql(
-            &settings,
-            &format!(
-                "SET search_path = naru; SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1; \
-                 PREPARE it AS {statement}; EXPLAIN EXECUTE it{values}"
-            ),
-        )
-        .with_context(|| name.to_owned())?;
-        ensure!(plan.contains("cost="), "{name}: {plan}");
-        for line in plan.lines().filter(|line| line.contains("Seq Scan on")) {
-            // Few processes live at a time.
-            ensure!(line.contains("Seq Scan on incarnation"), "{name} reads a whole table:\n{plan}");
-        }
+        let plan = plan(&settings, "", name, statement)?;
+        ensure!(!reads_whole(&plan), "{name} reads a whole table:\n{plan}");
+    }
+    Ok(())
+}
+
+/// A session keeps its plans while the tables grow.
+#[tokio::test]
+async fn a_plan_made_while_the_tables_are_empty_serves_large_ones() -> anyhow::Result<()> {
+    let settings = database().await?;
+    psql(
+        &settings,
+        "CREATE TABLE naru.archive_2026_03 (LIKE naru.archive INCLUDING ALL); \
+        ALTER TABLE naru.archive ATTACH PARTITION naru.archive_2026_03 FOR VALUES FROM (0) TO (2000000000000)",
+    )?;
+    for (name, statement) in postgres_statements() {
+        let session = "SET enable_seqscan = off; SET enable_mergejoin = off;";
+        let plan = plan(&settings, session, name, statement)?;
+        ensure!(!reads_whole(&plan), "{name} reads a whole table:\n{plan}");
     }
     Ok(())
 }

@@ -238,7 +238,7 @@ async fn fill_tombstones(
         return Ok(());
     }
     let ids: Vec<MessageId> = filled.iter().map(|entry| entry.message.id).collect();
-    let gone = sqlx::query("DELETE FROM message WHERE id = ANY($1) AND fingerprint IS NULL")
+    let gone = sqlx::query("DELETE FROM message WHERE id = ANY($1) AND octet_length(fingerprint) IS NULL")
         .bind(bytes(&ids))
         .execute(&mut *connection)
         .await?;

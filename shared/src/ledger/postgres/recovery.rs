@@ -30,9 +30,11 @@ pub(super) async fn beat(connection: &mut PgConnection, incarnation: Incarnation
 
 /// Whoever has a row of its own, and whoever holds rows without one: it died before its first beat.
 pub(super) const INCARNATIONS: &str = "WITH RECURSIVE holder (id) AS ( \
-       SELECT (SELECT min(incarnation) FROM message WHERE state = 3) \
+       SELECT (SELECT incarnation FROM message WHERE state = 3 AND incarnation >= 0 \
+               ORDER BY incarnation LIMIT 1) \
        UNION ALL \
-       SELECT (SELECT min(incarnation) FROM message WHERE state = 3 AND incarnation > holder.id) \
+       SELECT (SELECT incarnation FROM message WHERE state = 3 AND incarnation > holder.id \
+               ORDER BY incarnation LIMIT 1) \
          FROM holder WHERE holder.id IS NOT NULL) \
      SELECT id, beat FROM incarnation \
      UNION ALL \
@@ -169,7 +171,8 @@ pub(super) async fn give_back(
 
 /// The earliest moment of each index: one look at its beginning.
 pub(super) const EARLIEST: &str = "SELECT least( \
-     (SELECT min(wake_at) FROM message WHERE state IN (1, 2, 4)), (SELECT min(wake_at) FROM message WHERE state = 7))";
+     (SELECT wake_at FROM message WHERE state IN (1, 2, 4) AND wake_at >= 0 ORDER BY wake_at LIMIT 1), \
+     (SELECT wake_at FROM message WHERE state = 7 AND wake_at >= 0 ORDER BY wake_at LIMIT 1))";
 
 pub(super) async fn earliest(connection: &mut PgConnection) -> Result<Option<i64>, PgError> {
     Ok(sqlx::query(EARLIEST).fetch_one(connection).await?.try_get(0)?)

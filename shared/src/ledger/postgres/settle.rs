@@ -27,14 +27,14 @@ pub(super) struct Outcomes<'a> {
 }
 
 /// The way that nearly all go: the first attempt is the current one and says `delivered`. Nothing of the row is read; a
-/// reserved charge is captured, which changes no usage.
+/// reserved charge is captured, which changes no usage. (`+ 0`: rows are found by their ids, and by no index of a state.)
 pub(super) const DELIVERED: &str = "WITH s AS ( \
        SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[]) AS s (id, row, detail, backend_id)), \
      done AS (UPDATE message m SET state = 10, code = 0, detail = s.detail, \
                 backend_id = coalesce(s.backend_id, m.backend_id), \
                 charge = CASE m.charge WHEN 1 THEN 2 ELSE m.charge END, final_at = $5, revision = m.revision + 1, \
                 wake_at = NULL \
-              FROM s WHERE m.id = s.id AND m.row = s.row AND m.attempt = 1 AND m.state IN (3, 7) \
+              FROM s WHERE m.id = s.id AND m.row = s.row AND m.attempt = 1 AND m.state + 0 IN (3, 7) \
               RETURNING m.id, m.customer, m.sandbox, m.revision), \
      told AS (INSERT INTO unread (id, customer, sandbox, revision, free_at) \
               SELECT id, customer, sandbox, revision, $6 FROM done \
@@ -45,7 +45,7 @@ pub(super) const DELIVERED: &str = "WITH s AS ( \
 pub(super) const SENT: &str = "UPDATE message m \
      SET state = 7, wake_at = s.wake_at, backend_id = coalesce(s.backend_id, m.backend_id) \
      FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[]) AS s (id, row, wake_at, backend_id) \
-     WHERE m.id = s.id AND m.row = s.row AND m.attempt = 1 AND m.state IN (3, 7) RETURNING m.id";
+     WHERE m.id = s.id AND m.row = s.row AND m.attempt = 1 AND m.state + 0 IN (3, 7) RETURNING m.id";
 
 /// Whether a settlement may be in force without a look at its row.
 pub(super) fn is_plain(settlement: &Settlement, emit: bool) -> bool {

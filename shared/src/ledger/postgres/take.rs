@@ -72,7 +72,9 @@ async fn customers(
     }
 }
 
-pub(super) const READY: &str = "SELECT EXISTS (SELECT 1 FROM message WHERE state = 1 AND route = $1)";
+/// The first one in the order of its index, and not any one, which another index might be walked for.
+pub(super) const READY: &str = "SELECT coalesce((SELECT true FROM message WHERE state = 1 AND route = $1 \
+     ORDER BY route, lane, customer LIMIT 1), false)";
 
 /// Customers who have something ready, in the order of their names from one on: each is one step in the index, however much it
 /// has.
