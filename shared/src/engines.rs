@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ledger::Keeping, postgres::PostgresSettings};
+use crate::postgres::PostgresSettings;
 
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +74,6 @@ pub struct PostgresLedgerEngine {
     /// How long after its end a message moves to the archive, in milliseconds.
     #[serde(default = "archive_after_ms")]
     pub archive_after_ms: u64,
-    /// Days after its end at which a message's text is removed and its recipient masked.
-    #[serde(default = "text_days")]
-    pub text_days: u32,
-    /// Days after its end at which a message may be forgotten, and its id with it: then the month of its end is dropped.
-    #[serde(default = "known_days")]
-    pub known_days: u32,
 }
 
 const fn eight() -> u32 {
@@ -96,14 +90,6 @@ const fn lock_ms() -> u64 {
 
 const fn archive_after_ms() -> u64 {
     300_000
-}
-
-const fn text_days() -> u32 {
-    30
-}
-
-const fn known_days() -> u32 {
-    400
 }
 
 impl PostgresLedgerEngine {
@@ -129,16 +115,10 @@ impl PostgresLedgerEngine {
         }
     }
 
-    /// How long what is kept.
+    /// How long after its end a message moves to the archive.
     #[must_use]
-    pub fn keeping(&self) -> Keeping {
-        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
-        Keeping {
-            archive_after: Duration::from_millis(self.archive_after_ms),
-            text: days(self.text_days),
-            known: days(self.known_days),
-            ..Keeping::default()
-        }
+    pub const fn archive_after(&self) -> Duration {
+        Duration::from_millis(self.archive_after_ms)
     }
 }
 

@@ -127,7 +127,7 @@ pub fn open(
     let TopicEngine::Sqlite { visibility_ms } = engines.topic;
     let topic = SqliteTopic::open(&dir.topic(), Duration::from_millis(visibility_ms)).map_err(of("topic"))?;
     let mut files = vec![queue.db().clone(), topic.db().clone()];
-    let faces = Faces::open(&engines.ledger, dir, clock, runtime, &stop)?;
+    let faces = Faces::open(&engines.ledger, dir, clock, runtime)?;
     files.extend(faces.file);
     let catalog: Arc<dyn Catalog> = match &engines.catalog {
         CatalogEngine::Sqlite {} => {
@@ -173,7 +173,6 @@ impl Faces {
         dir: &DataDir,
         clock: &Arc<dyn Clock>,
         runtime: &Handle,
-        stop: &CancellationToken,
     ) -> Result<Self, OpenError> {
         match engine {
             LedgerEngine::Sqlite {} => {
@@ -190,9 +189,9 @@ impl Faces {
             LedgerEngine::Postgres(engine) => {
                 let (settings, reads) = (engine.settings(), engine.reads_settings());
                 let ledger = PostgresLedger::open("ledger", &settings, runtime, Arc::clone(clock));
-                let ledger = Arc::new(ledger.map_err(at("ledger"))?);
+                let ledger = ledger.map_err(at("ledger"))?.archiving_after(engine.archive_after());
+                let ledger = Arc::new(ledger);
                 let reads = ledger.with_pool("reads", &reads).map_err(at("ledger"))?;
-                ledger.keep_house(engine.keeping(), stop.clone());
                 Ok(Self {
                     ledger: Arc::<PostgresLedger>::clone(&ledger),
                     reads: Arc::new(reads),

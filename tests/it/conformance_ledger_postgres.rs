@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use naru_shared::{
     domain::{Clock, ManualClock},
-    ledger::{Keeping, PostgresLedger},
+    ledger::{Keep, Ledger, PostgresLedger},
 };
 use naru_tests::{conformance::ledger::Engine, ledger_conformance};
 
@@ -26,15 +26,17 @@ pub(crate) async fn postgres(clock: Arc<ManualClock>) -> anyhow::Result<Engine> 
 pub(crate) async fn tidied(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
     let settings = database().await?;
     let shared: Arc<dyn Clock> = clock;
-    let ledger = Arc::new(PostgresLedger::open("test", &settings, runtime(), Arc::clone(&shared))?);
-    let keeping = Keeping { archive_after: Duration::ZERO, ..Keeping::default() };
+    let ledger = PostgresLedger::open("test", &settings, runtime(), Arc::clone(&shared))?;
+    let ledger = Arc::new(ledger.archiving_after(Duration::ZERO));
+    // Nothing is forgotten but by the test itself.
+    let keep = Keep { horizon: Duration::MAX, texts: Duration::MAX };
     let keeper = Arc::clone(&ledger);
     let tidying = runtime().spawn(async move {
         loop {
             // An end of this very millisecond is not before it.
             let now = shared.now().plus(Duration::from_millis(1));
-            if let Err(error) = keeper.keep(now, &keeping).await {
-                panic!("the house cannot be kept: {error:?}");
+            if let Err(error) = keeper.forget(now, keep, 100).await {
+                panic!("nothing can be moved: {error:?}");
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -33,6 +33,8 @@ mod engines;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod forget;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod ledger_postgres;

@@ -73,6 +73,9 @@ fn cut(path: &Path) {
     OpenOptions::new().write(true).open(path).unwrap().set_len(length / 2 / 4_096 * 4_096).unwrap();
 }
 
+/// What happens to a file, and a word for it.
+type Harm<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn a_damaged_file_is_named_and_nothing_starts() {
     let root = tempfile::tempdir().unwrap();
@@ -81,7 +84,7 @@ fn a_damaged_file_is_named_and_nothing_starts() {
     for file in FILES {
         let path = data.join(file);
         let whole = fs::read(&path).unwrap();
-        let harms: [(&str, &dyn Fn(&Path)); 6] = [
+        let harms: [Harm<'_>; 6] = [
             ("overwritten", &overwrite_the_middle),
             ("cut", &cut),
             ("no database", &|path| fs::write(path, "this is a letter to a friend ".repeat(300)).unwrap()),

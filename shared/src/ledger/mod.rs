@@ -13,11 +13,14 @@ mod work;
 
 pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
-pub use postgres::{Keeping, Kept, PostgresLedger, postgres_statements};
+pub use postgres::{PostgresLedger, postgres_statements};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
-pub use work::{Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken, Work};
+pub use work::{
+    Capabilities, Forgotten, Keep, Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting,
+    Weights, Woken, Work,
+};
 
 use crate::domain::MessageId;
 

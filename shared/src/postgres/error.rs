@@ -86,11 +86,6 @@ impl PgError {
         }
     }
 
-    /// Whether this role may not do what was asked (42501, insufficient privilege).
-    pub(crate) fn is_forbidden(&self) -> bool {
-        self.sqlstate().is_some_and(|code| code == "42501")
-    }
-
     /// Whether a `COMMIT` that answered so certainly did not take effect: it was refused as one of two that cannot both be.
     pub(crate) fn is_rolled_back(&self) -> bool {
         self.sqlstate().is_some_and(|code| matches!(code.as_str(), "40001" | "40P01"))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use naru_shared::{
     domain::{Code, Fingerprint, Lane, Next, State},
-    ledger::{Disposition, IntakeVerdict, Keeping, Search, Settled},
+    ledger::{Disposition, IntakeVerdict, Search, Settled},
 };
 use naru_tests::conformance::ledger::live;
 
@@ -18,17 +18,17 @@ fn delivered() -> Next {
 
 #[tokio::test]
 async fn a_message_that_was_moved_is_neither_sent_nor_charged_again() -> anyhow::Result<()> {
-    with_bed(|bed, ledger, settings| {
+    with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let entry = bed.entry("acme", Disposition::Start)?;
             let row = bed.record(entry.clone()).await?;
             bed.settle(row, 1, delivered()).await?;
-            tidy(bed, &ledger, &Keeping::default()).await?;
+            tidy(bed).await?;
             let places = "SELECT (SELECT count(*) FROM naru.message), (SELECT count(*) FROM naru.content), \
                  (SELECT count(*) FROM naru.archive WHERE message IS NOT NULL)";
             ensure!(psql(&settings, places)? == "1|1|0", "minutes have not passed");
             bed.pass(6 * MINUTE);
-            tidy(bed, &ledger, &Keeping::default()).await?;
+            tidy(bed).await?;
             ensure!(psql(&settings, places)? == "0|0|1");
             // The envelope is delivered again, and the customer tries its key again: the same id, another token.
             for _ in 0..2 {
@@ -53,13 +53,13 @@ async fn a_message_that_was_moved_is_neither_sent_nor_charged_again() -> anyhow:
 
 #[tokio::test]
 async fn what_lies_in_the_archive_is_read_found_and_corrected() -> anyhow::Result<()> {
-    with_bed(|bed, ledger, settings| {
+    with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let row = bed.start("acme").await?;
             bed.settle(row, 1, Next::end(State::Failed, Code::Uncertain, "cut")).await?;
             let before = bed.view("acme", row).await?;
             bed.pass(6 * MINUTE);
-            tidy(bed, &ledger, &Keeping::default()).await?;
+            tidy(bed).await?;
             ensure!(psql(&settings, "SELECT count(*) FROM naru.message")? == "0");
             ensure!(bed.view("acme", row).await? == before);
             let search = Search { customer: Some("acme".parse()?), limit: 10, ..Search::default() };
@@ -76,7 +76,7 @@ async fn what_lies_in_the_archive_is_read_found_and_corrected() -> anyhow::Resul
             ensure!(reports.len() == 1 && reports[0].revision == 2 && reports[0].charged);
             ensure!(bed.used("acme").await? == 1);
             bed.pass(6 * MINUTE);
-            tidy(bed, &ledger, &Keeping::default()).await?;
+            tidy(bed).await?;
             ensure!(psql(&settings, "SELECT count(*) FROM naru.archive WHERE message IS NOT NULL")? == "1");
             let dossier = bed.engine.desk.dossier(row.id).await?.context("it is known")?;
             ensure!(dossier.earlier_reports.len() == 1 && dossier.attempts_log.len() == 2);
@@ -89,20 +89,19 @@ async fn what_lies_in_the_archive_is_read_found_and_corrected() -> anyhow::Resul
 
 #[tokio::test]
 async fn texts_are_removed_in_time_and_months_are_dropped_whole() -> anyhow::Result<()> {
-    with_bed(|bed, ledger, settings| {
+    with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
-            let keeping = Keeping { known: 60 * DAY, ..Keeping::default() };
             let old = bed.entry("acme", Disposition::Start)?;
             let row = bed.record(old.clone()).await?;
             bed.settle(row, 1, delivered()).await?;
             bed.pass(29 * DAY);
-            tidy(bed, &ledger, &keeping).await?;
+            tidy(bed).await?;
             let kept = "SELECT recipient, message IS NULL FROM naru.archive ORDER BY row";
             ensure!(psql(&settings, kept)? == "+821012345678|f");
             bed.pass(DAY + MINUTE);
-            tidy(bed, &ledger, &keeping).await?;
-            ensure!(psql(&settings, kept)? == "+82********78|t");
-            ensure!(bed.view("acme", row).await?.recipient == "+82********78");
+            tidy(bed).await?;
+            ensure!(psql(&settings, kept)? == "***********78|t");
+            ensure!(bed.view("acme", row).await?.recipient == "***********78");
             ensure!(
                 bed.intake(vec![old.clone()]).await?.verdicts == [IntakeVerdict::Duplicate],
                 "still known"
@@ -111,10 +110,10 @@ async fn texts_are_removed_in_time_and_months_are_dropped_whole() -> anyhow::Res
             bed.settle(young, 1, delivered()).await?;
             // March is dropped when its last day is older than sixty days: on the 31st of May.
             bed.pass(50 * DAY);
-            tidy(bed, &ledger, &keeping).await?;
+            tidy(bed).await?;
             ensure!(psql(&settings, "SELECT count(*) FROM naru.archive")? == "2", "the month is not over");
             bed.pass(2 * DAY);
-            tidy(bed, &ledger, &keeping).await?;
+            tidy(bed).await?;
             ensure!(psql(&settings, "SELECT count(*) FROM naru.archive")? == "1");
             ensure!(bed.engine.reads.view(&live("acme")?, row.id).await?.is_none());
             ensure!(bed.unread("acme").await?.len() == 1, "what was never read goes with its month");

@@ -26,6 +26,7 @@ INSERT INTO usage (used, credited, day, customer, channel) SELECT 1, 0, i, 'c' |
     FROM generate_series(1, 400) AS i, generate_series(1, 50) AS c;
 INSERT INTO outbox (free_at, event) SELECT i, '{}' FROM generate_series(1, 20000) AS i;
 INSERT INTO attempt_note (message, at, attempt, late, outcome, detail) SELECT i, i, 1, false, 'x', '' FROM generate_series(1, 20000) AS i;
+INSERT INTO report_history (message, at, revision, report) SELECT i, i, 1, '{}' FROM generate_series(1, 20000) AS i;
 ANALYZE;";
 
 fn parameters(statement: &str) -> usize {

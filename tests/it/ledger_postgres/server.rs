@@ -125,7 +125,7 @@ async fn the_narrow_role_can_do_what_ingress_does_and_nothing_more() -> anyhow::
             let archived = bed.start("acme").await?;
             bed.settle(archived, 1, Next::end(State::Delivered, Code::Ok, "")).await?;
             bed.pass(super::MINUTE * 6);
-            super::tidy(bed, &ledger, &naru_shared::ledger::Keeping::default()).await?;
+            super::tidy(bed).await?;
             let ready = bed.record(bed.entry("acme", Disposition::Ready)?).await?;
             ensure!(reads.view(&account, archived.id).await?.is_some());
             let reports = reads.reports(&account, 10, Duration::ZERO, LEASE).await?.0;
@@ -152,7 +152,7 @@ async fn the_narrow_role_can_do_what_ingress_does_and_nothing_more() -> anyhow::
                 let told = refused.err().with_context(|| forbidden.to_owned())?.to_string();
                 ensure!(told.contains("permission denied"), "{forbidden}: {told}");
             }
-            ensure!(reads.keep(bed.now(), &naru_shared::ledger::Keeping::default()).await.is_err());
+            ensure!(reads.forget(bed.now(), super::KEEP, 1).await.is_err());
             ensure!(bed.engine.desk.audit_usage().await?.is_empty());
             Ok(())
         })

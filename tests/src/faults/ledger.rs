@@ -12,8 +12,8 @@ pub(super) use mixing::Mixing;
 use naru_shared::{
     domain::{IncarnationId, RouteName, Timestamp},
     ledger::{
-        IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
-        Taken, Waiting, Woken, Work,
+        Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef,
+        Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
 };
 pub(super) use replaying::Replaying;
@@ -65,6 +65,10 @@ pub(super) struct Twisted<T> {
 
 #[async_trait]
 impl<T: Twist> Ledger for Twisted<T> {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
         self.twist.intake(&self.inner, batch).await
     }
@@ -113,6 +117,9 @@ impl<T: Twist> Ledger for Twisted<T> {
     }
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
         self.inner.waiting().await
+    }
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError> {
+        self.inner.forget(now, keep, max).await
     }
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.inner.restored_before().await

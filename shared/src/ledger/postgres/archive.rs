@@ -68,10 +68,10 @@ pub(super) async fn move_old(
     connection: &mut PgConnection,
     before: Timestamp,
     max: usize,
-) -> Result<u64, PgError> {
+) -> Result<usize, PgError> {
     let max = i64::try_from(max).unwrap_or(i64::MAX);
     let moved = sqlx::query(MOVE).bind(before.as_millis()).bind(max).execute(connection).await?;
-    Ok(moved.rows_affected())
+    Ok(usize::try_from(moved.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// When the oldest end lies that is not in the archive yet.
@@ -148,21 +148,28 @@ pub(super) async fn make(connection: &mut PgConnection, wanted: &[Month]) -> Res
     Ok(())
 }
 
-/// Drops the partitions whose every message ended before a moment; the months that are gone.
-pub(super) async fn drop_before(
+/// Months that are larger are not counted when they are dropped: what the server estimates is told.
+const COUNTED: f32 = 100_000.0;
+
+/// Drops the oldest partition if its every message ended before a moment: the month, and how many messages it held.
+pub(super) async fn drop_oldest(
     connection: &mut PgConnection,
-    horizon: Timestamp,
-) -> Result<Vec<Month>, PgError> {
+    before: Timestamp,
+) -> Result<Option<(Month, usize)>, PgError> {
     lock(connection).await?;
-    let mut gone = Vec::new();
-    for month in months(connection).await? {
-        if month.next().begins() <= horizon {
-            let statement = format!("DROP TABLE {}", month.table());
-            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await?;
-            gone.push(month);
-        }
+    let oldest = months(connection).await?.into_iter().next();
+    let Some(month) = oldest.filter(|month| month.next().begins() <= before) else { return Ok(None) };
+    let table = month.table();
+    let estimate = sqlx::query("SELECT reltuples FROM pg_class WHERE oid = $1::regclass").bind(&table);
+    let estimate: f32 = estimate.fetch_one(&mut *connection).await?.try_get(0)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a count of rows")]
+    let mut messages = estimate as i64;
+    if estimate < COUNTED {
+        let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        messages = sqlx::query(count).persistent(false).fetch_one(&mut *connection).await?.try_get(0)?;
     }
-    Ok(gone)
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {table}"))).execute(connection).await?;
+    Ok(Some((month, usize::try_from(messages).unwrap_or(0))))
 }
 
 #[cfg(test)]

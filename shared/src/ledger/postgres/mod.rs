@@ -7,8 +7,8 @@
 mod archive;
 mod desk;
 mod find;
+mod forget;
 mod intake;
-mod keep;
 mod memory;
 mod reads;
 mod recovery;
@@ -22,7 +22,6 @@ mod write;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-pub use keep::{Keeping, Kept};
 use memory::Memory;
 use settle::Outcomes;
 use sqlx::Row as _;
@@ -30,8 +29,8 @@ pub use statements::postgres_statements;
 use tokio::runtime::Handle;
 
 use super::{
-    IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
-    Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
+    Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     book::{News, rung, wait_for_due},
 };
 use crate::{
@@ -48,7 +47,11 @@ pub struct PostgresLedger {
     database: Database,
     memory: Arc<Memory>,
     clock: Arc<dyn Clock>,
+    archive_after: Duration,
 }
+
+/// How long after its end a message moves to the archive, unless something else is set.
+const ARCHIVE_AFTER: Duration = Duration::from_secs(300);
 
 impl PostgresLedger {
     /// Opens it, without waiting for the server: calls connect. `name` tells its pool from others in metrics and in the server's
@@ -63,7 +66,15 @@ impl PostgresLedger {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, InvalidUrl> {
         let pool = Pool::new(name, settings, runtime, true)?;
-        Ok(Self { database: Database::new(pool, settings), memory: Arc::new(Memory::new()), clock })
+        let database = Database::new(pool, settings);
+        Ok(Self { database, memory: Arc::new(Memory::new()), clock, archive_after: ARCHIVE_AFTER })
+    }
+
+    /// The same, with messages that move to the archive so long after their end.
+    #[must_use]
+    pub fn archiving_after(mut self, span: Duration) -> Self {
+        self.archive_after = span;
+        self
     }
 
     /// Another face of the same ledger, with a pool and a role of its own. What one writes wakes who waits on the other.
@@ -72,8 +83,7 @@ impl PostgresLedger {
     /// If the URL is not valid.
     pub fn with_pool(&self, name: &str, settings: &PostgresSettings) -> Result<Self, InvalidUrl> {
         let pool = Pool::new(name, settings, self.database.pool().runtime(), true)?;
-        let (memory, clock) = (Arc::clone(&self.memory), Arc::clone(&self.clock));
-        Ok(Self { database: Database::new(pool, settings), memory, clock })
+        Ok(Self { database: Database::new(pool, settings), ..self.clone() })
     }
 
     pub(crate) const fn database(&self) -> &Database {
@@ -106,6 +116,10 @@ impl PostgresLedger {
 
 #[async_trait]
 impl Ledger for PostgresLedger {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { forgets_together: Some(forget::LATE) }
+    }
+
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
         let call = (batch, self.now());
         let done = self
@@ -215,6 +229,10 @@ impl Ledger for PostgresLedger {
             fold.await?;
         }
         Ok(waiting)
+    }
+
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError> {
+        self.let_go(now, keep, max).await
     }
 
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {

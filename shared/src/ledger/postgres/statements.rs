@@ -1,6 +1,6 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
-use super::{archive, intake, keep, memory, reads, recovery, rows, settle, take, usage, write};
+use super::{archive, forget, intake, memory, reads, recovery, rows, settle, take, usage, write};
 use crate::outbox;
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
@@ -32,9 +32,12 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("move to the archive", archive::MOVE),
         ("oldest end", archive::OLDEST),
         ("bring back", archive::BRING_BACK),
-        ("remove texts", keep::MASK),
-        ("forget tombstones", keep::FORGET_TOMBSTONES),
-        ("forget notes", keep::FORGET_NOTES),
+        ("texts to remove", forget::TEXTS),
+        ("remove texts", forget::MASK),
+        ("forget tombstones", forget::FORGET_TOMBSTONES),
+        ("forget notes", forget::FORGET_NOTES),
+        ("forget history", forget::FORGET_HISTORY),
+        ("forget reports", forget::FORGET_UNREAD),
         ("claim events", outbox::CLAIM),
         ("events to claim", outbox::HAS_FREE_IN_POSTGRES),
     ]

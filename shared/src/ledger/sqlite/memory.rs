@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::forget::Walks;
 use crate::{
     domain::{Account, RouteName},
     ledger::{
@@ -22,6 +23,7 @@ pub(super) struct Memory {
     pub(super) events: Notify,
     pub(super) due: DueBell,
     pub(super) turns: Mutex<HashMap<RouteName, RouteTurns>>,
+    pub(super) walks: Mutex<Walks>,
     /// `None` until somebody asks: an operator's command never needs it.
     waiting: Mutex<Option<HashMap<Place, i64>>>,
 }
@@ -34,6 +36,7 @@ impl Memory {
             events: Notify::new(),
             due: DueBell::new(),
             turns: Mutex::new(HashMap::new()),
+            walks: Mutex::default(),
             waiting: Mutex::new(None),
         }
     }

@@ -9,6 +9,7 @@ mod change;
 mod desk;
 mod due;
 mod find;
+mod forget;
 mod intake;
 mod memory;
 mod reads;
@@ -28,8 +29,8 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
-    Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
+    Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     book::{News, rung, wait_for_due},
 };
 use crate::{
@@ -37,7 +38,11 @@ use crate::{
     sqlite::{Db, DbError},
 };
 
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    // Units of messages that are forgotten: used - credited = what is reserved or captured, and these.
+    "ALTER TABLE usage ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
 const PACE: Duration = Duration::from_millis(2);
@@ -112,6 +117,10 @@ impl From<DbError> for LedgerError {
 
 #[async_trait]
 impl Ledger for SqliteLedger {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { forgets_together: None }
+    }
+
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
         self.change(move |change| intake::intake(change, &batch)).await
     }
@@ -190,6 +199,14 @@ impl Ledger for SqliteLedger {
         let memory = Arc::clone(&self.memory);
         self.db.write_then(backlog::count, move |counted| memory.count_anew(counted)).await?;
         Ok(self.memory.waiting().unwrap_or_default())
+    }
+
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError> {
+        let walks = *self.memory.walks.lock();
+        let (forgotten, walks) =
+            self.change(move |change| forget::forget(change, walks, now, keep, max)).await?;
+        *self.memory.walks.lock() = walks;
+        Ok(forgotten)
     }
 
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {
