@@ -11,6 +11,7 @@ use naru_shared::{
     keys::Keyring,
     ports::{self, DeskPorts},
 };
+use tokio::runtime::Handle;
 
 use crate::{config::Config, exit::Failure, output::Output};
 
@@ -45,7 +46,7 @@ impl Desk {
     /// # Errors
     /// If it cannot be opened.
     pub fn book(&self) -> anyhow::Result<Book> {
-        Ok(Book { catalog: ports::open_catalog(&self.config.catalog, &self.dir)? })
+        Ok(Book { catalog: ports::open_catalog(&self.config.catalog, &self.dir, &Handle::current())? })
     }
 
     /// The ledger's faces for the operator and for a customer.
@@ -53,7 +54,7 @@ impl Desk {
     /// # Errors
     /// If it cannot be opened.
     pub fn ledger(&self) -> anyhow::Result<DeskPorts> {
-        Ok(ports::open_desk(&self.config.ledger, &self.dir)?)
+        Ok(ports::open_desk(&self.config.ledger, &self.dir, &Handle::current())?)
     }
 
     /// The secrets.

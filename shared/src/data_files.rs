@@ -23,8 +23,6 @@ type DataFile = (PathBuf, &'static [&'static str]);
 
 /// The files of these engines, in the order in which the first start makes them.
 fn files(engines: &Engines, dir: &DataDir) -> Vec<DataFile> {
-    let LedgerEngine::Sqlite {} = engines.ledger;
-    let CatalogEngine::Sqlite {} = engines.catalog;
     let mut files: Vec<DataFile> = Vec::new();
     if let QueueEngine::Sqlite { .. } = engines.queue {
         files.push((dir.queue(), queue::SCHEMA));
@@ -32,8 +30,12 @@ fn files(engines: &Engines, dir: &DataDir) -> Vec<DataFile> {
     if let TopicEngine::Sqlite { .. } = engines.topic {
         files.push((dir.topic(), topic::SCHEMA));
     }
-    files.push((dir.ledger(), ledger::MIGRATIONS));
-    files.push((dir.catalog(), catalog::SCHEMA));
+    if let LedgerEngine::Sqlite {} = engines.ledger {
+        files.push((dir.ledger(), ledger::MIGRATIONS));
+    }
+    if let CatalogEngine::Sqlite {} = engines.catalog {
+        files.push((dir.catalog(), catalog::SCHEMA));
+    }
     files
 }
 

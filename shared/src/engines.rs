@@ -4,8 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rabbitmq::RabbitMqSettings;
-use crate::redis::RedisSettings;
+use crate::{postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings};
 
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +50,80 @@ impl Default for TopicEngine {
 pub enum LedgerEngine {
     /// A file.
     Sqlite {},
+    /// A database that many processes share.
+    Postgres(PostgresLedgerEngine),
+}
+
+/// The ledger in PostgreSQL. Only `url` must be given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresLedgerEngine {
+    /// Where it is, and as whom: see [`PostgresSettings::url`].
+    pub url: String,
+    /// Where and as whom what ingress reads is read; as `url` if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_url: Option<String>,
+    /// Connections at the most, beside those of reads.
+    #[serde(default = "eight")]
+    pub connections: u32,
+    /// Connections for what ingress reads, at the most.
+    #[serde(default = "eight")]
+    pub reads_connections: u32,
+    /// How long one statement may take, in milliseconds.
+    #[serde(default = "statement_ms")]
+    pub statement_ms: u64,
+    /// How long a statement waits for a lock, in milliseconds.
+    #[serde(default = "lock_ms")]
+    pub lock_ms: u64,
+    /// How long after its end a message moves to the archive, in milliseconds.
+    #[serde(default = "archive_after_ms")]
+    pub archive_after_ms: u64,
+}
+
+const fn eight() -> u32 {
+    8
+}
+
+const fn statement_ms() -> u64 {
+    8_000
+}
+
+const fn lock_ms() -> u64 {
+    4_000
+}
+
+const fn archive_after_ms() -> u64 {
+    300_000
+}
+
+impl PostgresLedgerEngine {
+    /// The settings of the pool of workers and operators.
+    #[must_use]
+    pub fn settings(&self) -> PostgresSettings {
+        PostgresSettings {
+            connections: self.connections,
+            statement_ms: self.statement_ms,
+            lock_ms: self.lock_ms,
+            ..PostgresSettings::at(&self.url)
+        }
+    }
+
+    /// The settings of the pool for what ingress reads: shorter, since a customer waits for the answer.
+    #[must_use]
+    pub fn reads_settings(&self) -> PostgresSettings {
+        PostgresSettings {
+            connections: self.reads_connections,
+            acquire_ms: 1_000,
+            call_ms: 5_000,
+            ..self.settings().with_url(self.reads_url.as_deref().unwrap_or(&self.url))
+        }
+    }
+
+    /// How long after its end a message moves to the archive.
+    #[must_use]
+    pub const fn archive_after(&self) -> Duration {
+        Duration::from_millis(self.archive_after_ms)
+    }
 }
 
 impl Default for LedgerEngine {
@@ -65,6 +138,8 @@ impl Default for LedgerEngine {
 pub enum CatalogEngine {
     /// A file.
     Sqlite {},
+    /// A database that many processes share.
+    Postgres(PostgresSettings),
 }
 
 impl Default for CatalogEngine {

@@ -29,6 +29,8 @@ pub mod rabbitmq;
 
 pub mod redis;
 
+pub mod postgres;
+
 pub mod keys;
 
 pub mod key_file;

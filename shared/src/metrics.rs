@@ -91,6 +91,11 @@ metrics_table! {
     gauge REDIS_CONNECTED = "naru_redis_connected", Count, "1 while Redis answers, by port";
     counter REDIS_CALLS = "naru_redis_calls_total", Count, "Calls to Redis, by port and result: answered, failed, or away (not even sent)";
     histogram REDIS_SECONDS = "naru_redis_call_seconds", Seconds, "Time of one call to Redis, by port";
+    gauge POSTGRES_UP = "naru_postgres_up", Count, "1 while PostgreSQL could be connected to, by pool";
+    gauge POSTGRES_CONNECTIONS = "naru_postgres_connections", Count, "Connections to PostgreSQL that are open, by pool";
+    histogram POSTGRES_SECONDS = "naru_postgres_call_seconds", Seconds, "Time of a call to PostgreSQL with all its tries, by call";
+    counter POSTGRES_RETRIES = "naru_postgres_retries_total", Count, "Transactions tried again as a whole, by call and reason";
+    counter POSTGRES_ERRORS = "naru_postgres_errors_total", Count, "Calls to PostgreSQL that failed, by call and reason";
     counter FILE_DAMAGE = "naru_file_damage_total", Count, "Reads and writes that found a data file damaged, by file";
     gauge WAITING = "naru_messages_waiting", Count, "Messages waiting in the ledger, by route, lane and state";
     gauge OLDEST_SECONDS = "naru_oldest_waiting_seconds", Seconds, "Age of the oldest waiting message, by route and lane";

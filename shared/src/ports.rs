@@ -2,29 +2,31 @@
 
 mod transport;
 
-use std::{
-    future::{self, Future},
-    path::PathBuf,
-    pin::Pin,
-    sync::Arc,
-};
+mod records;
 
+mod admission;
+
+use std::{path::PathBuf, sync::Arc};
+
+use admission::{open_gate, open_registry};
 use async_trait::async_trait;
+use records::Faces;
+pub use records::{DeskPorts, open_catalog, open_desk};
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use transport::Transport;
 
 use crate::{
-    catalog::{Catalog, SqliteCatalog},
+    catalog::Catalog,
     data_dir::DataDir,
     domain::Clock,
-    engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, RegistryEngine},
-    gate::{Gate, MemoryGate, RedisGate, Times},
-    ledger::{Ledger, LedgerDesk, LedgerReads, SqliteLedger},
+    engines::Engines,
+    gate::Gate,
+    ledger::{Ledger, LedgerDesk, LedgerReads},
     outbox::Outbox,
+    postgres::InvalidUrl,
     queue::Queue,
-    redis::SettingsError,
-    registry::{self, Follower, MemoryRegistry, Registry},
+    registry::Registry,
     sqlite::DbError,
     topic::Topic,
 };
@@ -87,6 +89,15 @@ pub enum OpenError {
         #[source]
         source: DbError,
     },
+    /// Its address is not valid.
+    #[error("the {port} cannot be opened")]
+    Url {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: InvalidUrl,
+    },
     /// What is said of its RabbitMQ cannot be used.
     #[error("the {port} cannot be opened")]
     RabbitMq {
@@ -103,7 +114,7 @@ pub enum OpenError {
         port: &'static str,
         /// Why.
         #[source]
-        source: SettingsError,
+        source: crate::redis::SettingsError,
     },
     /// Its file is not there, and is not made by a look beside whoever owns it.
     #[error(
@@ -116,22 +127,11 @@ fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
     move |source| OpenError::File { port, source }
 }
 
-fn over(port: &'static str) -> impl FnOnce(SettingsError) -> OpenError {
-    move |source| OpenError::Redis { port, source }
-}
-
-/// Refuses what is not there: SQLite would make it, empty.
-fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
-    match path.metadata() {
-        Ok(found) if found.len() > 0 => Ok(()),
-        _ => Err(OpenError::Missing(path)),
-    }
-}
-
-/// The ports of a process that owns its data directory, and the task that keeps registry and gate up to date until `stop`.
+/// The ports of a process, and the task that keeps registry and gate up to date until `stop`. Whoever has an engine of files
+/// among them owns its data directory.
 ///
 /// # Errors
-/// If an engine cannot be opened.
+/// If an engine cannot be opened. One that is merely away is not an error: its port says so until it answers.
 pub fn open(
     engines: &Engines,
     dir: &DataDir,
@@ -140,12 +140,9 @@ pub fn open(
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
     let Transport { queue, topic, mut files } = transport::open(engines, dir, runtime)?;
-    let LedgerEngine::Sqlite {} = engines.ledger;
-    let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-    let CatalogEngine::Sqlite {} = engines.catalog;
-    let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
-    files.extend([ledger.db(), catalog.db()].map(Clone::clone));
-    let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+    let faces = Faces::open(&engines.ledger, dir, clock, runtime)?;
+    let (catalog, catalog_file) = records::catalog(&engines.catalog, dir, runtime)?;
+    files.extend(faces.file.into_iter().chain(catalog_file));
     let (registry, following) = open_registry(&engines.registry, &catalog)?;
     let (gate, keeping) = open_gate(&engines.gate, clock, runtime)?;
     let tasks = runtime.spawn(async move {
@@ -154,84 +151,14 @@ pub fn open(
     let ports = Ports {
         queue,
         topic,
-        ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
-        reads: Arc::clone(&ledger) as Arc<dyn LedgerReads>,
-        desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>,
-        outbox: ledger,
+        ledger: faces.ledger,
+        reads: faces.reads,
+        desk: faces.desk,
+        outbox: faces.outbox,
         catalog,
         registry,
         gate,
         probes: files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect(),
     };
     Ok((ports, tasks))
-}
-
-/// What an adapter does in the background for as long as it is polled.
-type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The registry, and what fills it.
-fn open_registry(
-    engine: &RegistryEngine,
-    catalog: &Arc<dyn Catalog>,
-) -> Result<(Arc<dyn Registry>, Background), OpenError> {
-    match engine {
-        RegistryEngine::Memory {} => {
-            let registry = MemoryRegistry::new();
-            let follower = Follower::new(Arc::clone(catalog), Arc::clone(&registry));
-            Ok((registry, Box::pin(async move { follower.run().await })))
-        }
-        RegistryEngine::Redis(engine) => {
-            let (registry, filling) =
-                registry::open_redis(&engine.settings(), catalog).map_err(over("registry"))?;
-            Ok((registry, Box::pin(filling)))
-        }
-    }
-}
-
-/// The gate, and what keeps it connected.
-fn open_gate(
-    engine: &GateEngine,
-    clock: &Arc<dyn Clock>,
-    runtime: &Handle,
-) -> Result<(Arc<dyn Gate>, Background), OpenError> {
-    match engine {
-        GateEngine::Memory {} => {
-            Ok((Arc::new(MemoryGate::new(Arc::clone(clock))), Box::pin(future::ready(()))))
-        }
-        GateEngine::Redis(engine) => {
-            let times = Times::of_the_server();
-            let opened = RedisGate::open(&engine.settings(), engine.answers(), times, runtime);
-            let (gate, keeping) = opened.map_err(over("gate"))?;
-            Ok((gate, Box::pin(keeping)))
-        }
-    }
-}
-
-/// The catalog alone, beside whoever runs on the directory.
-///
-/// # Errors
-/// If it cannot be opened.
-pub fn open_catalog(engine: &CatalogEngine, dir: &DataDir) -> Result<Arc<dyn Catalog>, OpenError> {
-    let CatalogEngine::Sqlite {} = engine;
-    refuse_missing(dir.catalog())?;
-    Ok(Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?))
-}
-
-/// The faces of the ledger that an operator's command needs.
-pub struct DeskPorts {
-    /// The operator's.
-    pub desk: Arc<dyn LedgerDesk>,
-    /// The customers'.
-    pub reads: Arc<dyn LedgerReads>,
-}
-
-/// The operator's and the customers' faces of the ledger, beside whoever runs on the directory.
-///
-/// # Errors
-/// If it cannot be opened.
-pub fn open_desk(engine: &LedgerEngine, dir: &DataDir) -> Result<DeskPorts, OpenError> {
-    let LedgerEngine::Sqlite {} = engine;
-    refuse_missing(dir.ledger())?;
-    let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-    Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
 }

@@ -1,8 +1,10 @@
 //! Black-box tests of Naru, in one binary.
 
 mod conformance_catalog;
+mod conformance_catalog_postgres;
 mod conformance_gate;
 mod conformance_ledger;
+mod conformance_ledger_postgres;
 mod conformance_queue;
 mod conformance_registry;
 mod conformance_topic;
@@ -38,7 +40,10 @@ mod gate_redis;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
+mod ledger_postgres;
+#[cfg(test)]
 mod model_ledger;
+mod postgres;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]

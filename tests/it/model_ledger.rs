@@ -31,3 +31,25 @@ proptest! {
         runtime.block_on(run).unwrap();
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_ledger_in_postgres_lives_as_its_model_says(ops in ops()) {
+        let run = Bed::run(
+            |clock| Box::pin(crate::conformance_ledger_postgres::postgres(clock)),
+            |bed| Box::pin(live_through(bed, ops)),
+        );
+        crate::postgres::runtime().block_on(run).unwrap();
+    }
+
+    #[test]
+    fn the_ledger_in_postgres_lives_so_with_the_archive_too(ops in ops()) {
+        let run = Bed::run(
+            |clock| Box::pin(crate::conformance_ledger_postgres::tidied(clock)),
+            |bed| Box::pin(live_through(bed, ops)),
+        );
+        crate::postgres::runtime().block_on(run).unwrap();
+    }
+}

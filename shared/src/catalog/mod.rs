@@ -3,9 +3,11 @@
 //! Every entry is a document with a version from one counter, so that whoever follows the catalog reads what is new
 //! since the version it knows, in the order of the changes. Nothing is removed: a revoked credential is a tombstone.
 
+mod postgres;
 mod sqlite;
 
 use async_trait::async_trait;
+pub use postgres::PostgresCatalog;
 use serde::{Deserialize, Serialize};
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteCatalog;

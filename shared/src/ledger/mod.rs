@@ -3,20 +3,23 @@
 //! Three faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
 //! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator.
 
+mod book;
 mod desk;
 mod intake;
+mod postgres;
 mod reads;
 mod sqlite;
 mod work;
 
 pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
+pub use postgres::{PostgresLedger, postgres_statements};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 pub use work::{
-    Forgotten, Keep, Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken,
-    Work,
+    Capabilities, Forgotten, Keep, Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting,
+    Weights, Woken, Work,
 };
 
 use crate::domain::MessageId;

@@ -130,6 +130,14 @@ pub struct Forgotten {
     pub more: bool,
 }
 
+/// What differs between engines, in words that matter to callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `None`: each message is forgotten by itself, when its time has come. Else many are forgotten together, in one step
+    /// whatever its size, when the time of all of them has come: the first of them at most so long after its own.
+    pub forgets_together: Option<Duration>,
+}
+
 /// How much of a customer waits on a route's lane (`ready`, `scheduled`, `retrying`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -148,6 +156,9 @@ pub struct Waiting {
 /// Locks are taken in one order: messages by id, then usage rows by customer, last.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
+    /// What this engine does in its own way.
+    fn capabilities(&self) -> Capabilities;
+
     /// Records a group, in one transaction: new ids with their charge, refusals with their reports.
     ///
     /// `Ok` promises that it is durable. Idempotent for the same token. Charges are exact: units are reserved only

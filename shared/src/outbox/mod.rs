@@ -1,7 +1,9 @@
 //! The port `outbox`: events written in the transaction of the state they tell of, until they are published.
 
+mod postgres;
 mod sqlite;
 
+pub(crate) use postgres::{CLAIM, HAS_FREE_IN_POSTGRES};
 #[cfg(test)]
 pub(crate) use sqlite::{FREE, HAS_FREE};
 

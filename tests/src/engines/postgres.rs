@@ -63,6 +63,22 @@ impl Postgres {
     /// # Errors
     /// If it runs, or does not start.
     pub fn begin(&mut self) -> anyhow::Result<()> {
+        // After a kill its children still hold what a new one needs, for a moment.
+        let mut tries = 0;
+        loop {
+            match self.begin_once() {
+                Err(error)
+                    if tries < 50 && error.to_string().contains("Terminate any old server processes") =>
+                {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn begin_once(&mut self) -> anyhow::Result<()> {
         let data = self.data();
         let mut command = unprivileged(&bin("postgres")?);
         command.arg("-D").arg(&data).arg("-k").arg(&data).args(["-p", &self.port.to_string()]);

@@ -12,8 +12,8 @@ pub(super) use mixing::Mixing;
 use naru_shared::{
     domain::{IncarnationId, RouteName, Timestamp},
     ledger::{
-        Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
-        Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+        Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef,
+        Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
 };
 pub(super) use replaying::Replaying;
@@ -65,6 +65,10 @@ pub(super) struct Twisted<T> {
 
 #[async_trait]
 impl<T: Twist> Ledger for Twisted<T> {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
         self.twist.intake(&self.inner, batch).await
     }

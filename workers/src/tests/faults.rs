@@ -72,6 +72,10 @@ impl Faulty {
 
 #[async_trait]
 impl Ledger for Faulty {
+    fn capabilities(&self) -> naru_shared::ledger::Capabilities {
+        self.inner.capabilities()
+    }
+
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
         self.call("intake", Some(&batch.clone()), self.inner.intake(batch)).await
     }

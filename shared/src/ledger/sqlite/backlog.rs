@@ -6,9 +6,9 @@ use rusqlite::{Connection, Row as SqlRow};
 
 use super::{
     change::Change,
-    memory::Place,
-    rows::{account, lane, parsed, sandbox},
+    rows::{account, lane, parsed},
 };
+use crate::ledger::book::{Place, sandbox};
 
 fn place(row: &SqlRow<'_>) -> rusqlite::Result<(Place, i64)> {
     Ok(((parsed(row, 0)?, lane(row, 1)?, account(row, 2)?), row.get(4)?))
@@ -62,8 +62,8 @@ pub(super) fn take_drift(change: &mut Change<'_>) -> rusqlite::Result<()> {
         .connection
         .execute("DELETE FROM drift WHERE row IN (SELECT row FROM drift ORDER BY row LIMIT 1000)", [])?;
     for ((route, lane, account), messages) in drifted {
-        change.news.waits(&route, lane, &account, messages);
-        change.news.ready.insert(route);
+        change.page.news.waits(&route, lane, &account, messages);
+        change.page.news.ready.insert(route);
     }
     Ok(())
 }

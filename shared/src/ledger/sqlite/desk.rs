@@ -10,13 +10,16 @@ use rusqlite::Connection;
 
 use super::{
     SqliteLedger,
-    change::{Change, End, by_id},
+    change::{by_id, unreadable},
     find::{LOOKED, find},
-    rows::{self, Charge, Row, lane_number, sandbox},
+    rows,
 };
 use crate::{
-    domain::{Code, CustomerId, Lane, MessageId, Report, RouteName, State, Timestamp},
-    ledger::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search},
+    domain::{CustomerId, Lane, MessageId, Report, RouteName, State, Timestamp},
+    ledger::{
+        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search,
+        book::{Charge, Row, lane_number, sandbox},
+    },
 };
 
 #[async_trait]
@@ -39,8 +42,12 @@ impl LedgerDesk for SqliteLedger {
         self.change(move |change| {
             let mut decided = Vec::new();
             for id in ids {
-                if let Some(row) = by_id(change.connection, id)?.filter(|row| row.state == State::Held) {
-                    resolve(change, row, resolution, now, emit)?;
+                if let Some(mut row) = by_id(change.connection, id)?.filter(|row| row.state == State::Held) {
+                    change.page.resolve(&mut row, resolution, now, emit);
+                    change.save(&row)?;
+                    if row.state.is_waiting() {
+                        drifts(change.connection, &row)?;
+                    }
                     decided.push(id);
                 }
             }
@@ -77,39 +84,11 @@ fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Do
     let earlier_reports = connection
         .prepare_cached("SELECT report FROM report_history WHERE message = ?1 ORDER BY revision")?
         .query_map([row.at.row], |kept| {
-            serde_json::from_str::<Report>(kept.get_ref(0)?.as_str()?).map_err(|error| {
-                rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-            })
+            serde_json::from_str::<Report>(kept.get_ref(0)?.as_str()?).map_err(unreadable)
         })?
         .collect::<rusqlite::Result<_>>()?;
     let account = row.account.clone();
     Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
-}
-
-fn resolve(
-    change: &mut Change<'_>,
-    mut row: Row,
-    resolution: Resolution,
-    now: Timestamp,
-    emit: bool,
-) -> rusqlite::Result<()> {
-    match resolution {
-        Resolution::Delivered => {
-            change.end(&row, &End::plain(State::Delivered, Code::Ok), now, emit)?;
-        }
-        Resolution::Failed => {
-            change.end(&row, &End::plain(State::Failed, Code::Uncertain), now, emit)?;
-        }
-        Resolution::Retry => {
-            row.possible_duplicate = true;
-            // A person asks for another attempt: the wait for that decision does not use up its time.
-            let ttl = std::time::Duration::from_secs(u64::from(row.lane.default_ttl_seconds()));
-            row.expires_at = row.expires_at.max(now.plus(ttl));
-            change.make_ready(&row)?;
-            drifts(change.connection, &row)?;
-        }
-    }
-    Ok(())
 }
 
 /// A row begins to wait by the hand of a process that does not count; the one that does reads this.

@@ -7,11 +7,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     change::{by_id, select},
-    rows::{Row, row_columns},
+    rows::row_columns,
 };
 use crate::{
     domain::{CustomerId, RouteName, State, Timestamp},
-    ledger::{Found, Search, Unseen},
+    ledger::{
+        Found, Search, Unseen,
+        book::{matches, told},
+    },
 };
 
 /// The most messages that a search answers with.
@@ -97,17 +100,4 @@ fn by_ids(connection: &Connection, search: &Search) -> rusqlite::Result<Found> {
         messages.extend(by_id(connection, *id)?.filter(|row| matches(row, search)).map(told));
     }
     Ok(Found { messages, unseen: None })
-}
-
-fn matches(row: &Row, search: &Search) -> bool {
-    search.customer.as_ref().is_none_or(|customer| *customer == row.account.customer)
-        && search.recipient.as_ref().is_none_or(|recipient| *recipient == row.recipient)
-        && search.reference.as_ref().is_none_or(|reference| Some(reference) == row.reference.as_ref())
-        && search.key.as_deref().is_none_or(|key| row.key.as_ref().is_some_and(|own| own.as_str() == key))
-        && search.route.as_ref().is_none_or(|route| *route == row.route)
-        && search.state.is_none_or(|state| state == row.state)
-}
-
-fn told(row: Row) -> (crate::domain::Account, crate::domain::MessageView) {
-    (row.account.clone(), row.view())
 }

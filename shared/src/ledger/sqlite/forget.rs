@@ -6,13 +6,10 @@
 
 use rusqlite::{Connection, Row as SqlRow, params};
 
-use super::{
-    change::Change,
-    rows::{self, Charge},
-};
+use super::{change::Change, rows};
 use crate::{
     domain::{State, Timestamp, masked},
-    ledger::{Forgotten, Keep},
+    ledger::{Forgotten, Keep, book::Charge},
 };
 
 /// Where the two walks go on; `None`: one has ended, and waits for the other.

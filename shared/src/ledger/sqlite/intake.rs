@@ -4,12 +4,15 @@ use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::{
     change::{Change, json},
-    quotas::Tallies,
-    rows::{Charge, Known, Row, lane_number, sandbox},
+    rows::known_of,
+    usage::used,
 };
 use crate::{
-    domain::{Code, Environment, Event, State, Timestamp},
-    ledger::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef},
+    domain::{Code, State, Timestamp},
+    ledger::{
+        IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef,
+        book::{Charge, Judged, Start, Tallies, conflict, lane_number, sandbox},
+    },
 };
 
 /// The statements of a group, prepared once.
@@ -33,20 +36,16 @@ impl<'c> Statements<'c> {
     }
 }
 
-/// How an entry begins.
-struct Start {
-    state: State,
-    code: Option<Code>,
-    charge: Charge,
-}
-
 pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::Result<IntakeDone> {
-    let mut tallies = Tallies::load(change.connection, &batch.quotas, &batch.entries)?;
+    let mut tallies = Tallies::of(&batch.quotas, &batch.entries);
+    for tally in tallies.list() {
+        tally.used = used(change.connection, &tally.quota, tally.day)?;
+    }
     let mut statements = Statements::prepare(change.connection)?;
     let mut verdicts = Vec::with_capacity(batch.entries.len());
     for (index, entry) in batch.entries.iter().enumerate() {
-        let start = start_of(entry, tallies.see(entry));
-        let verdict = match insert(change, &mut statements, batch, entry, &start)? {
+        let start = Start::of(entry, tallies.see(entry));
+        let verdict = match insert(change, &mut statements, batch, entry, start)? {
             Some(at) => {
                 if start.charge == Charge::Reserved {
                     tallies.reserve(entry);
@@ -60,30 +59,13 @@ pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::
     Ok(IntakeDone { verdicts, used: tallies.into_used() })
 }
 
-fn start_of(entry: &IntakeEntry, fits: bool) -> Start {
-    let (state, code) = match &entry.disposition {
-        Disposition::Finish(state, code) => {
-            return Start { state: *state, code: Some(*code), charge: Charge::None };
-        }
-        _ if !fits => {
-            return Start { state: State::Rejected, code: Some(Code::QuotaExceeded), charge: Charge::None };
-        }
-        Disposition::Ready => (State::Ready, None),
-        Disposition::Start => (State::Sending, None),
-        Disposition::Schedule => (State::Scheduled, None),
-        Disposition::Hold(code) => (State::Held, Some(*code)),
-    };
-    let live = entry.account.environment == Environment::Live;
-    Start { state, code, charge: if live { Charge::Reserved } else { Charge::None } }
-}
-
 /// Records an entry if its id is new, with everything that its state brings with it.
 fn insert(
     change: &mut Change<'_>,
     statements: &mut Statements<'_>,
     batch: &IntakeBatch,
     entry: &IntakeEntry,
-    start: &Start,
+    start: Start,
 ) -> rusqlite::Result<Option<RowRef>> {
     let sending = start.state == State::Sending;
     let ended = start.state.is_final();
@@ -91,8 +73,8 @@ fn insert(
     let message = &*entry.message;
     let content = &message.content;
     let expires_at = message.expires_at(entry.lane);
-    let report_at = ended.then(|| change.from(batch.now));
-    let wake_at = wake_at(start.state, content.send_at, expires_at);
+    let report_at = ended.then(|| change.page.from(batch.now).as_millis());
+    let wake_at = start.wake_at(content.send_at, expires_at);
     let inserted = statements.message.execute(params![
         message.id.as_bytes(),
         entry.account.customer.as_str(),
@@ -112,8 +94,7 @@ fn insert(
         entry.day.as_i32(),
         u8::from(sending),
         sending.then(|| batch.incarnation.as_i64()),
-        // What a copy brought back may have been sent already, whatever is decided about it.
-        start.state == State::Held,
+        start.is_doubtful(),
         wake_at,
         expires_at.as_millis(),
         message.accepted_at.as_millis(),
@@ -127,56 +108,12 @@ fn insert(
         return Ok(None);
     }
     if let Some(due) = wake_at {
-        change.news.due(due);
+        change.page.news.due(due);
     }
     let at = RowRef { row: change.connection.last_insert_rowid(), id: message.id };
     statements.content.execute([&at.row as &dyn ToSql, &json(message)?])?;
-    follow(change, batch, entry, start, at)?;
+    change.page.begun(batch, entry, start, at);
     Ok(Some(at))
-}
-
-/// When to look at a new row: when its time comes, or the moment after its time is over.
-fn wake_at(state: State, send_at: Option<Timestamp>, expires_at: Timestamp) -> Option<i64> {
-    let over = expires_at.as_millis() + 1;
-    match state {
-        State::Ready => Some(over),
-        State::Scheduled => Some(send_at.map_or(0, Timestamp::as_millis).min(over)),
-        _ => None,
-    }
-}
-
-/// What a new row brings with it: a charge, a place among what waits, a report.
-fn follow(
-    change: &mut Change<'_>,
-    batch: &IntakeBatch,
-    entry: &IntakeEntry,
-    start: &Start,
-    at: RowRef,
-) -> rusqlite::Result<()> {
-    if start.charge == Charge::Reserved {
-        let message = &entry.message;
-        change.usage.charge(
-            &entry.account.customer,
-            entry.day,
-            &message.content.channel,
-            message.units.get(),
-        );
-    }
-    if start.state.is_waiting() {
-        change.news.waits(&entry.route, entry.lane, &entry.account, 1);
-    }
-    if start.state == State::Ready && !change.news.ready.contains(&entry.route) {
-        change.news.ready.insert(entry.route.clone());
-    }
-    if start.state.is_final() {
-        if batch.emit
-            && let Some(row) = Row::load(change.connection, at)?
-        {
-            return change.reported(&row, true);
-        }
-        change.tell_report(entry.account.customer.as_str(), sandbox(entry.account.environment))?;
-    }
-    Ok(())
 }
 
 /// An id that the ledger has already: mine, a duplicate, another content, or cancelled before it came.
@@ -187,39 +124,18 @@ fn known(
     index: usize,
 ) -> rusqlite::Result<IntakeVerdict> {
     let entry = &batch.entries[index];
-    let Some(known) = Known::load(change.connection, entry.message.id)? else {
+    let Some(known) = known_of(change.connection, entry.message.id)? else {
         return Err(rusqlite::Error::StatementChangedRows(0));
     };
-    if known.is_tombstone() && known.account == entry.account {
-        return fill_tombstone(change, statements, batch, entry, known.at);
+    match known.judge(batch, index) {
+        Judged::Tombstone => fill_tombstone(change, statements, batch, entry, known.at),
+        Judged::As(verdict) => {
+            if verdict == IntakeVerdict::Conflict && batch.emit {
+                change.page.event(conflict(entry, batch.now), batch.now);
+            }
+            Ok(verdict)
+        }
     }
-    let first_here = batch.entries[..index].iter().all(|earlier| earlier.message.id != entry.message.id);
-    if known.token == batch.token.as_i64() && first_here {
-        return Ok(IntakeVerdict::Recorded(known.at, known.state));
-    }
-    if known.account == entry.account && known.fingerprint == Some(entry.message.fingerprint) {
-        return Ok(IntakeVerdict::Duplicate);
-    }
-    if batch.emit {
-        change.event(&conflict(entry, batch.now), batch.now)?;
-    }
-    Ok(IntakeVerdict::Conflict)
-}
-
-/// Stable for the same id and content, however often it comes.
-fn conflict(entry: &IntakeEntry, now: Timestamp) -> Event {
-    let message = &entry.message;
-    let data = serde_json::json!({
-        "customer": entry.account.customer,
-        "environment": entry.account.environment,
-        "id": message.id,
-        "key": message.key,
-        "fingerprint": message.fingerprint,
-    });
-    let kind = "naru.message.idempotency-conflict".to_owned();
-    let mut event = Event::about(&message.id.to_string(), 0, kind, now, data);
-    event.id = format!("{}.conflict.{}", message.id, data_encoding::HEXLOWER.encode(&message.fingerprint.0));
-    event
 }
 
 /// The message of a tombstone has come: it takes the tombstone's place as cancelled, with a report, and is not charged.
@@ -231,8 +147,7 @@ fn fill_tombstone(
     at: RowRef,
 ) -> rusqlite::Result<IntakeVerdict> {
     change.connection.prepare_cached("DELETE FROM message WHERE row = ?1")?.execute([at.row])?;
-    let start = Start { state: State::Cancelled, code: Some(Code::Cancelled), charge: Charge::None };
-    match insert(change, statements, batch, entry, &start)? {
+    match insert(change, statements, batch, entry, Start::CANCELLED)? {
         Some(_) => Ok(IntakeVerdict::Cancelled),
         None => Err(rusqlite::Error::StatementChangedRows(0)),
     }

@@ -12,27 +12,26 @@ mod find;
 mod forget;
 mod intake;
 mod memory;
-mod quotas;
 mod reads;
 mod recovery;
 mod restored;
 mod rows;
 mod settle;
 mod take;
-mod turns;
 mod usage;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use change::Change;
-use memory::{Memory, News, rung};
+use memory::Memory;
 pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement,
-    TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
+    Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+    book::{News, rung, wait_for_due},
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
@@ -118,6 +117,10 @@ impl From<DbError> for LedgerError {
 
 #[async_trait]
 impl Ledger for SqliteLedger {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { forgets_together: None }
+    }
+
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
         self.change(move |change| intake::intake(change, &batch)).await
     }
@@ -174,7 +177,9 @@ impl Ledger for SqliteLedger {
     }
 
     async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
-        due::wait(&self.db, &self.memory.due, now, wait).await
+        // If the file does not answer, the caller's own next call says so.
+        let earliest = || async { self.db.read(due::earliest).await.ok().flatten() };
+        wait_for_due(&self.memory.due, now, wait, earliest).await
     }
 
     async fn await_ready(&self, route: &RouteName, passed_over: &PassedOver, wait: Duration) -> bool {

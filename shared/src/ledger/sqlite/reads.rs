@@ -7,14 +7,16 @@ use rusqlite::{Connection, params};
 
 use super::{
     SqliteLedger,
-    change::{Change, End, boxed, by_id, select},
-    memory::rung,
-    rows::{Known, Row, row_columns, sandbox},
+    change::{Change, by_id, select},
+    rows::{known_of, load, row_columns},
     usage,
 };
 use crate::{
-    domain::{Account, Code, Day, MessageId, MessageView, Quota, Report, State, Timestamp},
-    ledger::{Cancelled, LedgerError, LedgerReads},
+    domain::{Account, Day, MessageId, MessageView, Quota, Report, Timestamp},
+    ledger::{
+        Cancelled, LedgerError, LedgerReads,
+        book::{Row, rung, sandbox},
+    },
 };
 
 #[async_trait]
@@ -103,7 +105,7 @@ fn lease_reports(
     limit: usize,
     lease: Duration,
 ) -> rusqlite::Result<(Vec<Report>, bool)> {
-    let now = change.clock;
+    let now = change.page.clock;
     let (customer, sandbox) = (account.customer.as_str(), sandbox(account.environment));
     let mut rows = select(
         change.connection,
@@ -143,7 +145,7 @@ fn cancel(
     now: Timestamp,
     emit: bool,
 ) -> rusqlite::Result<Cancelled> {
-    let Some(known) = Known::load(change.connection, id)? else {
+    let Some(known) = known_of(change.connection, id)? else {
         bury_unborn(change.connection, account, id, now)?;
         return Ok(Cancelled::Tombstone);
     };
@@ -151,15 +153,12 @@ fn cancel(
     if known.is_tombstone() || known.account != *account {
         return Ok(Cancelled::Tombstone);
     }
-    let Some(row) = Row::load(change.connection, known.at)? else { return Ok(Cancelled::Tombstone) };
-    match row.state {
-        State::Ready | State::Scheduled | State::Retrying | State::Stopped if !row.possible_duplicate => {
-            let ended = change.end(&row, &End::plain(State::Cancelled, Code::Cancelled), now, emit)?;
-            Ok(Cancelled::Done(boxed(ended)))
-        }
-        State::Cancelled => Ok(Cancelled::Done(boxed(row))),
-        _ => Ok(Cancelled::TooLate(boxed(row))),
+    let Some(row) = load(change.connection, known.at)? else { return Ok(Cancelled::Tombstone) };
+    let (cancelled, changed) = change.page.cancel(row, now, emit);
+    if let Some(row) = changed {
+        change.save(&row)?;
     }
+    Ok(cancelled)
 }
 
 /// A row that only says: when this id comes, it is cancelled.

@@ -5,12 +5,15 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{
-    change::{Change, End, select},
-    rows::{Row, content, row_columns},
+    change::{Change, select},
+    rows::{content, load, row_columns},
 };
 use crate::{
-    domain::{IncarnationId, State, Timestamp},
-    ledger::{RowRef, Woken, Work},
+    domain::{IncarnationId, Timestamp},
+    ledger::{
+        RowRef, Woken, Work,
+        book::{Row, Woke},
+    },
 };
 
 pub(super) fn beat(connection: &Connection, incarnation: IncarnationId) -> rusqlite::Result<()> {
@@ -90,14 +93,12 @@ pub(super) fn wake(
     emit: bool,
 ) -> rusqlite::Result<Woken> {
     let mut woken = Woken::default();
-    for row in change.rows(DUE, (now.as_millis(), max))? {
-        if now > row.expires_at {
-            change.end(&row, &End::out_of_time(row.possible_duplicate), now, emit)?;
-            woken.expired += 1;
-        } else {
-            change.make_ready(&row)?;
-            woken.ready += 1;
+    for mut row in change.rows(DUE, (now.as_millis(), max))? {
+        match change.page.wake(&mut row, now, emit) {
+            Woke::Expired => woken.expired += 1,
+            Woke::Ready => woken.ready += 1,
         }
+        change.save(&row)?;
     }
     Ok(woken)
 }
@@ -127,16 +128,10 @@ pub(super) fn due_reports(
 
 pub(super) fn give_back(change: &mut Change<'_>, rows: &[(RowRef, u32)]) -> rusqlite::Result<()> {
     for (at, attempt) in rows {
-        let Some(mut row) = Row::load(change.connection, *at)? else { continue };
-        if row.state != State::Sending || row.attempt != *attempt {
-            continue;
+        let Some(mut row) = load(change.connection, *at)? else { continue };
+        if change.page.give_back(&mut row, *attempt) {
+            change.save(&row)?;
         }
-        row.attempt = row.attempt.saturating_sub(1);
-        if row.attempt == 0 {
-            row.sent_at = None;
-        }
-        change.make_ready(&row)?;
-        change.joins(&row);
     }
     Ok(())
 }

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    change::{Change, End},
+    change::Change,
     memory::Memory,
-    rows::{Row, content, lane_number, row_columns},
-    turns::LaneTurns,
+    rows::{content, row_columns},
 };
 use crate::{
     domain::{Code, CustomerId, Lane, State},
-    ledger::{TakeRequest, Taken, Work},
+    ledger::{
+        TakeRequest, Taken, Work,
+        book::{End, LaneTurns, Row, lane_number},
+    },
 };
 
 /// Rows that one take may end because they were found expired, so that no take holds the file for long.
@@ -147,23 +149,25 @@ impl Take<'_, '_> {
     fn hand_out(&mut self, mut row: Row) -> rusqlite::Result<Option<Work>> {
         let (now, emit) = (self.request.now, self.request.emit);
         if now > row.expires_at {
-            self.change.end(&row, &End::out_of_time(row.possible_duplicate), now, emit)?;
+            let end = End::out_of_time(row.possible_duplicate);
+            self.change.page.end(&mut row, &end, now, emit);
+            self.change.save(&row)?;
             self.expired += 1;
             return Ok(None);
         }
         let Some(message) = content(self.change.connection, row.at.row)? else {
-            self.change.end(&row, &End::plain(State::Failed, Code::Indigestible), now, emit)?;
+            self.change.page.end(&mut row, &End::plain(State::Failed, Code::Indigestible), now, emit);
+            self.change.save(&row)?;
             return Ok(None);
         };
-        self.change.leaves(&row);
-        row.attempt = row.attempt.saturating_add(1);
+        self.change.page.begin_attempt(&mut row, self.request.incarnation, now);
         self.change
             .connection
             .prepare_cached(
                 "UPDATE message SET state = 3, attempt = ?2, incarnation = ?3, sent_at = ?4, wake_at = NULL \
                  WHERE row = ?1",
             )?
-            .execute((row.at.row, row.attempt, self.request.incarnation.as_i64(), now.as_millis()))?;
+            .execute((row.at.row, row.attempt, row.incarnation, now.as_millis()))?;
         Ok(Some(row.into_work(message)))
     }
 }

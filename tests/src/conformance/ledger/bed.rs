@@ -68,11 +68,16 @@ impl Bed {
         let start: Timestamp = "2026-03-10T09:00:00Z".parse()?;
         let clock = Arc::new(ManualClock::new(start));
         let engine = open(Arc::clone(&clock)).await?;
-        let bed = Self { engine, clock, me: IncarnationId::random(), count: AtomicU64::new(1) };
+        let bed = Self::over(engine, clock);
         tokio::time::timeout(Duration::from_secs(60), guarantee(&bed)).await.context("it hangs")??;
         let wrong = bed.engine.desk.audit_usage().await?;
         ensure!(wrong.is_empty(), "usage is not what is reserved or captured: {wrong:?}");
         Ok(())
+    }
+
+    /// A bed over an engine that is open.
+    pub fn over(engine: Engine, clock: Arc<ManualClock>) -> Self {
+        Self { engine, clock, me: IncarnationId::random(), count: AtomicU64::new(1) }
     }
 
     /// The present moment.

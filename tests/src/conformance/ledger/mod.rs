@@ -13,7 +13,7 @@ pub mod reports;
 pub mod settle;
 pub mod take;
 
-pub use bed::{Bed, Engine, LEASE, live, quota};
+pub use bed::{Bed, Engine, LEASE, Step, live, quota};
 
 /// One test for each guarantee. `$open` is a path to an `async fn(Arc<ManualClock>) -> anyhow::Result<Engine>`.
 #[macro_export]

@@ -2,58 +2,54 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rusqlite::Connection;
-
-use super::usage::used;
 use crate::{
     domain::{CustomerId, Day, Environment, Quota},
     ledger::{IntakeEntry, QuotaUse},
 };
 
 /// The limits of a group, read once and held against every charge in it.
-pub(super) struct Tallies {
+pub(in crate::ledger) struct Tallies {
     list: Vec<QuotaUse>,
     by_customer: HashMap<CustomerId, Vec<usize>>,
 }
 
 impl Tallies {
-    /// Reads the usage of every quota in every period that a live entry falls into.
-    pub(super) fn load(
-        connection: &Connection,
-        quotas: &[Arc<Quota>],
-        entries: &[IntakeEntry],
-    ) -> rusqlite::Result<Self> {
+    /// Every quota in every period that a live entry falls into. How much of each is used is to be filled in.
+    pub(in crate::ledger) fn of(quotas: &[Arc<Quota>], entries: &[IntakeEntry]) -> Self {
         let mut tallies = Self { list: Vec::new(), by_customer: HashMap::new() };
         if quotas.is_empty() {
-            return Ok(tallies);
+            return tallies;
         }
         for (customer, days) in days_of(entries) {
             for quota in quotas.iter().filter(|quota| quota.customer == customer) {
                 for day in &days {
-                    tallies.open(connection, quota, *day)?;
+                    tallies.open(quota, *day);
                 }
             }
         }
-        Ok(tallies)
+        tallies
     }
 
-    fn open(&mut self, connection: &Connection, quota: &Arc<Quota>, day: Day) -> rusqlite::Result<()> {
+    fn open(&mut self, quota: &Arc<Quota>, day: Day) {
         let listed = self.by_customer.entry(quota.customer.clone()).or_default();
         for index in listed.iter() {
             let known = &mut self.list[*index];
             if Arc::ptr_eq(&known.quota, quota) && quota.period.days(known.day) == quota.period.days(day) {
                 known.day = known.day.max(day);
-                return Ok(());
+                return;
             }
         }
         listed.push(self.list.len());
-        let used = used(connection, quota, day)?;
-        self.list.push(QuotaUse { quota: Arc::clone(quota), day, seen: 0, used });
-        Ok(())
+        self.list.push(QuotaUse { quota: Arc::clone(quota), day, seen: 0, used: 0 });
+    }
+
+    /// What is to be read: a quota, and a day of its period.
+    pub(in crate::ledger) fn list(&mut self) -> &mut [QuotaUse] {
+        &mut self.list
     }
 
     /// Whether every limit that matches still holds these units; they count as seen.
-    pub(super) fn see(&mut self, entry: &IntakeEntry) -> bool {
+    pub(in crate::ledger) fn see(&mut self, entry: &IntakeEntry) -> bool {
         let units = u64::from(entry.message.units.get());
         let mut fits = true;
         self.matching(entry, |tally| {
@@ -64,7 +60,7 @@ impl Tallies {
     }
 
     /// These units are reserved.
-    pub(super) fn reserve(&mut self, entry: &IntakeEntry) {
+    pub(in crate::ledger) fn reserve(&mut self, entry: &IntakeEntry) {
         let units = u64::from(entry.message.units.get());
         self.matching(entry, |tally| tally.used += units);
     }
@@ -85,7 +81,7 @@ impl Tallies {
     }
 
     /// How they stand.
-    pub(super) fn into_used(self) -> Vec<QuotaUse> {
+    pub(in crate::ledger) fn into_used(self) -> Vec<QuotaUse> {
         self.list
     }
 }

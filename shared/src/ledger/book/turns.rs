@@ -7,16 +7,16 @@ const ROUND: u32 = 8;
 
 /// Where the turns of a lane stand.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LaneTurns {
+pub(in crate::ledger) struct LaneTurns {
     /// Who has the turn, or had it last; customers follow one another in the order of their names.
-    pub(super) customer: String,
+    pub(in crate::ledger) customer: String,
     /// How many more it may give before the turn moves on.
-    pub(super) left: u32,
+    pub(in crate::ledger) left: u32,
 }
 
 /// Where the turns of a route stand. Only a hint: what is lost with the process is one turn.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RouteTurns {
+pub(in crate::ledger) struct RouteTurns {
     express: LaneTurns,
     bulk: LaneTurns,
     /// `express` given since the last `bulk`.
@@ -24,7 +24,7 @@ pub(super) struct RouteTurns {
 }
 
 impl RouteTurns {
-    pub(super) const fn lane(&mut self, lane: Lane) -> &mut LaneTurns {
+    pub(in crate::ledger) const fn lane(&mut self, lane: Lane) -> &mut LaneTurns {
         match lane {
             Lane::Express => &mut self.express,
             Lane::Bulk => &mut self.bulk,
@@ -32,13 +32,13 @@ impl RouteTurns {
     }
 
     /// How many of the next `max` belong to `bulk`, if both lanes have enough.
-    pub(super) const fn bulk_of(&self, max: usize) -> usize {
+    pub(in crate::ledger) const fn bulk_of(&self, max: usize) -> usize {
         let run = if self.run > ROUND - 1 { ROUND - 1 } else { self.run };
         (max + run as usize) / ROUND as usize
     }
 
     /// One order of start for both lanes.
-    pub(super) fn merge<T>(&mut self, express: Vec<T>, bulk: Vec<T>) -> Vec<T> {
+    pub(in crate::ledger) fn merge<T>(&mut self, express: Vec<T>, bulk: Vec<T>) -> Vec<T> {
         let mut out = Vec::with_capacity(express.len() + bulk.len());
         let (mut express, mut bulk) = (express.into_iter().peekable(), bulk.into_iter().peekable());
         while express.peek().is_some() || bulk.peek().is_some() {

@@ -1,0 +1,184 @@
+//! The catalog in PostgreSQL: documents beside one counter.
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use tokio::runtime::Handle;
+
+use super::{Catalog, CatalogError, Entry, Kind};
+use crate::postgres::{Database, InvalidUrl, PgError, Pool, PostgresSettings};
+
+/// A catalog in one database.
+pub struct PostgresCatalog {
+    database: Database,
+}
+
+impl PostgresCatalog {
+    /// Opens it, without waiting for the server: calls connect.
+    ///
+    /// # Errors
+    /// If the URL is not valid.
+    pub fn open(name: &str, settings: &PostgresSettings, runtime: &Handle) -> Result<Self, InvalidUrl> {
+        let pool: Arc<Pool> = Pool::new(name, settings, runtime, true)?;
+        Ok(Self { database: Database::new(pool, settings) })
+    }
+}
+
+fn entry(row: &PgRow) -> Result<Entry, PgError> {
+    let (version, text): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+    let parsed: Entry = serde_json::from_str(text).map_err(|error| PgError::unreadable("document", error))?;
+    Ok(parsed.at_version(number(version)))
+}
+
+fn entries(rows: &[PgRow]) -> Result<Vec<Entry>, PgError> {
+    rows.iter().map(entry).collect()
+}
+
+fn number(version: i64) -> u64 {
+    u64::try_from(version).unwrap_or(0)
+}
+
+fn limit(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// Checks all, then writes all: an `Err` of the inner result has changed nothing. Changes wait for one another, so that versions
+/// become visible in their order.
+async fn compare_and_set(
+    connection: &mut PgConnection,
+    entries: &[Entry],
+) -> Result<Result<u64, CatalogError>, PgError> {
+    let counter =
+        sqlx::query("SELECT version FROM catalog_version FOR UPDATE").fetch_one(&mut *connection).await?;
+    let first: i64 = counter.try_get(0)?;
+    if let Some((kind, key)) = first_conflict(connection, entries).await? {
+        return Ok(Err(CatalogError::Conflict { kind: kind.as_str(), key }));
+    }
+    let mut version = number(first);
+    let (mut versions, mut documents) =
+        (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
+    for entry in entries {
+        version += 1;
+        let text = serde_json::to_string(&entry.clone().at_version(version));
+        documents.push(text.map_err(|error| PgError::unreadable("document", error))?);
+        versions.push(limit(version));
+    }
+    sqlx::query(
+        "INSERT INTO entry (kind, key, version, document) \
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) \
+         ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, document = excluded.document",
+    )
+    .bind(entries.iter().map(|entry| entry.kind().as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(Entry::key).collect::<Vec<_>>())
+    .bind(versions)
+    .bind(documents)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE catalog_version SET version = $1").bind(limit(version)).execute(connection).await?;
+    Ok(Ok(version))
+}
+
+/// The first document whose stored version is not the one it carries.
+async fn first_conflict(
+    connection: &mut PgConnection,
+    entries: &[Entry],
+) -> Result<Option<(Kind, String)>, PgError> {
+    let rows = sqlx::query(
+        "SELECT coalesce(e.version, 0) FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (kind, key, number) \
+         LEFT JOIN entry e ON e.kind = a.kind AND e.key = a.key ORDER BY a.number",
+    )
+    .bind(entries.iter().map(|entry| entry.kind().as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(Entry::key).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    let mut seen = HashSet::with_capacity(entries.len());
+    for (entry, row) in entries.iter().zip(&rows) {
+        let (kind, key) = (entry.kind(), entry.key());
+        if number(row.try_get(0)?) != entry.version() || !seen.insert((kind, key.clone())) {
+            return Ok(Some((kind, key)));
+        }
+    }
+    Ok(None)
+}
+
+#[async_trait]
+impl Catalog for PostgresCatalog {
+    async fn put(&self, entries: Vec<Entry>) -> Result<u64, CatalogError> {
+        let put = self
+            .database
+            .transact("catalog-put", &entries, |c, entries| Box::pin(compare_and_set(c, entries)));
+        put.await?
+    }
+
+    async fn get(&self, kind: Kind, key: &str) -> Result<Option<Entry>, CatalogError> {
+        let asked = (kind, key);
+        let found = self.database.read("catalog-get", &asked, |c, (kind, key)| {
+            Box::pin(async move {
+                let row = sqlx::query("SELECT version, document FROM entry WHERE kind = $1 AND key = $2")
+                    .bind(kind.as_str())
+                    .bind(*key)
+                    .fetch_optional(c)
+                    .await?;
+                row.as_ref().map(entry).transpose()
+            })
+        });
+        Ok(found.await?)
+    }
+
+    async fn list(
+        &self,
+        kind: Kind,
+        prefix: &str,
+        after: &str,
+        max: usize,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        // Keys are ASCII: the last code point is behind every one that begins so.
+        let end = format!("{prefix}{}", char::MAX);
+        let asked = (kind, prefix, end.as_str(), after, limit(max));
+        let found = self.database.read("catalog-list", &asked, |c, (kind, prefix, end, after, max)| {
+            Box::pin(async move {
+                let rows = sqlx::query(
+                    "SELECT version, document FROM entry \
+                     WHERE kind = $1 AND key >= $2 AND key < $3 AND key > $4 ORDER BY key LIMIT $5",
+                )
+                .bind(kind.as_str())
+                .bind(*prefix)
+                .bind(*end)
+                .bind(*after)
+                .bind(*max)
+                .fetch_all(c)
+                .await?;
+                entries(&rows)
+            })
+        });
+        Ok(found.await?)
+    }
+
+    async fn changes(&self, since: u64, max: usize) -> Result<Vec<Entry>, CatalogError> {
+        let asked = (limit(since), limit(max));
+        let found = self.database.read("catalog-changes", &asked, |c, (since, max)| {
+            Box::pin(async move {
+                let rows = sqlx::query(
+                    "SELECT version, document FROM entry WHERE version > $1 ORDER BY version LIMIT $2",
+                )
+                .bind(*since)
+                .bind(*max)
+                .fetch_all(c)
+                .await?;
+                entries(&rows)
+            })
+        });
+        Ok(found.await?)
+    }
+
+    async fn version(&self) -> Result<u64, CatalogError> {
+        let version = self.database.read("catalog-version", &(), |c, ()| {
+            Box::pin(async move {
+                let row = sqlx::query("SELECT version FROM catalog_version").fetch_one(c).await?;
+                Ok(number(row.try_get(0)?))
+            })
+        });
+        Ok(version.await?)
+    }
+}

@@ -1,0 +1,186 @@
+//! What happens to a row between its beginning and its end.
+
+use super::{
+    page::{End, Page},
+    row::{BACKEND_ID, DETAIL, Row, cut},
+};
+use crate::{
+    domain::{Code, IncarnationId, Next, State, Timestamp},
+    ledger::{Cancelled, Resolution, Settled, Settlement},
+};
+
+/// What became of a row that was looked at because its time had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ledger) enum Woke {
+    Ready,
+    Expired,
+}
+
+impl Page {
+    /// A settlement: what it did, and whether the row itself changed.
+    pub(in crate::ledger) fn settle(
+        &mut self,
+        row: &mut Row,
+        settlement: &Settlement,
+        now: Timestamp,
+        emit: bool,
+    ) -> (Settled, bool) {
+        let mine = row.attempt == settlement.attempt;
+        if mine && matches!(row.state, State::Sending | State::Sent) {
+            self.apply(row, settlement, now, emit);
+            return (Settled::Applied, true);
+        }
+        // A row that this attempt's own settlement brought where it is keeps its incarnation.
+        if mine && row.incarnation.is_some() && already(row, &settlement.next) {
+            return (Settled::Applied, false);
+        }
+        self.late(row, settlement, now, emit)
+    }
+
+    /// The settlement of the current attempt.
+    fn apply(&mut self, row: &mut Row, settlement: &Settlement, now: Timestamp, emit: bool) {
+        let next = &settlement.next;
+        let clean = settlement.attempt == 1 && matches!(next, Next::Final { .. } | Next::Sent { .. });
+        if !clean {
+            self.note(row.at, settlement.attempt, next, false, now);
+        }
+        match next {
+            Next::Final { state, code, detail, backend_id } => {
+                let backend_id = backend_id.as_deref();
+                let end = End { state: *state, code: *code, detail, backend_id, by: row.incarnation };
+                self.end(row, &end, now, emit);
+            }
+            Next::Sent { backend_id, look_at } => {
+                row.state = State::Sent;
+                row.wake_at = Some(look_at.as_millis());
+                self.news.due(look_at.as_millis());
+                if let Some(id) = backend_id {
+                    row.backend_id = Some(cut(id, BACKEND_ID).to_owned());
+                }
+            }
+            Next::Retry { at, possible_duplicate, detail } => {
+                let wake_at = at.as_millis().min(row.expires_at.as_millis() + 1);
+                row.wake_at = Some(wake_at);
+                self.news.due(wake_at);
+                row.possible_duplicate |= *possible_duplicate;
+                waits(row, State::Retrying, None, detail);
+                self.joins(row);
+            }
+            Next::Held { detail } => {
+                row.wake_at = None;
+                row.possible_duplicate = true;
+                waits(row, State::Held, Some(Code::Uncertain), detail);
+            }
+        }
+    }
+
+    /// A word about an attempt after the message has moved on. Only `delivered` changes anything, and it never
+    /// interrupts a newer attempt: that one goes on, and its own outcome comes late in its turn.
+    fn late(
+        &mut self,
+        row: &mut Row,
+        settlement: &Settlement,
+        now: Timestamp,
+        emit: bool,
+    ) -> (Settled, bool) {
+        self.note(row.at, settlement.attempt, &settlement.next, true, now);
+        let Next::Final { state: State::Delivered, code, detail, backend_id } = &settlement.next else {
+            return (Settled::Evidence, false);
+        };
+        if row.state == State::Delivered {
+            return (Settled::Evidence, false);
+        }
+        let backend_id = backend_id.as_deref();
+        let end = End { state: State::Delivered, code: *code, detail, backend_id, by: None };
+        self.end(row, &end, now, emit);
+        (Settled::Corrected, true)
+    }
+
+    /// A ready row begins its next attempt.
+    pub(in crate::ledger) fn begin_attempt(&mut self, row: &mut Row, by: IncarnationId, now: Timestamp) {
+        self.leaves(row);
+        row.state = State::Sending;
+        row.attempt = row.attempt.saturating_add(1);
+        row.incarnation = Some(by.as_i64());
+        row.sent_at = Some(now);
+        row.wake_at = None;
+    }
+
+    /// A row whose time had come: ready, or over.
+    pub(in crate::ledger) fn wake(&mut self, row: &mut Row, now: Timestamp, emit: bool) -> Woke {
+        if now > row.expires_at {
+            self.end(row, &End::out_of_time(row.possible_duplicate), now, emit);
+            return Woke::Expired;
+        }
+        self.make_ready(row);
+        Woke::Ready
+    }
+
+    /// A row whose attempt was taken and never begun; whether it changed.
+    pub(in crate::ledger) fn give_back(&mut self, row: &mut Row, attempt: u32) -> bool {
+        if row.state != State::Sending || row.attempt != attempt {
+            return false;
+        }
+        row.attempt = row.attempt.saturating_sub(1);
+        if row.attempt == 0 {
+            row.sent_at = None;
+        }
+        self.make_ready(row);
+        self.joins(row);
+        true
+    }
+
+    /// Cancels what was certainly not taken; whether the row changed.
+    pub(in crate::ledger) fn cancel(
+        &mut self,
+        mut row: Row,
+        now: Timestamp,
+        emit: bool,
+    ) -> (Cancelled, Option<Row>) {
+        match row.state {
+            State::Ready | State::Scheduled | State::Retrying | State::Stopped if !row.possible_duplicate => {
+                self.end(&mut row, &End::plain(State::Cancelled, Code::Cancelled), now, emit);
+                (Cancelled::Done(row.clone().boxed()), Some(row))
+            }
+            State::Cancelled => (Cancelled::Done(row.boxed()), None),
+            _ => (Cancelled::TooLate(row.boxed()), None),
+        }
+    }
+
+    /// A person's decision about a held row. That it waits again is told by the engine: it may count elsewhere.
+    pub(in crate::ledger) fn resolve(
+        &mut self,
+        row: &mut Row,
+        resolution: Resolution,
+        now: Timestamp,
+        emit: bool,
+    ) {
+        match resolution {
+            Resolution::Delivered => self.end(row, &End::plain(State::Delivered, Code::Ok), now, emit),
+            Resolution::Failed => self.end(row, &End::plain(State::Failed, Code::Uncertain), now, emit),
+            Resolution::Retry => {
+                row.possible_duplicate = true;
+                // A person asks for another attempt: the wait for that decision does not use up its time.
+                let ttl = std::time::Duration::from_secs(u64::from(row.lane.default_ttl_seconds()));
+                row.expires_at = row.expires_at.max(now.plus(ttl));
+                self.make_ready(row);
+            }
+        }
+    }
+}
+
+fn waits(row: &mut Row, state: State, code: Option<Code>, detail: &str) {
+    row.state = state;
+    row.code = code;
+    row.detail = Some(cut(detail, DETAIL).to_owned());
+}
+
+/// Whether a settlement is in force already: its answer was lost, and it came again.
+fn already(row: &Row, next: &Next) -> bool {
+    match next {
+        Next::Final { state, code, .. } => row.state == *state && row.code == Some(*code),
+        Next::Retry { .. } => row.state == State::Retrying,
+        Next::Held { .. } => row.state == State::Held,
+        Next::Sent { .. } => row.state == State::Sent,
+    }
+}

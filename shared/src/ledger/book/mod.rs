@@ -1,0 +1,27 @@
+//! What every engine of the ledger decides in the same way: what a row becomes, what is charged, whose turn it is, who is told.
+//!
+//! Pure: an engine loads rows, has them changed here, and writes what a [`Page`] gathered. How it does that is its own.
+
+mod begin;
+mod bells;
+mod due;
+mod lives;
+mod news;
+mod page;
+mod quotas;
+mod row;
+mod search;
+mod turns;
+mod usage;
+
+pub(super) use begin::{Judged, Known, Start, conflict};
+pub(super) use bells::{Bells, rung};
+pub(super) use due::{DueBell, wait_for_due};
+pub(super) use lives::Woke;
+pub(super) use news::{News, Place};
+pub(super) use page::{End, Page};
+pub(super) use quotas::Tallies;
+pub(super) use row::{BACKEND_ID, Charge, Row, cut, lane_number, lane_of, own_words, sandbox};
+pub(super) use search::{matches, told};
+pub(super) use turns::{LaneTurns, RouteTurns};
+pub(super) use usage::UsageChanges;

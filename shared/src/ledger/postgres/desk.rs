@@ -1,0 +1,162 @@
+//! The operator's questions and decisions.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+
+use super::{
+    PostgresLedger,
+    find::{LOOKED, find},
+    rows::{bytes, find_all, lane, parsed, read_all, state},
+    settle::LOCK,
+    write::{self, sorted},
+};
+use crate::{
+    domain::{CustomerId, MessageId, State, Timestamp},
+    ledger::{
+        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, RowRef, Search,
+        book::{News, Page},
+    },
+    postgres::PgError,
+};
+
+#[async_trait]
+impl LedgerDesk for PostgresLedger {
+    async fn dossier(&self, id: MessageId) -> Result<Option<Dossier>, LedgerError> {
+        Ok(self.database.read("dossier", &id, |c, id| Box::pin(dossier(c, *id))).await?)
+    }
+
+    async fn find(&self, search: Search) -> Result<Found, LedgerError> {
+        Ok(self.database.read("find", &search, |c, search| Box::pin(find(c, search, LOOKED))).await?)
+    }
+
+    async fn resolve(
+        &self,
+        ids: Vec<MessageId>,
+        resolution: Resolution,
+        now: Timestamp,
+        emit: bool,
+    ) -> Result<Vec<MessageId>, LedgerError> {
+        let call = (ids, resolution, now, emit, self.clock.now());
+        let resolved = self.database.transact("resolve", &call, |c, (ids, resolution, now, emit, clock)| {
+            Box::pin(resolve(c, ids, *resolution, *now, *emit, *clock))
+        });
+        let (decided, news) = resolved.await?;
+        self.memory.tell(&news);
+        Ok(decided)
+    }
+
+    async fn lanes(&self, apart: Arc<BTreeSet<CustomerId>>) -> Result<Vec<LaneStatus>, LedgerError> {
+        Ok(self.database.read("lanes", &apart, |c, apart| Box::pin(lanes(c, apart))).await?)
+    }
+
+    async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError> {
+        Ok(self.database.read("audit", &(), |c, ()| Box::pin(audit_usage(c))).await?)
+    }
+}
+
+async fn dossier(connection: &mut PgConnection, id: MessageId) -> Result<Option<Dossier>, PgError> {
+    let Some(row) = find_all(connection, &[id]).await?.remove(&id) else { return Ok(None) };
+    let notes = sqlx::query(
+        "SELECT attempt, at, outcome, detail, late FROM attempt_note WHERE message = $1 ORDER BY at, attempt",
+    )
+    .bind(row.at.row)
+    .fetch_all(&mut *connection)
+    .await?;
+    let note = |note: &PgRow| -> Result<AttemptNote, PgError> {
+        Ok(AttemptNote {
+            attempt: u32::try_from(note.try_get::<i32, _>(0)?).unwrap_or(0),
+            at: Timestamp::from_millis(note.try_get(1)?),
+            outcome: note.try_get(2)?,
+            detail: note.try_get(3)?,
+            late: note.try_get(4)?,
+        })
+    };
+    let attempts_log = notes.iter().map(note).collect::<Result<Vec<_>, _>>()?;
+    let kept = sqlx::query("SELECT report FROM report_history WHERE message = $1 ORDER BY revision")
+        .bind(row.at.row)
+        .fetch_all(connection)
+        .await?;
+    let earlier_reports = kept
+        .iter()
+        .map(|kept| {
+            let text: &str = kept.try_get(0)?;
+            serde_json::from_str(text).map_err(|error| PgError::unreadable("report", error))
+        })
+        .collect::<Result<Vec<_>, PgError>>()?;
+    let account = row.account.clone();
+    Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
+}
+
+async fn resolve(
+    connection: &mut PgConnection,
+    ids: &[MessageId],
+    resolution: Resolution,
+    now: Timestamp,
+    emit: bool,
+    clock: Timestamp,
+) -> Result<(Vec<MessageId>, News), PgError> {
+    let order = sorted(ids.iter().map(|id| RowRef { row: 0, id: *id }));
+    let locked = sqlx::query(LOCK).bind(bytes(&order)).fetch_all(&mut *connection).await?;
+    let mut rows = read_all(&locked)?;
+    rows.retain(|row| row.state == State::Held);
+    let mut page = Page::new(clock);
+    for row in &mut rows {
+        page.resolve(row, resolution, now, emit);
+        if row.state.is_waiting() {
+            page.joins(row);
+        }
+    }
+    write::save(connection, &rows).await?;
+    let news = write::page(connection, page).await?;
+    Ok((rows.into_iter().map(|row| row.at.id).collect(), news))
+}
+
+/// One question for each state that has an index of its own, so that what has ended is never read.
+const LANES: &str = "\
+    SELECT route, lane, state, CASE WHEN customer = ANY($1) THEN customer END, count(*), min(accepted_at) FROM message \
+      WHERE state = 1 GROUP BY 1, 2, 3, 4 \
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message \
+      WHERE state IN (1, 2, 4) AND state <> 1 GROUP BY 1, 2, 3 \
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message WHERE state = 3 GROUP BY 1, 2, 3 \
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message \
+      WHERE state IN (5, 6) GROUP BY 1, 2, 3 \
+    UNION ALL SELECT route, lane, state, NULL, count(*), min(accepted_at) FROM message WHERE state = 7 GROUP BY 1, 2, 3 \
+    ORDER BY 1, 2, 3, 4 NULLS FIRST";
+
+async fn lanes(
+    connection: &mut PgConnection,
+    apart: &BTreeSet<CustomerId>,
+) -> Result<Vec<LaneStatus>, PgError> {
+    let apart: Vec<&str> = apart.iter().map(CustomerId::as_str).collect();
+    let rows = sqlx::query(LANES).bind(apart).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let customer: Option<&str> = row.try_get(3)?;
+            Ok(LaneStatus {
+                route: parsed(row, 0)?,
+                lane: lane(row, 1)?,
+                state: state(row, 2)?,
+                customer: customer.map(|_name| parsed(row, 3)).transpose()?,
+                messages: u64::try_from(row.try_get::<i64, _>(4)?).unwrap_or(0),
+                oldest: row.try_get::<Option<i64>, _>(5)?.map(Timestamp::from_millis),
+            })
+        })
+        .collect()
+}
+
+/// Days of which messages have been forgotten cannot be audited any more.
+const AUDIT: &str = "WITH since AS (SELECT coalesce(max(value), 0)::integer AS day FROM meta WHERE name = 'audited_after'), \
+     charged AS (SELECT customer, day, channel, units FROM message WHERE charge IN (1, 2) \
+       UNION ALL SELECT customer, day, channel, units FROM archive WHERE charge IN (1, 2)), \
+     fact AS (SELECT customer, day, channel, sum(units) AS units FROM charged \
+       WHERE day > (SELECT day FROM since) GROUP BY 1, 2, 3), \
+     book AS (SELECT customer, day, channel, used - credited AS units FROM usage WHERE day > (SELECT day FROM since)) \
+     SELECT DISTINCT customer FROM fact FULL JOIN book USING (customer, day, channel) \
+     WHERE coalesce(fact.units, 0) <> coalesce(book.units, 0) ORDER BY customer";
+
+async fn audit_usage(connection: &mut PgConnection) -> Result<Vec<CustomerId>, PgError> {
+    let rows = sqlx::query(AUDIT).fetch_all(connection).await?;
+    rows.iter().map(|row| parsed(row, 0)).collect()
+}

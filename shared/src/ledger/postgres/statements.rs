@@ -1,0 +1,44 @@
+//! The statements on the way of a message, so that their plans can be looked at.
+
+use super::{archive, forget, intake, memory, reads, recovery, rows, settle, take, usage, write};
+use crate::outbox;
+
+/// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
+/// `PREPARE` one and look at `EXPLAIN EXECUTE`.
+#[must_use]
+pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("record", intake::INSERT),
+        ("look up ids", intake::KNOWN),
+        ("units used", usage::USED),
+        ("what a customer has ready", take::ROWS),
+        ("customers with something ready", take::CUSTOMERS),
+        ("is anything ready", take::READY),
+        ("delivered", settle::DELIVERED),
+        ("sent", settle::SENT),
+        ("lock rows", settle::LOCK),
+        ("lock archived rows", archive::LOCK),
+        ("save rows", write::SAVE),
+        ("rows by id", rows::HOT),
+        ("archived rows by id", rows::ARCHIVED),
+        ("due", recovery::DUE),
+        ("earliest", recovery::EARLIEST),
+        ("due reports", recovery::DUE_REPORTS),
+        ("lost", recovery::LOST),
+        ("incarnations", recovery::INCARNATIONS),
+        ("hand out reports", reads::LEND),
+        ("acknowledge", reads::ACKNOWLEDGE),
+        ("listen", memory::LISTENING),
+        ("move to the archive", archive::MOVE),
+        ("oldest end", archive::OLDEST),
+        ("bring back", archive::BRING_BACK),
+        ("texts to remove", forget::TEXTS),
+        ("remove texts", forget::MASK),
+        ("forget tombstones", forget::FORGET_TOMBSTONES),
+        ("forget notes", forget::FORGET_NOTES),
+        ("forget history", forget::FORGET_HISTORY),
+        ("forget reports", forget::FORGET_UNREAD),
+        ("claim events", outbox::CLAIM),
+        ("events to claim", outbox::HAS_FREE_IN_POSTGRES),
+    ]
+}

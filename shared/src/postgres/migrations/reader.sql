@@ -1,0 +1,19 @@
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'naru_ingress') THEN
+        CREATE ROLE naru_ingress;
+    END IF;
+END $$;
+GRANT USAGE ON SCHEMA naru TO naru_ingress;
+GRANT SELECT ON naru.migration, naru.message, naru.unread, naru.usage, naru.entry, naru.catalog_version TO naru_ingress;
+-- How a message that ended stands, but not what it said.
+GRANT SELECT (row, token, incarnation, wake_at, expires_at, accepted_at, send_at, sent_at, final_at, day, units, attempt,
+              revision, state, code, charge, lane, sandbox, possible_duplicate, id, fingerprint, customer, route, channel,
+              recipient, key, reference, backend_id, detail) ON naru.archive TO naru_ingress;
+-- Reports are handed out and acknowledged.
+GRANT UPDATE (free_at), DELETE ON naru.unread TO naru_ingress;
+-- A message is cancelled, or its tombstone is put up.
+GRANT UPDATE (state, code, detail, charge, attempt, incarnation, possible_duplicate, backend_id, wake_at, expires_at, sent_at,
+              final_at, revision) ON naru.message TO naru_ingress;
+GRANT INSERT ON naru.message, naru.unread, naru.usage, naru.backlog, naru.outbox TO naru_ingress;
+GRANT UPDATE (revision, free_at) ON naru.unread TO naru_ingress;
+GRANT UPDATE (used, credited) ON naru.usage TO naru_ingress;

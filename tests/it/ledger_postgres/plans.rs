@@ -1,0 +1,91 @@
+//! No query on the way of a message reads a table from end to end.
+
+use anyhow::{Context, ensure};
+use naru_shared::{ledger::postgres_statements, postgres::PostgresSettings};
+
+use crate::postgres::{database, psql};
+
+/// Finished, waiting, sending and archived messages, events, reports, as a large ledger has them.
+const FILL: &str = "SET search_path = naru;
+CREATE TABLE archive_2026_03 (LIKE archive INCLUDING ALL);
+ALTER TABLE archive ATTACH PARTITION archive_2026_03 FOR VALUES FROM (0) TO (2000000000000);
+INSERT INTO message (id, fingerprint, token, customer, sandbox, channel, recipient, route, lane, state, units, charge, day, attempt,
+    possible_duplicate, expires_at, accepted_at, wake_at, incarnation, final_at, revision)
+SELECT decode(md5(i::text), 'hex'), decode(md5(i::text), 'hex'), 1, 'c' || i % 50, false, 'sms', '+82', 'r' || i % 5, i % 2,
+    CASE WHEN i <= 100000 THEN 10 WHEN i <= 120000 THEN 1 WHEN i <= 121000 THEN 3 WHEN i <= 122000 THEN 4 ELSE 7 END,
+    1, 2, 20260310, 1, false, i, i, CASE WHEN i > 100000 THEN i END, CASE WHEN i BETWEEN 120001 AND 121000 THEN i % 7 END,
+    CASE WHEN i <= 100000 THEN i END, 1 FROM generate_series(1, 123000) AS i;
+INSERT INTO content (row, message) SELECT row, '{}' FROM message;
+INSERT INTO archive (row, token, expires_at, accepted_at, final_at, day, units, attempt, revision, state, charge, lane, sandbox,
+    possible_duplicate, id, fingerprint, customer, route, channel, recipient, message)
+SELECT 1000000 + i, 1, i, i, i, 20260310, 1, 1, 1, 10, 2, 0, false, false, decode(md5('a' || i::text), 'hex'), '\\x00', 'c' || i % 50,
+    'r', 'sms', '+82', '{}' FROM generate_series(1, 100000) AS i;
+INSERT INTO unread (free_at, revision, sandbox, id, customer) SELECT i, 1, false, decode(md5(i::text), 'hex'), 'c' || i % 50
+    FROM generate_series(1, 100000) AS i;
+INSERT INTO usage (used, credited, day, customer, channel) SELECT 1, 0, i, 'c' || c, 'sms'
+    FROM generate_series(1, 400) AS i, generate_series(1, 50) AS c;
+INSERT INTO outbox (free_at, event) SELECT i, '{}' FROM generate_series(1, 20000) AS i;
+INSERT INTO attempt_note (message, at, attempt, late, outcome, detail) SELECT i, i, 1, false, 'x', '' FROM generate_series(1, 20000) AS i;
+INSERT INTO report_history (message, at, revision, report) SELECT i, i, 1, '{}' FROM generate_series(1, 20000) AS i;
+ANALYZE;";
+
+fn parameters(statement: &str) -> usize {
+    (1..100).rev().find(|number| statement.contains(&format!("${number}"))).unwrap_or(0)
+}
+
+/// The plan that a session of ours makes once for a statement, whatever it is given later.
+fn plan(settings: &PostgresSettings, session: &str, name: &str, statement: &str) -> anyhow::Result<String> {
+    let nulls = vec!["NULL"; parameters(statement)].join(", ");
+    let values = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
+    let plan = psql(
+        settings,
+        &format!(
+            "SET search_path = naru; SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1; {session} \
+             PREPARE it AS {statement}; EXPLAIN EXECUTE it{values}"
+        ),
+    )
+    .with_context(|| name.to_owned())?;
+    ensure!(plan.contains("cost="), "{name}: {plan}");
+    Ok(plan)
+}
+
+/// Whether a plan reads a table, or an index, from end to end. Few processes live at a time: theirs may be.
+fn reads_whole(plan: &str) -> bool {
+    let lines: Vec<&str> = plan.lines().collect();
+    lines.iter().enumerate().any(|(number, line)| {
+        let whole_table = line.contains("Seq Scan on") && !line.contains("Seq Scan on incarnation");
+        let index = line.contains("Index Scan") || line.contains("Index Only Scan");
+        let by_condition = lines.get(number + 1).is_some_and(|next| next.contains("Index Cond:"));
+        whole_table || (index && !by_condition && !line.contains("on incarnation"))
+    })
+}
+
+#[tokio::test]
+async fn no_query_on_the_way_of_a_message_scans_in_postgres() -> anyhow::Result<()> {
+    let settings = database().await?;
+    psql(&settings, FILL)?;
+    let statements = postgres_statements();
+    ensure!(statements.len() > 20);
+    for (name, statement) in statements {
+        let plan = plan(&settings, "", name, statement)?;
+        ensure!(!reads_whole(&plan), "{name} reads a whole table:\n{plan}");
+    }
+    Ok(())
+}
+
+/// A session keeps its plans while the tables grow.
+#[tokio::test]
+async fn a_plan_made_while_the_tables_are_empty_serves_large_ones() -> anyhow::Result<()> {
+    let settings = database().await?;
+    psql(
+        &settings,
+        "CREATE TABLE naru.archive_2026_03 (LIKE naru.archive INCLUDING ALL); \
+        ALTER TABLE naru.archive ATTACH PARTITION naru.archive_2026_03 FOR VALUES FROM (0) TO (2000000000000)",
+    )?;
+    for (name, statement) in postgres_statements() {
+        let session = "SET enable_seqscan = off; SET enable_mergejoin = off;";
+        let plan = plan(&settings, session, name, statement)?;
+        ensure!(!reads_whole(&plan), "{name} reads a whole table:\n{plan}");
+    }
+    Ok(())
+}
