@@ -1,6 +1,7 @@
 //! `cargo xtask`: the development commands of Naru.
 
 mod bench;
+mod needs;
 mod prove;
 mod release;
 mod test;

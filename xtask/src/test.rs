@@ -3,16 +3,12 @@
 use std::{
     fmt,
     io::{self, BufRead, BufReader, Write},
-    path::Path,
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 
-use crate::run as execute;
-
-/// A program that a test calls, and the Debian package that brings it.
-const NEEDS: [(&str, &str); 3] = [("strace", "strace"), ("curl", "curl"), ("python3", "python3")];
+use crate::needs;
 
 /// Installs what is missing and runs every test of the workspace; `more` is passed on. At the end it tells how many there
 /// were in all binaries.
@@ -20,8 +16,8 @@ const NEEDS: [(&str, &str); 3] = [("strace", "strace"), ("curl", "curl"), ("pyth
 /// # Errors
 /// If something cannot be installed, or a test fails or is skipped.
 pub fn run(more: &[String]) -> anyhow::Result<()> {
-    install()?;
-    tell_versions()?;
+    needs::install()?;
+    needs::tell_versions()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["test", "--locked", "--workspace"]).args(more);
@@ -41,16 +37,6 @@ pub fn run(more: &[String]) -> anyhow::Result<()> {
     writeln!(shown, "{tally}")?;
     ensure!(status.success(), "a test failed: {status}");
     ensure!(tally.ignored == 0, "{} tests were skipped, and prove nothing", tally.ignored);
-    Ok(())
-}
-
-/// Which versions the tests were run with, for whoever reads the log.
-fn tell_versions() -> anyhow::Result<()> {
-    for (program, _) in NEEDS {
-        let output = Command::new(program).arg("--version").output()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        writeln!(io::stderr().lock(), "with {}", text.lines().next().unwrap_or(program))?;
-    }
     Ok(())
 }
 
@@ -86,41 +72,6 @@ impl fmt::Display for Tally {
         let Self { binaries, passed, failed, ignored } = self;
         write!(f, "{passed} tests passed, {failed} failed, {ignored} skipped, in {binaries} binaries")
     }
-}
-
-fn install() -> anyhow::Result<()> {
-    let missing: Vec<&str> =
-        NEEDS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    writeln!(io::stderr().lock(), "the tests need: {} (installed by apt)", missing.join(", "))?;
-    if !is_there("apt-get") {
-        bail!("there is no apt-get here: install them by hand");
-    }
-    let apt = |args: &[&str]| {
-        let mut command = if is_root() { Command::new("apt-get") } else { Command::new("sudo") };
-        if !is_root() {
-            command.arg("apt-get");
-        }
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
-        execute(&mut command)
-    };
-    apt(&["update", "-q"])?;
-    let mut args = vec!["install", "-q", "-y", "--no-install-recommends"];
-    args.extend(missing);
-    apt(&args)
-}
-
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    // The owner of this process's own entry is its effective user.
-    std::fs::metadata(Path::new("/proc/self")).is_ok_and(|meta| meta.uid() == 0)
 }
 
 #[cfg(test)]
