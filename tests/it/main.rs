@@ -27,6 +27,7 @@ mod drain;
 mod drain_load;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
 mod engines;
 #[cfg(test)]
 mod fairness;
