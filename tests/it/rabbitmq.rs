@@ -6,6 +6,7 @@ mod harm;
 mod idle;
 mod lent;
 mod tls;
+mod whole;
 
 use std::{collections::BTreeSet, time::Duration};
 

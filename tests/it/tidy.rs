@@ -172,6 +172,16 @@ fn the_documented_settings_are_those_of_the_code() {
 }
 
 #[test]
+fn the_documented_settings_of_rabbitmq_are_those_of_the_code() {
+    let defaults = toml::Table::try_from(naru_shared::rabbitmq::RabbitMqSettings::default()).unwrap();
+    let document = text("docs/configuration.md");
+    for (key, default) in defaults.iter().filter(|(key, _)| *key != "url") {
+        let row = format!("| `queue.{key}`, `topic.{key}` | `{default}` |");
+        assert!(document.contains(&row), "docs/configuration.md lacks the row: {row}");
+    }
+}
+
+#[test]
 fn every_command_is_documented() {
     let document = text("docs/cli.md");
     let mut commands = vec![("naru".to_owned(), naru_cli::args::Cli::command())];

@@ -1,6 +1,9 @@
 //! What is unsafe and therefore refused.
 
-use naru_shared::domain::{BackendConfig, Route};
+use naru_shared::{
+    domain::{BackendConfig, Route},
+    engines::{QueueEngine, TopicEngine},
+};
 
 use super::Config;
 
@@ -40,8 +43,28 @@ pub fn unsafe_settings(config: &Config, routes: &[Route]) -> Vec<String> {
             config.ingress.drain_grace_ms, config.process.drain_ms
         ));
     }
+    found.extend(unsafe_engines(config));
     found.extend(config.workers.check().err().map(|error| format!("workers: {error}")));
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
+    found
+}
+
+fn unsafe_engines(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    let queue = if let QueueEngine::RabbitMq(settings) = &config.queue { Some(settings) } else { None };
+    let topic = if let TopicEngine::RabbitMq(settings) = &config.topic { Some(settings) } else { None };
+    for (port, settings) in [("queue", queue), ("topic", topic)] {
+        let Some(settings) = settings else { continue };
+        found.extend(settings.check().err().map(|error| format!("{port}: {error}")));
+    }
+    let publish = config.ingress.publish_timeout_ms;
+    if let Some(settings) = queue.filter(|settings| settings.call_timeout_ms >= publish) {
+        found.push(format!(
+            "queue.call_timeout_ms = {} is not less than ingress.publish_timeout_ms = {publish}: what was refused in \
+             time would be told as in doubt",
+            settings.call_timeout_ms
+        ));
+    }
     found
 }
 
@@ -61,7 +84,10 @@ pub fn unsafe_route(config: &Config, route: &Route) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use naru_shared::domain::{Environment, HttpBackend, OnUncertain};
+    use naru_shared::{
+        domain::{Environment, HttpBackend, OnUncertain},
+        rabbitmq::RabbitMqSettings,
+    };
 
     use super::*;
 
@@ -104,6 +130,19 @@ mod tests {
         assert_eq!(unsafe_settings(&config, &[]).len(), 0);
         config.ingress.drain_grace_ms += 1;
         assert_eq!(unsafe_settings(&config, &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_rabbitmq_that_cannot_be_reached_so_is_told() {
+        let mut config = Config::default();
+        let settings = RabbitMqSettings { call_timeout_ms: 5_000, ..RabbitMqSettings::default() };
+        config.queue = QueueEngine::RabbitMq(settings);
+        let found = unsafe_settings(&config, &[]);
+        assert!(
+            found[0].starts_with("queue: `url`") && found[1].starts_with("queue.call_timeout_ms"),
+            "{found:?}"
+        );
+        assert_eq!(found.len(), 2);
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, filter: "info,actix_server=warn,actix_http=off".to_owned() }
+        Self { format: LogFormat::Auto, filter: "info,actix_server=warn,actix_http=off,lapin=off".to_owned() }
     }
 }
 

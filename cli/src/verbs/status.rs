@@ -4,10 +4,13 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use naru_shared::{
     domain::{Route, RouteName, State, Timestamp},
+    engines::QueueEngine,
     ledger::LaneStatus,
-    queue::{QueueStatus, peek},
+    queue::{QueueStatus, RabbitMqQueue, ask, peek},
+    rabbitmq::Broker,
 };
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use crate::{
     desk::Desk,
@@ -48,8 +51,7 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     let ledger = desk.ledger()?.desk;
     let suspended = desk.book()?.suspended().await?;
     let lanes = ledger.lanes(Arc::new(suspended)).await?;
-    let queue = desk.dir.queue();
-    let on_queue = if queue.exists() { peek(&queue)? } else { Vec::new() };
+    let on_queue = on_queue(desk, &routes).await?;
     let now = desk.now();
     let status = assemble(running, &routes, on_queue, lanes, now);
     if desk.out.json {
@@ -91,6 +93,19 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
             w.why.to_string(),
         ]
     })
+}
+
+async fn on_queue(desk: &Desk, routes: &[Route]) -> anyhow::Result<Vec<QueueStatus>> {
+    match &desk.config.queue {
+        QueueEngine::Sqlite { .. } => {
+            let file = desk.dir.queue();
+            Ok(if file.exists() { peek(&file)? } else { Vec::new() })
+        }
+        QueueEngine::RabbitMq(settings) => {
+            let queue = RabbitMqQueue::new(Broker::open(settings, &Handle::current())?);
+            Ok(ask(&queue, routes.iter().map(|route| route.name.clone())).await?)
+        }
+    }
 }
 
 fn assemble(

@@ -7,7 +7,7 @@ mod sqlite;
 use std::time::Duration;
 
 use async_trait::async_trait;
-pub use peek::{QueueStatus, peek};
+pub use peek::{QueueStatus, ask, peek};
 pub use rabbitmq::RabbitMqQueue;
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteQueue;

@@ -1,8 +1,8 @@
-//! A look at the embedded queue's file from beside the process that owns it: counts, nothing else.
+//! A look at what lies on the queues from beside the processes that work on them: counts, nothing else.
 
 use std::path::Path;
 
-use super::sqlite::queue_name;
+use super::{Queue, QueueError, QueueName, sqlite::queue_name};
 use crate::{
     domain::{Lane, RouteName, Timestamp},
     sqlite::{DbError, connect},
@@ -23,7 +23,28 @@ pub struct QueueStatus {
     pub oldest: Option<Timestamp>,
 }
 
-/// Every queue that holds anything, by route and lane.
+/// Every queue of these routes that holds anything, as its engine tells.
+///
+/// # Errors
+/// If the engine does not answer.
+pub async fn ask(
+    queue: &dyn Queue,
+    routes: impl IntoIterator<Item = RouteName>,
+) -> Result<Vec<QueueStatus>, QueueError> {
+    let mut found = Vec::new();
+    for route in routes {
+        for lane in Lane::ALL {
+            let depth = queue.depth(&QueueName { route: route.clone(), lane }).await?;
+            let (packs, quarantined, oldest) = (depth.packs, depth.quarantined, depth.oldest);
+            if packs + quarantined > 0 {
+                found.push(QueueStatus { route: route.clone(), lane, packs, quarantined, oldest });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Every queue of the embedded engine's file that holds anything, by route and lane.
 ///
 /// # Errors
 /// If the file cannot be read.

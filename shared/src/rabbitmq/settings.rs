@@ -17,11 +17,12 @@ const LARGEST_PREFETCH: u16 = 2_000;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RabbitMqSettings {
-    /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS; the vhost is percent-encoded.
+    /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS; the vhost is percent-encoded. Must be given.
     pub url: String,
     /// Separates deployments that share a vhost: every name begins with `naru.NAMESPACE.`.
     pub namespace: Namespace,
     /// A PEM file of authorities that are trusted besides the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// How long a connection may take to come about, in milliseconds.
     pub connect_timeout_ms: u64,
@@ -38,7 +39,7 @@ pub struct RabbitMqSettings {
 impl Default for RabbitMqSettings {
     fn default() -> Self {
         Self {
-            url: "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned(),
+            url: String::new(),
             namespace: Namespace::default(),
             ca_file: None,
             connect_timeout_ms: 5_000,
@@ -74,6 +75,9 @@ pub enum SettingsError {
 impl RabbitMqSettings {
     /// The address with what is to be negotiated.
     pub(super) fn uri(&self) -> Result<AMQPUri, SettingsError> {
+        if self.url.is_empty() {
+            return Err(SettingsError::Url("it must be given".to_owned()));
+        }
         let mut uri: AMQPUri = self.url.parse().map_err(SettingsError::Url)?;
         uri.query.heartbeat = Some(self.heartbeat_s);
         Ok(uri)
@@ -126,13 +130,15 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_and_the_password_is_not_shown() {
         let with = |change: fn(&mut RabbitMqSettings)| {
-            let mut settings = RabbitMqSettings::default();
+            let url = "amqp://a:secret@b/%2f".to_owned();
+            let mut settings = RabbitMqSettings { url, ..RabbitMqSettings::default() };
             change(&mut settings);
             settings.check()
         };
         assert!(with(|_| ()).is_ok());
         assert!(matches!(with(|s| s.prefetch = 0), Err(SettingsError::Bounds("prefetch", 2_000))));
         assert!(matches!(with(|s| s.heartbeat_s = 61), Err(SettingsError::Bounds("heartbeat_s", 60))));
+        assert!(matches!(with(|s| s.url.clear()), Err(SettingsError::Url(_))));
         assert!(matches!(with(|s| s.url = "http://a:secret@b/".to_owned()), Err(SettingsError::Url(_))));
         let settings = RabbitMqSettings { url: "amqps://a:secret@b/".to_owned(), ..Default::default() };
         assert!(settings.is_encrypted());
