@@ -84,6 +84,7 @@ metrics_table! {
     counter SETTLED = "naru_settled_total", Count, "Outcomes committed, by what they did";
     counter EXPIRED = "naru_messages_expired_total", Count, "Messages whose time to live ended, by route";
     counter RECOVERED = "naru_messages_recovered_total", Count, "Messages found in the hands of dead workers, by route";
+    counter FORGOTTEN = "naru_messages_forgotten_total", Count, "Messages let go of after their time, by what: removed, or text and recipient";
     counter WORKER_RESTARTS = "naru_worker_restarts_total", Count, "Actors replaced after a panic or a stall, by actor";
     counter RELAYED = "naru_events_relayed_total", Count, "Events published to the topic";
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";

@@ -1,7 +1,9 @@
 //! SIGTERM under load: what is begun, what is interrupted, what is lost.
 
 use std::{
-    fs, thread,
+    fs,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,13 +20,13 @@ use naru_tests::{
 };
 use serde_json::json;
 
-use crate::stage::{Receiver, accept, alone, message, until, used};
+use crate::stage::{Receiver, accept, alone, message, until, used, within};
 
 /// How long the signal may be on its way until no attempt begins any more.
 const SIGNAL: Duration = Duration::from_millis(500);
 
-/// One call after the other, until there is no answer, or no `202`.
-fn call_on(mut customer: Customer, caller: usize) -> Vec<Wish> {
+/// One call after the other, until there is no answer, or no `202`; `accepted` counts the others.
+fn call_on(mut customer: Customer, caller: usize, accepted: &AtomicUsize) -> Vec<Wish> {
     let mut wishes = Vec::new();
     loop {
         let number = caller * 100_000 + wishes.len();
@@ -38,6 +40,7 @@ fn call_on(mut customer: Customer, caller: usize) -> Vec<Wish> {
         if !goes_on {
             return wishes;
         }
+        accepted.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -46,18 +49,23 @@ fn a_drain_under_load_begins_nothing_interrupts_nothing_and_loses_nothing() {
     let _alone = alone();
     // More is accepted than the backend takes: there is always a message that could begin.
     let receiver = Receiver::start(&["--slow-ms", "200"]);
-    let routes = vec![RouteSpec::http("demo", receiver.process.address, OnUncertain::Retry)];
+    let http = RouteSpec::http("demo", receiver.process.address, OnUncertain::Retry);
+    let routes = vec![RouteSpec { concurrency: 24, ..http }];
     let (quota, subscription) = (Some(1_000_000), Some(witness::SUBSCRIPTION.to_owned()));
     let mut gateway = Gateway::prepare(&Setup { routes, quota, subscription, ..Setup::default() }).unwrap();
     let environment = [receiver.journals.subscriber()];
     gateway.start(&environment).unwrap();
+    let so_far = AtomicUsize::new(0);
     let (wishes, asked, took) = thread::scope(|scope| {
         let callers = (0..16).map(|caller| {
-            let customer = gateway.customer(0);
-            scope.spawn(move || call_on(customer, caller))
+            let (customer, so_far) = (gateway.customer(0), &so_far);
+            scope.spawn(move || call_on(customer, caller, so_far))
         });
         let callers: Vec<_> = callers.collect();
-        thread::sleep(Duration::from_secs(2));
+        within(Duration::from_secs(30), "many are sent, and more wait", || {
+            let sent = receiver.arrivals().len();
+            (sent > 100 && so_far.load(Ordering::SeqCst) > sent + 300).then_some(())
+        });
         let asked = nanos();
         let took = gateway.drain().unwrap();
         let wishes = callers.into_iter().flat_map(|caller| caller.join().unwrap());

@@ -32,6 +32,8 @@ mod engines;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod forget;
+#[cfg(test)]
 mod gate_redis;
 #[cfg(test)]
 mod idle;

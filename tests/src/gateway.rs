@@ -215,7 +215,7 @@ impl Gateway {
     /// # Errors
     /// If it fails.
     pub fn verb(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = std::process::Command::new(&self.programs.gateway);
+        let mut command = process::gateway(&self.programs.gateway);
         let output = command.args(arguments).arg("--config").arg(self.config()).output()?;
         let errors = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "naru {arguments:?}: {errors}");

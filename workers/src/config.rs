@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use naru_shared::ledger::Keep;
 use serde::{Deserialize, Serialize};
+
+/// A day.
+const DAY_MS: u64 = 86_400_000;
 
 /// Settings of the workers; every one has a default that works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,11 @@ pub struct WorkersConfig {
     pub report_window_ms: u64,
     /// Consecutive attempts that were not taken, or uncertain, after which a route's attempts pause.
     pub breaker_failures: u32,
+    /// How long a message is known after its acceptance, in milliseconds: so long the same key gives the same message. It is
+    /// then removed once it has ended and its report was read, or is as old.
+    pub horizon_ms: u64,
+    /// How long after its end a message's text and recipient are kept, in milliseconds.
+    pub texts_ms: u64,
 }
 
 impl Default for WorkersConfig {
@@ -48,6 +57,8 @@ impl Default for WorkersConfig {
             stuck_ms: 60_000,
             report_window_ms: 72 * 3_600_000,
             breaker_failures: 20,
+            horizon_ms: 30 * DAY_MS,
+            texts_ms: 30 * DAY_MS,
         }
     }
 }
@@ -79,8 +90,10 @@ impl WorkersConfig {
             ("sweep_ms", self.sweep_ms, 10, 60_000),
             ("poll_ms", self.poll_ms, 10, 60_000),
             ("stuck_ms", self.stuck_ms, 1_000, 3_600_000),
-            ("report_window_ms", self.report_window_ms, 0, 90 * 86_400_000),
+            ("report_window_ms", self.report_window_ms, 0, 90 * DAY_MS),
             ("breaker_failures", u64::from(self.breaker_failures), 1, 1_000_000),
+            ("horizon_ms", self.horizon_ms, DAY_MS, 3_650 * DAY_MS),
+            ("texts_ms", self.texts_ms, 0, 3_650 * DAY_MS),
         ];
         let outside = bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value));
         outside.map_or(Ok(()), |(name, value, least, most)| Err(ConfigError { name, value, least, most }))
@@ -100,6 +113,10 @@ impl WorkersConfig {
 
     pub(crate) const fn stuck(&self) -> Duration {
         Duration::from_millis(self.stuck_ms)
+    }
+
+    pub(crate) const fn keep(&self) -> Keep {
+        Keep { horizon: Duration::from_millis(self.horizon_ms), texts: Duration::from_millis(self.texts_ms) }
     }
 
     pub(crate) const fn report_window(&self) -> Duration {

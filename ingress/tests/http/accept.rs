@@ -1,5 +1,6 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
+use naru_ingress::IngressConfig;
 use naru_shared::{domain::Lane, gate::Gate, ledger::Waiting};
 use serde_json::json;
 
@@ -151,7 +152,9 @@ async fn what_has_no_route_or_no_room_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_accepts_share_publishes_and_packs() {
-    let gateway = Gateway::spawn().await;
+    // It is about sharing: a disk that is busy with something else for a while is no answer.
+    let config = IngressConfig { publish_timeout_ms: 30_000, ..Setup::default().config };
+    let gateway = Gateway::with(Setup { config, ..Setup::default() }).await;
     let calls = (0..64).map(|n| {
         let bytes = request("POST", "/v1.0/messages", &[LIVE, JSON], &sms(&n.to_string()).to_string());
         let addr = gateway.addr;

@@ -198,6 +198,16 @@ impl Message {
     }
 }
 
+/// A recipient as it is kept once it is needed no more: how long it was, and its last two characters if that leaves enough
+/// unsaid.
+#[must_use]
+pub fn masked(recipient: &str) -> String {
+    let length = recipient.chars().count();
+    let shown = if length > 4 { 2 } else { 0 };
+    let mask = std::iter::repeat_n('*', length - shown);
+    mask.chain(recipient.chars().skip(length - shown)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,6 +255,14 @@ mod tests {
             assert!(!seen.contains(&print), "{edited:?}");
             seen.push(print);
         }
+    }
+
+    #[test]
+    fn a_mask_leaves_at_most_two_characters() {
+        assert_eq!(masked("+821012345678"), "***********78");
+        assert_eq!(masked("1234"), "****");
+        assert_eq!(masked("나루나루나"), "***루나");
+        assert_eq!(masked(""), "");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use code::{ChargeEffect, Code};
 pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SecretHash};
 pub use event::Event;
 pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
-pub use message::{Content, Fingerprint, Key, Message, Units};
+pub use message::{Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{ChannelName, CredentialId, CustomerId, InvalidName, RouteName, SubscriptionName};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder};

@@ -14,7 +14,10 @@ pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdic
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
-pub use work::{Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken, Work};
+pub use work::{
+    Forgotten, Keep, Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting, Weights, Woken,
+    Work,
+};
 
 use crate::domain::MessageId;
 

@@ -110,6 +110,26 @@ pub struct Woken {
     pub expired: usize,
 }
 
+/// How long what has ended is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// For how long after its acceptance a message's id stays known, at the least.
+    pub horizon: Duration,
+    /// For how long after its end a message's text and recipient are kept.
+    pub texts: Duration,
+}
+
+/// What was let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Messages that are unknown from now on.
+    pub removed: usize,
+    /// Messages without their text and recipient from now on.
+    pub masked: usize,
+    /// Whether the step ended before it had looked at everything that is old enough.
+    pub more: bool,
+}
+
 /// How much of a customer waits on a route's lane (`ready`, `scheduled`, `retrying`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -185,6 +205,15 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// What waits, by route, lane and account.
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError>;
+
+    /// Lets go of what was kept long enough, in one small step that looks at up to `max` messages (twice: at their age and at
+    /// their texts'). Called again and again, it comes by everything; `Forgotten` says whether more is waiting now.
+    ///
+    /// Removed is what has ended, was accepted more than `keep.horizon` ago, and whose report was read or lies as long ago:
+    /// its id is unknown from then on. Of what ended more than `keep.texts` ago the text is removed and the recipient
+    /// masked; everything else of it stays. Neither changes what [`LedgerReads::used`](super::LedgerReads::used) says of
+    /// any period, and what has not ended is never touched.
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError>;
 
     /// When the copy was made that was restored, the latest if there were several: what was accepted before that moment
     /// and is new to the ledger lay on the queue of the copy, and may have been sent after it was made.

@@ -35,3 +35,39 @@ macro_rules! guarantees {
         )*
     };
 }
+
+#[cfg(test)]
+mod tests {
+    /// A suite's macro, and the files with its guarantees.
+    const SUITES: [(&str, &[&str]); 5] = [
+        (include_str!("queue.rs"), &[include_str!("queue/delivery.rs"), include_str!("queue/sharing.rs")]),
+        (include_str!("topic.rs"), &[include_str!("topic.rs")]),
+        (include_str!("catalog.rs"), &[include_str!("catalog.rs")]),
+        (include_str!("registry.rs"), &[include_str!("registry.rs")]),
+        (
+            include_str!("gate.rs"),
+            &[
+                include_str!("gate/keys.rs"),
+                include_str!("gate/quotas.rs"),
+                include_str!("gate/rates.rs"),
+                include_str!("gate/waiting.rs"),
+            ],
+        ),
+    ];
+
+    #[test]
+    fn every_guarantee_is_in_the_list_of_its_suite() {
+        for (suite, files) in SUITES {
+            let list = suite.split("$fixture,").nth(1).and_then(|rest| rest.split(");").next()).unwrap();
+            let listed: Vec<&str> = list.split([',', '[', ']']).map(str::trim).collect();
+            for file in files {
+                let names = file.split("pub async fn ").skip(1).filter_map(|rest| rest.split('(').next());
+                let names: Vec<&str> = names.collect();
+                assert!(!names.is_empty());
+                for name in names {
+                    assert!(listed.contains(&name), "{name} is in no list, and never runs");
+                }
+            }
+        }
+    }
+}

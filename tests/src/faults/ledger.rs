@@ -12,8 +12,8 @@ pub(super) use mixing::Mixing;
 use naru_shared::{
     domain::{IncarnationId, RouteName, Timestamp},
     ledger::{
-        IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
-        Taken, Waiting, Woken, Work,
+        Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
+        Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
 };
 pub(super) use replaying::Replaying;
@@ -113,6 +113,9 @@ impl<T: Twist> Ledger for Twisted<T> {
     }
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
         self.inner.waiting().await
+    }
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError> {
+        self.inner.forget(now, keep, max).await
     }
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.inner.restored_before().await

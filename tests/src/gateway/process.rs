@@ -45,6 +45,15 @@ pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
+/// The gateway's program, with none of the settings in the caller's environment.
+pub(super) fn gateway(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NARU_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// A child process.
 #[derive(Debug)]
 pub(super) struct Running(Child);
@@ -57,7 +66,7 @@ impl Running {
         log: &Path,
     ) -> anyhow::Result<Self> {
         let log = OpenOptions::new().append(true).create(true).open(log)?;
-        let mut command = Command::new(program);
+        let mut command = gateway(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;

@@ -3,6 +3,7 @@
 //! Between its turns it sleeps until the earliest moment at which a row is due, so that a process at rest does next to
 //! nothing and what is due is seen at once.
 
+mod forget;
 mod lost;
 mod own;
 mod reports;
@@ -39,6 +40,12 @@ const OTHERS: Duration = Duration::from_secs(1);
 
 /// As [`OTHERS`], where there can be no others and the last look found nothing: only former lives left rows.
 const OTHERS_EXCLUDED: Duration = Duration::from_secs(30);
+
+/// How often it looks for what was kept long enough.
+const FORGET: Duration = Duration::from_secs(60);
+
+/// As [`FORGET`], while there is more of it: some 2,000 messages a second, over a hundred million a day.
+const FORGET_MORE: Duration = PACE;
 
 /// The actor of the sweeper.
 pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
@@ -80,6 +87,9 @@ struct Sweep {
     /// Nobody else was there at the last look.
     alone: bool,
     own: Turn,
+    forget: Turn,
+    /// The last look left something to forget.
+    more: bool,
     watch: lost::Watch,
     orphans: own::Orphans,
 }
@@ -91,8 +101,9 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
         rest(PACE, &crew.end).await;
     }
     let watch = lost::Watch::new(crew.config.lease());
-    let (others, own, orphans) = (Turn::default(), Turn::default(), own::Orphans::default());
-    let mut sweep = Sweep { crew, others, alone: false, own, watch, orphans };
+    let (others, own, forget) = (Turn::default(), Turn::default(), Turn::default());
+    let orphans = own::Orphans::default();
+    let mut sweep = Sweep { crew, others, alone: false, own, forget, more: false, watch, orphans };
     while !sweep.crew.end.is_cancelled() {
         progress.mark();
         let well = sweep.turn(&progress).await;
@@ -115,7 +126,16 @@ impl Sweep {
             self.crew.take_suspicion();
             well &= said("look after own rows", own::look_after(&self.crew, &mut self.orphans).await);
         }
+        if self.forget.take(self.look_for_the_old()) {
+            let more = forget::forget(&self.crew, progress).await;
+            self.more = matches!(more, Ok(true));
+            well &= said("forget what was kept long enough", more);
+        }
         well
+    }
+
+    const fn look_for_the_old(&self) -> Duration {
+        if self.more { FORGET_MORE } else { FORGET }
     }
 
     fn look_for_others(&self) -> Duration {
@@ -134,6 +154,7 @@ impl Sweep {
         let least = if well { PACE } else { AGAIN };
         rest(least.min(longest), &crew.end).await;
         let tasks = self.others.due_in(self.look_for_others()).min(self.own.due_in(self.look_after_own()));
+        let tasks = tasks.min(self.forget.due_in(self.look_for_the_old()));
         tokio::select! {
             () = crew.end.cancelled() => {}
             () = crew.suspicion() => {}

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use naru_shared::{
     domain::{Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SystemClock, Timestamp},
     ledger::{
-        IntakeBatch, IntakeDone, Ledger, LedgerDesk, LedgerError, PassedOver, RowRef, Settled, Settlement,
-        TakeRequest, Taken, Waiting, Woken, Work,
+        Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerDesk, LedgerError, PassedOver, RowRef,
+        Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
 };
 
@@ -120,6 +120,9 @@ impl Ledger for Faulty {
     }
     async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
         self.call("waiting", None, self.inner.waiting()).await
+    }
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError> {
+        self.call("forget", None, self.inner.forget(now, keep, max)).await
     }
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.call("restored_before", None, self.inner.restored_before()).await

@@ -168,7 +168,7 @@ fn audit_usage(connection: &Connection) -> rusqlite::Result<Vec<CustomerId>> {
             "WITH fact AS ( \
                SELECT customer, day, channel, sum(units) AS units FROM message \
                WHERE charge IN (?1, ?2) GROUP BY customer, day, channel), \
-             book AS (SELECT customer, day, channel, used - credited AS units FROM usage) \
+             book AS (SELECT customer, day, channel, used - credited - forgotten AS units FROM usage) \
              SELECT DISTINCT customer FROM ( \
                SELECT coalesce(fact.customer, book.customer) AS customer \
                FROM fact FULL JOIN book USING (customer, day, channel) \

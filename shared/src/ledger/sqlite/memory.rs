@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{due::DueBell, turns::RouteTurns};
+use super::{due::DueBell, forget::Walks, turns::RouteTurns};
 use crate::{
     domain::{Account, Lane, RouteName},
     ledger::Waiting,
@@ -94,6 +94,7 @@ pub(super) struct Memory {
     pub(super) events: Notify,
     pub(super) due: DueBell,
     pub(super) turns: Mutex<HashMap<RouteName, RouteTurns>>,
+    pub(super) walks: Mutex<Walks>,
     /// `None` until somebody asks: an operator's command never needs it.
     waiting: Mutex<Option<HashMap<Place, i64>>>,
 }
@@ -106,6 +107,7 @@ impl Memory {
             events: Notify::new(),
             due: DueBell::new(),
             turns: Mutex::new(HashMap::new()),
+            walks: Mutex::default(),
             waiting: Mutex::new(None),
         }
     }

@@ -9,6 +9,7 @@ mod change;
 mod desk;
 mod due;
 mod find;
+mod forget;
 mod intake;
 mod memory;
 mod quotas;
@@ -30,15 +31,19 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    IntakeBatch, IntakeDone, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement, TakeRequest,
-    Taken, Waiting, Woken, Work,
+    Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled, Settlement,
+    TakeRequest, Taken, Waiting, Woken, Work,
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
     sqlite::{Db, DbError},
 };
 
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    // Units of messages that are forgotten: used - credited = what is reserved or captured, and these.
+    "ALTER TABLE usage ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
 const PACE: Duration = Duration::from_millis(2);
@@ -189,6 +194,14 @@ impl Ledger for SqliteLedger {
         let memory = Arc::clone(&self.memory);
         self.db.write_then(backlog::count, move |counted| memory.count_anew(counted)).await?;
         Ok(self.memory.waiting().unwrap_or_default())
+    }
+
+    async fn forget(&self, now: Timestamp, keep: Keep, max: usize) -> Result<Forgotten, LedgerError> {
+        let walks = *self.memory.walks.lock();
+        let (forgotten, walks) =
+            self.change(move |change| forget::forget(change, walks, now, keep, max)).await?;
+        *self.memory.walks.lock() = walks;
+        Ok(forgotten)
     }
 
     async fn restored_before(&self) -> Result<Option<Timestamp>, LedgerError> {

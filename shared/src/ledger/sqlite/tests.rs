@@ -18,6 +18,8 @@ async fn no_query_on_the_way_of_a_message_scans_or_sorts() {
             take::NEXT_CUSTOMER,
             take::READY_ROWS,
             find::WALK,
+            forget::MESSAGES,
+            forget::TEXTS,
             recovery::LOST,
             recovery::DUE,
             recovery::DUE_REPORTS,

@@ -4,6 +4,7 @@
 //! in that macro against the functions of these files, so that none is forgotten.
 
 mod bed;
+pub mod forget;
 pub mod intake;
 pub mod money;
 pub mod outbox;
@@ -71,6 +72,13 @@ macro_rules! ledger_conformance {
             reports: a_tombstone_cancels_what_comes_after_it,
             reports: a_search_finds_what_matches_and_nothing_else,
             reports: a_search_that_ends_early_says_so_and_goes_on_from_there,
+            forget: what_ended_and_was_read_is_removed_after_the_horizon_and_not_before,
+            forget: an_unread_report_can_be_read_for_the_horizon_after_its_end,
+            forget: what_has_not_ended_is_never_let_go,
+            forget: what_is_removed_stays_in_the_sums_of_its_period,
+            forget: a_text_goes_and_a_recipient_is_masked_after_their_time,
+            forget: letting_go_comes_by_everything_in_small_steps,
+            forget: a_tombstone_is_removed_after_the_horizon,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
             outbox: what_is_not_deleted_is_claimed_again,
@@ -98,6 +106,7 @@ mod tests {
     #[test]
     fn every_guarantee_is_in_the_list() {
         let parts = [
+            ("forget", include_str!("forget.rs")),
             ("intake", include_str!("intake.rs")),
             ("money", include_str!("money.rs")),
             ("outbox", include_str!("outbox.rs")),
