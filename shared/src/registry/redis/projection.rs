@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TOGETHER: usize = 500;
 
 /// How long a turn lasts that is not taken again.
-const TURN_MS: u64 = 2_000;
+const TURN_MS: u64 = 3_000;
 
 /// What stands between a customer and a field in the list of changes; no name has it.
 const BETWEEN: char = '|';

@@ -1,7 +1,11 @@
 //! Brings the catalog's changes into the projection.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use parking_lot::Mutex;
 use tokio::time::{error::Elapsed, sleep, timeout};
 
 use super::{
@@ -15,6 +19,9 @@ use crate::{
 
 /// How often whoever has the turn asks the catalog for its version.
 const POLL: Duration = Duration::from_millis(250);
+
+/// How often the turn is kept while nothing changes; well within what a turn lasts.
+const KEEP: Duration = Duration::from_secs(1);
 
 /// How often the others ask whether the turn is free.
 const WAIT: Duration = Duration::from_secs(1);
@@ -32,6 +39,8 @@ const PAGE: usize = 2_000;
 pub struct Projector {
     projection: Arc<Projection>,
     catalog: Arc<dyn Catalog>,
+    /// When the turn was last kept, and the version of which the projection had everything then.
+    kept: Mutex<Option<(Instant, u64)>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +62,7 @@ impl Projector {
     /// One of many; one at a time does something.
     #[must_use]
     pub fn new(projection: Arc<Projection>, catalog: Arc<dyn Catalog>) -> Self {
-        Self { projection, catalog }
+        Self { projection, catalog, kept: Mutex::default() }
     }
 
     /// Projects for as long as it is polled.
@@ -85,13 +94,24 @@ impl Projector {
 
     /// Brings over what is new, if it is this process's turn; whether it is.
     async fn round(&self) -> Result<bool, ProjectError> {
+        let newest = match *self.kept.lock() {
+            Some((at, version)) if at.elapsed() < KEEP => Some(version),
+            _ => None,
+        };
+        if let Some(version) = newest
+            && timeout(CALL_TIMEOUT, self.catalog.version()).await?? == version
+        {
+            return Ok(true);
+        }
+        *self.kept.lock() = None;
         let Some((epoch, head)) = self.projection.turn().await? else { return Ok(false) };
+        let at = Instant::now();
         let newest = timeout(CALL_TIMEOUT, self.catalog.version()).await??;
         match head {
             Some(head) if head.version > newest => {
                 return Err(ProjectError::WentBack { there: head.version, newest });
             }
-            Some(head) if head.version == newest => {}
+            Some(head) if head.version == newest => *self.kept.lock() = Some((at, newest)),
             head => self.bring(epoch, head).await?,
         }
         Ok(true)
