@@ -5,7 +5,8 @@ use std::{fmt::Write, net::SocketAddr, path::Path};
 use naru_shared::{
     catalog::Entry,
     domain::{
-        Assignment, BackendConfig, Customer, CustomerId, Environment, SimulatorBackend, TimeZone, Timestamp,
+        Assignment, BackendConfig, Customer, CustomerId, Environment, GatePolicy, SimulatorBackend, TimeZone,
+        Timestamp,
     },
     keys::Keyring,
 };
@@ -51,6 +52,7 @@ pub fn entries(keyring: &Keyring, now: Timestamp, demo: bool) -> anyhow::Result<
             time_zone: TimeZone::UTC,
             weight: 1,
             rates: vec![default_rate()],
+            gate_policy: GatePolicy::Local,
             version: 0,
         }),
         Entry::Credential(demo.live.credential.clone()),

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Instant};
 use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, web};
 use bytes::Bytes;
 use naru_shared::{
-    domain::{CustomerId, Environment, MessageId},
-    gate::{RateStanding, RateVerdict},
+    domain::{CustomerId, Environment, GatePolicy, MessageId},
+    gate::{BEFORE, RateStanding, RateVerdict, patiently},
 };
 
 use crate::{
@@ -76,7 +76,7 @@ pub async fn exchange(
         Err(Code::Draining.into())
     } else {
         match limits::head(&exchange.request) {
-            Ok(()) => run(&mut exchange).await,
+            Ok(()) => patiently(BEFORE, run(&mut exchange)).await,
             Err(problem) => Err(problem),
         }
     };
@@ -122,15 +122,25 @@ impl Exchange {
     /// Counts messages against the caller's rates.
     pub async fn rate(&mut self, caller: &Caller, messages: u32) -> Result<(), Problem> {
         let policies = &caller.profile.customer.rates;
-        match self.front.gate.rate(&caller.account, policies, messages).await {
-            Ok(RateVerdict::Within(standing)) => self.standing = standing,
-            Ok(RateVerdict::Over(standing, wait)) => {
+        let verdict = match self.front.gate.rate(&caller.account, policies, messages).await {
+            Ok(RateVerdict::Away(share)) => match caller.profile.customer.gate_policy {
+                GatePolicy::Local => *share,
+                GatePolicy::Open => return Ok(()),
+                GatePolicy::Closed => return Err(Code::Unavailable.into()),
+            },
+            Ok(verdict) => verdict,
+            // While the gate is away rates protect less; the ledger still decides about money.
+            Err(error) => return self.front.without_gate(caller, &error),
+        };
+        match verdict {
+            RateVerdict::Within(standing) => self.standing = standing,
+            RateVerdict::Over(standing, wait) => {
                 self.standing = standing;
                 let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1);
                 return Err(Problem::from(Code::RateLimited).retry_after(seconds));
             }
-            // While the gate is away rates protect less; the ledger still decides about money.
-            Err(error) => self.front.meters.gate_failed(&error),
+            // A share that is a share of another is none.
+            RateVerdict::Away(_) => {}
         }
         Ok(())
     }

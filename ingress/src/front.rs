@@ -3,15 +3,22 @@
 use std::sync::Arc;
 
 use naru_shared::{
-    domain::{Clock, Minter, RouteName},
-    gate::Gate,
+    domain::{Clock, GatePolicy, Minter, RouteName},
+    gate::{Gate, GateError},
     keys::CredentialHasher,
     ledger::LedgerReads,
     registry::Registry,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{denials::Denials, meters::Meters, publisher::Publisher, room::Room};
+use crate::{
+    auth::Caller,
+    denials::Denials,
+    meters::Meters,
+    problem::{Code, Problem},
+    publisher::Publisher,
+    room::Room,
+};
 
 /// The parts behind the HTTP front, and its bounds.
 pub struct Front {
@@ -47,4 +54,19 @@ pub struct Front {
     pub customer_backlog: u64,
     /// Cancelled when nothing is accepted any more and every answer ends its connection.
     pub draining: CancellationToken,
+}
+
+impl Front {
+    /// What becomes of a call of which the gate could not be asked: the customer's policy decides. Where it goes on, intake
+    /// still tells a duplicate, and the ledger still decides about money.
+    ///
+    /// # Errors
+    /// If the customer's calls are to be refused then.
+    pub fn without_gate(&self, caller: &Caller, error: &GateError) -> Result<(), Problem> {
+        self.meters.gate_failed(error);
+        match caller.profile.customer.gate_policy {
+            GatePolicy::Local | GatePolicy::Open => Ok(()),
+            GatePolicy::Closed => Err(Code::Unavailable.into()),
+        }
+    }
 }

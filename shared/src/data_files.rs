@@ -23,9 +23,13 @@ type DataFile = (PathBuf, &'static [&'static str]);
 
 /// The files of these engines, in the order in which the first start makes them.
 fn files(engines: &Engines, dir: &DataDir) -> Vec<DataFile> {
-    let QueueEngine::Sqlite { .. } = engines.queue;
-    let TopicEngine::Sqlite { .. } = engines.topic;
-    let mut files: Vec<DataFile> = vec![(dir.queue(), queue::SCHEMA), (dir.topic(), topic::SCHEMA)];
+    let mut files: Vec<DataFile> = Vec::new();
+    if let QueueEngine::Sqlite { .. } = engines.queue {
+        files.push((dir.queue(), queue::SCHEMA));
+    }
+    if let TopicEngine::Sqlite { .. } = engines.topic {
+        files.push((dir.topic(), topic::SCHEMA));
+    }
     if engines.ledger == (LedgerEngine::Sqlite {}) {
         files.push((dir.ledger(), ledger::MIGRATIONS));
     }

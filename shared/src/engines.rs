@@ -1,10 +1,12 @@
 //! Which engine stands behind each port: one tagged enum per port, `kind` first.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::postgres::PostgresSettings;
+use crate::rabbitmq::RabbitMqSettings;
+use crate::redis::RedisSettings;
 
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +17,8 @@ pub enum QueueEngine {
         /// How long a received pack stays in hand before it comes back, in milliseconds.
         visibility_ms: u64,
     },
+    /// A RabbitMQ.
+    RabbitMq(RabbitMqSettings),
 }
 
 impl Default for QueueEngine {
@@ -32,6 +36,8 @@ pub enum TopicEngine {
         /// How long a received event stays in hand before it comes back, in milliseconds.
         visibility_ms: u64,
     },
+    /// A RabbitMQ.
+    RabbitMq(RabbitMqSettings),
 }
 
 impl Default for TopicEngine {
@@ -150,6 +156,35 @@ impl Default for CatalogEngine {
 pub enum RegistryEngine {
     /// This process's memory, filled from the catalog.
     Memory {},
+    /// The memory of every process, filled through Redis.
+    Redis(RedisRegistryEngine),
+}
+
+/// The registry over Redis. Only `url` must be given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisRegistryEngine {
+    /// Where it is: see [`RedisSettings::url`].
+    pub url: String,
+    /// Certificates (PEM) that are trusted in place of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// What every key begins with.
+    #[serde(default = "prefix")]
+    pub prefix: String,
+}
+
+impl RedisRegistryEngine {
+    /// How to reach it. Nobody who calls waits for it.
+    #[must_use]
+    pub fn settings(&self) -> RedisSettings {
+        let (url, ca_file, prefix) = (self.url.clone(), self.ca_file.clone(), self.prefix.clone());
+        RedisSettings { url, ca_file, prefix, timeout: Duration::from_secs(5) }
+    }
+}
+
+fn prefix() -> String {
+    "naru".to_owned()
 }
 
 impl Default for RegistryEngine {
@@ -164,6 +199,51 @@ impl Default for RegistryEngine {
 pub enum GateEngine {
     /// This process's memory.
     Memory {},
+    /// A Redis that many processes share.
+    Redis(RedisGateEngine),
+}
+
+/// The gate over Redis. Only `url` must be given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisGateEngine {
+    /// Where it is: see [`RedisSettings::url`].
+    pub url: String,
+    /// Certificates (PEM) that are trusted in place of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// What every key begins with.
+    #[serde(default = "prefix")]
+    pub prefix: String,
+    /// The longest that one question waits for its answer, in milliseconds; a call waits 50 ms in all at the most.
+    #[serde(default = "timeout_ms")]
+    pub timeout_ms: u64,
+    /// How long the first answer to a key is given again, in hours. Beyond it intake still knows the key.
+    #[serde(default = "answer_hours")]
+    pub answer_hours: u32,
+}
+
+const fn timeout_ms() -> u64 {
+    25
+}
+
+const fn answer_hours() -> u32 {
+    24
+}
+
+impl RedisGateEngine {
+    /// How to reach it.
+    #[must_use]
+    pub fn settings(&self) -> RedisSettings {
+        let (url, ca_file, prefix) = (self.url.clone(), self.ca_file.clone(), self.prefix.clone());
+        RedisSettings { url, ca_file, prefix, timeout: Duration::from_millis(self.timeout_ms) }
+    }
+
+    /// How long the first answer to a key is given again.
+    #[must_use]
+    pub fn answers(&self) -> Duration {
+        Duration::from_secs(u64::from(self.answer_hours) * 3_600)
+    }
 }
 
 impl Default for GateEngine {
@@ -193,16 +273,13 @@ impl Engines {
     /// The ports whose engine belongs to one process, by name: with any, everything runs in one process.
     #[must_use]
     pub fn embedded(&self) -> Vec<&'static str> {
-        let QueueEngine::Sqlite { .. } = self.queue;
-        let TopicEngine::Sqlite { .. } = self.topic;
-        let (RegistryEngine::Memory {}, GateEngine::Memory {}) = (&self.registry, &self.gate);
         let ports = [
-            ("queue", true),
-            ("topic", true),
+            ("queue", matches!(self.queue, QueueEngine::Sqlite { .. })),
+            ("topic", matches!(self.topic, TopicEngine::Sqlite { .. })),
             ("ledger", matches!(self.ledger, LedgerEngine::Sqlite {})),
             ("catalog", matches!(self.catalog, CatalogEngine::Sqlite {})),
-            ("registry", true),
-            ("gate", true),
+            ("registry", matches!(self.registry, RegistryEngine::Memory {})),
+            ("gate", matches!(self.gate, GateEngine::Memory {})),
         ];
         ports.into_iter().filter(|(_, embedded)| *embedded).map(|(port, _)| port).collect()
     }

@@ -27,6 +27,10 @@ pub mod sqlite;
 
 pub mod postgres;
 
+pub mod rabbitmq;
+
+pub mod redis;
+
 pub mod keys;
 
 pub mod key_file;

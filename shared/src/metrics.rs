@@ -93,8 +93,15 @@ metrics_table! {
     histogram POSTGRES_SECONDS = "naru_postgres_call_seconds", Seconds, "Time of a call to PostgreSQL with all its tries, by call";
     counter POSTGRES_RETRIES = "naru_postgres_retries_total", Count, "Transactions tried again as a whole, by call and reason";
     counter POSTGRES_ERRORS = "naru_postgres_errors_total", Count, "Calls to PostgreSQL that failed, by call and reason";
+    gauge REDIS_CONNECTED = "naru_redis_connected", Count, "1 while Redis answers, by port";
+    counter REDIS_CALLS = "naru_redis_calls_total", Count, "Calls to Redis, by port and result: answered, failed, or away (not even sent)";
+    histogram REDIS_SECONDS = "naru_redis_call_seconds", Seconds, "Time of one call to Redis, by port";
     counter FILE_DAMAGE = "naru_file_damage_total", Count, "Reads and writes that found a data file damaged, by file";
     gauge WAITING = "naru_messages_waiting", Count, "Messages waiting in the ledger, by route, lane and state";
     gauge OLDEST_SECONDS = "naru_oldest_waiting_seconds", Seconds, "Age of the oldest waiting message, by route and lane";
+    gauge RABBITMQ_CONNECTED = "naru_rabbitmq_connected", Count, "1 while a connection to RabbitMQ serves, by connection";
+    counter RABBITMQ_CONNECTS = "naru_rabbitmq_connects_total", Count, "Attempts to connect to RabbitMQ, by connection and outcome";
+    histogram RABBITMQ_CALL_SECONDS = "naru_rabbitmq_call_seconds", Seconds, "Time of a call to RabbitMQ, by call";
+    counter RABBITMQ_ERRORS = "naru_rabbitmq_errors_total", Count, "Calls to RabbitMQ that failed, by call";
     gauge QUEUE_PACKS = "naru_queue_packs", Count, "Packs on a queue, by route and lane";
 }

@@ -1,24 +1,34 @@
 //! All ports of a process, opened from configuration, ready to be decorated and handed out.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod records;
+mod transport;
+
+use std::{
+    future::{self, Future},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use transport::Transport;
 
 use crate::{
-    catalog::{Catalog, PostgresCatalog, SqliteCatalog},
+    catalog::Catalog,
     data_dir::DataDir,
-    domain::{Clock, SystemClock},
-    engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine, TopicEngine},
-    gate::{Gate, MemoryGate},
-    ledger::{Ledger, LedgerDesk, LedgerReads, PostgresLedger, SqliteLedger},
+    domain::Clock,
+    engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, RegistryEngine},
+    gate::{Gate, MemoryGate, RedisGate, Times},
+    ledger::{Ledger, LedgerDesk, LedgerReads},
     outbox::Outbox,
-    postgres::{InvalidUrl, PostgresSettings},
-    queue::{Queue, SqliteQueue},
-    registry::{Follower, MemoryRegistry, Registry},
-    sqlite::{Db, DbError},
-    topic::{SqliteTopic, Topic},
+    postgres::InvalidUrl,
+    queue::Queue,
+    redis::SettingsError,
+    registry::{self, Follower, MemoryRegistry, Registry},
+    sqlite::DbError,
+    topic::Topic,
 };
 
 /// One of each.
@@ -79,14 +89,32 @@ pub enum OpenError {
         #[source]
         source: DbError,
     },
-    /// Its address is not valid.
+    /// The address of its PostgreSQL is not valid.
     #[error("the {port} cannot be opened")]
-    Url {
+    Postgres {
         /// Of which port.
         port: &'static str,
         /// Why.
         #[source]
         source: InvalidUrl,
+    },
+    /// What is said of its RabbitMQ cannot be used.
+    #[error("the {port} cannot be opened")]
+    RabbitMq {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: crate::rabbitmq::SettingsError,
+    },
+    /// What is said of its Redis cannot be used.
+    #[error("the {port} cannot be opened")]
+    Redis {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: SettingsError,
     },
     /// Its file is not there, and is not made by a look beside whoever owns it.
     #[error(
@@ -99,19 +127,11 @@ fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
     move |source| OpenError::File { port, source }
 }
 
-fn at(port: &'static str) -> impl FnOnce(InvalidUrl) -> OpenError {
-    move |source| OpenError::Url { port, source }
+fn over(port: &'static str) -> impl FnOnce(SettingsError) -> OpenError {
+    move |source| OpenError::Redis { port, source }
 }
 
-/// Refuses what is not there: SQLite would make it, empty.
-fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
-    match path.metadata() {
-        Ok(found) if found.len() > 0 => Ok(()),
-        _ => Err(OpenError::Missing(path)),
-    }
-}
-
-/// The ports of a process that owns its data directory, and the task that keeps the registry up to date until `stop`.
+/// The ports of a process that owns its data directory, and the task that keeps registry and gate up to date until `stop`.
 ///
 /// # Errors
 /// If an engine cannot be opened.
@@ -122,84 +142,67 @@ pub fn open(
     runtime: &Handle,
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
-    let QueueEngine::Sqlite { visibility_ms } = engines.queue;
-    let queue = SqliteQueue::open(&dir.queue(), Duration::from_millis(visibility_ms)).map_err(of("queue"))?;
-    let TopicEngine::Sqlite { visibility_ms } = engines.topic;
-    let topic = SqliteTopic::open(&dir.topic(), Duration::from_millis(visibility_ms)).map_err(of("topic"))?;
-    let mut files = vec![queue.db().clone(), topic.db().clone()];
-    let faces = Faces::open(&engines.ledger, dir, clock, runtime)?;
-    files.extend(faces.file);
-    let catalog: Arc<dyn Catalog> = match &engines.catalog {
-        CatalogEngine::Sqlite {} => {
-            let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
-            files.push(catalog.db().clone());
-            Arc::new(catalog)
-        }
-        CatalogEngine::Postgres(settings) => {
-            Arc::new(PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?)
-        }
-    };
-    let RegistryEngine::Memory {} = engines.registry;
-    let registry = MemoryRegistry::new();
-    let follower = Follower::start(Arc::clone(&catalog), Arc::clone(&registry), runtime, stop);
-    let GateEngine::Memory {} = engines.gate;
+    let Transport { queue, topic, mut files } = transport::open(engines, dir, runtime)?;
+    let faces = records::open_ledger(&engines.ledger, dir, clock, runtime)?;
+    let (catalog, file) = records::open_catalog(&engines.catalog, dir, runtime)?;
+    files.extend(faces.file.into_iter().chain(file));
+    let (registry, following) = open_registry(&engines.registry, &catalog)?;
+    let (gate, keeping) = open_gate(&engines.gate, clock, runtime)?;
+    let tasks = runtime.spawn(async move {
+        stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
+    });
     let ports = Ports {
-        queue: Arc::new(queue),
-        topic: Arc::new(topic),
+        queue,
+        topic,
         ledger: faces.ledger,
         reads: faces.reads,
         desk: faces.desk,
         outbox: faces.outbox,
         catalog,
         registry,
-        gate: Arc::new(MemoryGate::new(Arc::clone(clock))),
+        gate,
         probes: files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect(),
     };
-    Ok((ports, follower))
+    Ok((ports, tasks))
 }
 
-/// The faces of one ledger, and its file if it has one.
-struct Faces {
-    ledger: Arc<dyn Ledger>,
-    reads: Arc<dyn LedgerReads>,
-    desk: Arc<dyn LedgerDesk>,
-    outbox: Arc<dyn Outbox>,
-    file: Option<Db>,
+/// What an adapter does in the background for as long as it is polled.
+type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The registry, and what fills it.
+fn open_registry(
+    engine: &RegistryEngine,
+    catalog: &Arc<dyn Catalog>,
+) -> Result<(Arc<dyn Registry>, Background), OpenError> {
+    match engine {
+        RegistryEngine::Memory {} => {
+            let registry = MemoryRegistry::new();
+            let follower = Follower::new(Arc::clone(catalog), Arc::clone(&registry));
+            Ok((registry, Box::pin(async move { follower.run().await })))
+        }
+        RegistryEngine::Redis(engine) => {
+            let (registry, filling) =
+                registry::open_redis(&engine.settings(), catalog).map_err(over("registry"))?;
+            Ok((registry, Box::pin(filling)))
+        }
+    }
 }
 
-impl Faces {
-    fn open(
-        engine: &LedgerEngine,
-        dir: &DataDir,
-        clock: &Arc<dyn Clock>,
-        runtime: &Handle,
-    ) -> Result<Self, OpenError> {
-        match engine {
-            LedgerEngine::Sqlite {} => {
-                let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-                let file = Some(ledger.db().clone());
-                Ok(Self {
-                    ledger: Arc::<SqliteLedger>::clone(&ledger),
-                    reads: Arc::<SqliteLedger>::clone(&ledger),
-                    desk: Arc::<SqliteLedger>::clone(&ledger),
-                    outbox: ledger,
-                    file,
-                })
-            }
-            LedgerEngine::Postgres(engine) => {
-                let (settings, reads) = (engine.settings(), engine.reads_settings());
-                let ledger = PostgresLedger::open("ledger", &settings, runtime, Arc::clone(clock));
-                let ledger = ledger.map_err(at("ledger"))?.archiving_after(engine.archive_after());
-                let ledger = Arc::new(ledger);
-                let reads = ledger.with_pool("reads", &reads).map_err(at("ledger"))?;
-                Ok(Self {
-                    ledger: Arc::<PostgresLedger>::clone(&ledger),
-                    reads: Arc::new(reads),
-                    desk: Arc::<PostgresLedger>::clone(&ledger),
-                    outbox: ledger,
-                    file: None,
-                })
-            }
+/// The gate, and what keeps it connected.
+fn open_gate(
+    engine: &GateEngine,
+    clock: &Arc<dyn Clock>,
+    runtime: &Handle,
+) -> Result<(Arc<dyn Gate>, Background), OpenError> {
+    match engine {
+        GateEngine::Memory {} => {
+            Ok((Arc::new(MemoryGate::new(Arc::clone(clock))), Box::pin(future::ready(()))))
+        }
+        GateEngine::Redis(engine) => {
+            let times = Times::of_the_server();
+            let opened = RedisGate::open(&engine.settings(), engine.answers(), times, runtime);
+            let (gate, keeping) = opened.map_err(over("gate"))?;
+            Ok((gate, Box::pin(keeping)))
         }
     }
 }
@@ -213,15 +216,7 @@ pub fn open_catalog(
     dir: &DataDir,
     runtime: &Handle,
 ) -> Result<Arc<dyn Catalog>, OpenError> {
-    Ok(match engine {
-        CatalogEngine::Sqlite {} => {
-            refuse_missing(dir.catalog())?;
-            Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?)
-        }
-        CatalogEngine::Postgres(settings) => {
-            Arc::new(PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?)
-        }
-    })
+    records::open_catalog_that_is_there(engine, dir, runtime)
 }
 
 /// The faces of the ledger that an operator's command needs.
@@ -237,17 +232,5 @@ pub struct DeskPorts {
 /// # Errors
 /// If it cannot be opened.
 pub fn open_desk(engine: &LedgerEngine, dir: &DataDir, runtime: &Handle) -> Result<DeskPorts, OpenError> {
-    match engine {
-        LedgerEngine::Sqlite {} => {
-            refuse_missing(dir.ledger())?;
-            let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-            Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
-        }
-        LedgerEngine::Postgres(engine) => {
-            let settings = PostgresSettings { connections: 1, ..engine.settings() };
-            let ledger = PostgresLedger::open("desk", &settings, runtime, Arc::new(SystemClock));
-            let ledger = Arc::new(ledger.map_err(at("ledger"))?);
-            Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
-        }
-    }
+    records::open_desk(engine, dir, runtime)
 }

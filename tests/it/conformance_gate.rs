@@ -41,3 +41,55 @@ impl Fixture for Memory {
 }
 
 naru_tests::gate_conformance!(Memory);
+
+/// Over Redis, by a time that the test owns.
+mod redis {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::Duration,
+    };
+
+    use naru_shared::gate::{ANSWERS, Gate, RedisGate, Times};
+    use naru_tests::{conformance::gate::Fixture, engines};
+    use tokio::task::JoinHandle;
+
+    struct Redis {
+        gate: Arc<RedisGate>,
+        elapsed: Arc<AtomicU64>,
+        keeping: JoinHandle<()>,
+    }
+
+    impl Fixture for Redis {
+        async fn fresh() -> anyhow::Result<Self> {
+            let settings = engines::shared_redis()?.settings(Duration::from_secs(5));
+            engines::redis_known_for_long(&settings).await?;
+            let elapsed = Arc::new(AtomicU64::new(0));
+            let shown = Arc::clone(&elapsed);
+            let times = Times::given(Arc::new(move || Duration::from_millis(shown.load(Ordering::SeqCst))));
+            let runtime = tokio::runtime::Handle::current();
+            let (gate, keep) = RedisGate::open(&settings, ANSWERS, times, &runtime)?;
+            let keeping = tokio::spawn(keep);
+            engines::until(|| gate.is_up()).await?;
+            Ok(Self { gate, elapsed, keeping })
+        }
+
+        fn gate(&self) -> Arc<dyn Gate> {
+            Arc::<RedisGate>::clone(&self.gate)
+        }
+
+        async fn advance(&self, span: Duration) {
+            self.elapsed.fetch_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    impl Drop for Redis {
+        fn drop(&mut self) {
+            self.keeping.abort();
+        }
+    }
+
+    naru_tests::gate_conformance!(Redis);
+}

@@ -1,4 +1,4 @@
-//! The queues that are built in.
+//! The queues that are built in, and those on real engines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,3 +40,40 @@ impl Fixture for Sqlite {
 }
 
 naru_tests::queue_conformance!(Sqlite);
+
+mod rabbitmq {
+    //! On a broker of its own, whose process is not restarted: `tests/it/rabbitmq.rs` does that.
+
+    use std::{sync::Arc, time::Duration};
+
+    use naru_shared::queue::Queue;
+    use naru_tests::{
+        conformance::queue::Fixture,
+        engines::{OnRabbitMq, RabbitMq},
+    };
+
+    use super::VISIBILITY;
+
+    struct Rabbit(OnRabbitMq);
+
+    impl Fixture for Rabbit {
+        async fn fresh() -> anyhow::Result<Self> {
+            let broker = tokio::task::spawn_blocking(RabbitMq::shared).await??;
+            Ok(Self(OnRabbitMq::fresh(broker.url(), VISIBILITY)?))
+        }
+
+        fn queue(&self) -> Arc<dyn Queue> {
+            Arc::clone(&self.0.queue)
+        }
+
+        async fn restart(&mut self) -> anyhow::Result<()> {
+            self.0.crash(VISIBILITY)
+        }
+
+        fn visibility(&self) -> Duration {
+            VISIBILITY
+        }
+    }
+
+    naru_tests::queue_conformance!(Rabbit);
+}

@@ -1,4 +1,4 @@
-//! The topics that are built in.
+//! The topics that are built in, and those on real engines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,3 +40,40 @@ impl Fixture for Sqlite {
 }
 
 naru_tests::topic_conformance!(Sqlite);
+
+mod rabbitmq {
+    //! On a broker of its own, whose process is not restarted: `tests/it/rabbitmq.rs` does that.
+
+    use std::{sync::Arc, time::Duration};
+
+    use naru_shared::topic::Topic;
+    use naru_tests::{
+        conformance::topic::Fixture,
+        engines::{OnRabbitMq, RabbitMq},
+    };
+
+    use super::VISIBILITY;
+
+    struct Rabbit(OnRabbitMq);
+
+    impl Fixture for Rabbit {
+        async fn fresh() -> anyhow::Result<Self> {
+            let broker = tokio::task::spawn_blocking(RabbitMq::shared).await??;
+            Ok(Self(OnRabbitMq::fresh(broker.url(), VISIBILITY)?))
+        }
+
+        fn topic(&self) -> Arc<dyn Topic> {
+            Arc::clone(&self.0.topic)
+        }
+
+        async fn restart(&mut self) -> anyhow::Result<()> {
+            self.0.crash(VISIBILITY)
+        }
+
+        fn visibility(&self) -> Duration {
+            VISIBILITY
+        }
+    }
+
+    naru_tests::topic_conformance!(Rabbit);
+}

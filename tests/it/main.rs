@@ -29,11 +29,14 @@ mod drain;
 mod drain_load;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
 mod engines;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod forget;
+#[cfg(test)]
+mod gate_redis;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
@@ -43,6 +46,8 @@ mod model_ledger;
 mod postgres;
 #[cfg(test)]
 mod quota;
+#[cfg(test)]
+mod rabbitmq;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]

@@ -3,10 +3,14 @@
 //! A server outlives nothing: beside each stands a [`keeper`] that ends it and removes its directory when whoever started
 //! it has gone, by whatever end. A program that is missing is an error that names its package, never a skip.
 
+mod authority;
 mod keeper;
+mod on_rabbitmq;
 mod postgres;
 mod rabbitmq;
 mod redis;
+mod redis_fixture;
 mod server;
 
-pub use self::{postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};
+pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};
+pub use self::{on_rabbitmq::OnRabbitMq, postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};

@@ -2,8 +2,8 @@
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`engines`] (what it stands on), [`gateway`] (who is asked),
-//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers) and
-//! [`checker`] (who judges); [`load`] and [`mod@bench`]
+//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers)
+//! and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
 
 pub mod conformance;

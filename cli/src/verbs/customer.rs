@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use naru_shared::{
     catalog::{Entry, Kind},
-    domain::{Customer, CustomerId, RatePolicy, TimeZone},
+    domain::{Customer, CustomerId, GatePolicy, RatePolicy, TimeZone},
 };
 
 use crate::{
@@ -68,6 +68,18 @@ pub struct Settings {
     /// No rate policy at all
     #[arg(long, conflicts_with = "rates")]
     no_rate: bool,
+    /// What becomes of its calls while nobody can be asked about its rates: local (each process lets in its share),
+    /// open or closed [default: local]
+    #[arg(long, value_parser = gate_policy, value_name = "POLICY")]
+    gate_policy: Option<GatePolicy>,
+}
+
+fn gate_policy(word: &str) -> Result<GatePolicy, String> {
+    let known = [GatePolicy::Local, GatePolicy::Open, GatePolicy::Closed];
+    known
+        .into_iter()
+        .find(|policy| policy.as_str() == word)
+        .ok_or_else(|| "expected local, open or closed".to_owned())
 }
 
 fn zone(name: &str) -> Result<TimeZone, String> {
@@ -84,6 +96,9 @@ impl Settings {
         }
         if let Some(weight) = self.weight {
             customer.weight = weight;
+        }
+        if let Some(policy) = self.gate_policy {
+            customer.gate_policy = policy;
         }
         if self.no_rate {
             customer.rates.clear();
@@ -120,6 +135,7 @@ pub async fn run(verb: CustomerVerb, desk: &Desk) -> anyhow::Result<()> {
                 time_zone: TimeZone::UTC,
                 weight: 1,
                 rates: vec![default_rate()],
+                gate_policy: GatePolicy::Local,
                 version: 0,
             };
             settings.apply(&mut customer)?;
@@ -191,6 +207,7 @@ fn show(desk: &Desk, c: &Customer) -> anyhow::Result<()> {
             ("time zone", c.time_zone.name().to_owned()),
             ("weight", c.weight.to_string()),
             ("rates", rates(c)),
+            ("without gate", c.gate_policy.as_str().to_owned()),
         ],
     )
 }

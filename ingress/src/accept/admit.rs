@@ -42,7 +42,7 @@ pub async fn admit(
     traceparent: Option<&str>,
 ) -> Result<Admission, Problem> {
     let route = route(front, caller, &draft.content.channel).await?;
-    backlog(front, &caller.account, &route).await?;
+    backlog(front, caller, &route).await?;
     let now = front.clock.now();
     let fingerprint = Fingerprint::of(&draft.content, draft.lane);
     let answer = FirstAnswer {
@@ -53,7 +53,7 @@ pub async fn admit(
     };
     let mut claim = Claim::empty();
     if let Some(key) = &key {
-        if let Some(first) = begin(front, &caller.account, key, fingerprint).await? {
+        if let Some(first) = begin(front, caller, key, fingerprint).await? {
             return Ok(Admission::Known(first));
         }
         // From here on the key is in this call's hands, and the claim gives it back whatever happens.
@@ -117,8 +117,8 @@ fn no_route(channel: &ChannelName) -> Problem {
     Problem::new(Code::NoRoute, format!("No route takes the channel {channel} of this customer."))
 }
 
-async fn backlog(front: &Front, account: &Account, route: &RouteName) -> Result<(), Problem> {
-    match front.gate.waiting(account, route).await {
+async fn backlog(front: &Front, caller: &Caller, route: &RouteName) -> Result<(), Problem> {
+    match front.gate.waiting(&caller.account, route).await {
         Ok((mine, _)) if mine >= front.customer_backlog => {
             Err(Problem::from(Code::BacklogFull).retry_after(BACKLOG_RETRY))
         }
@@ -126,29 +126,23 @@ async fn backlog(front: &Front, account: &Account, route: &RouteName) -> Result<
             Err(Problem::from(Code::RouteFull).retry_after(BACKLOG_RETRY))
         }
         Ok(_) => Ok(()),
-        Err(error) => {
-            front.meters.gate_failed(&error);
-            Ok(())
-        }
+        Err(error) => front.without_gate(caller, &error),
     }
 }
 
 async fn begin(
     front: &Front,
-    account: &Account,
+    caller: &Caller,
     key: &Key,
     fingerprint: Fingerprint,
 ) -> Result<Option<FirstAnswer>, Problem> {
-    match front.gate.begin(account, key, fingerprint).await {
+    match front.gate.begin(&caller.account, key, fingerprint).await {
         Ok(KeyVerdict::New) => Ok(None),
         Ok(KeyVerdict::Answered(first)) => Ok(Some(first)),
         Ok(KeyVerdict::InFlight) => Err(Code::KeyInFlight.into()),
         Ok(KeyVerdict::Conflict) => Err(Code::IdempotencyConflict.into()),
-        Err(error) => {
-            // The id is derived from the key: intake tells a duplicate from a conflict.
-            front.meters.gate_failed(&error);
-            Ok(None)
-        }
+        // The id is derived from the key: intake tells a duplicate from a conflict.
+        Err(error) => front.without_gate(caller, &error).map(|()| None),
     }
 }
 
@@ -170,10 +164,7 @@ async fn reserve(
             Ok(Some(Reserved { channel: channel.clone(), profile, day }))
         }
         Ok(QuotaVerdict::Exceeded(quota)) => Err(exceeded(&quota, caller, now)),
-        Err(error) => {
-            front.meters.gate_failed(&error);
-            Ok(None)
-        }
+        Err(error) => front.without_gate(caller, &error).map(|()| None),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::join_all;
 use naru_shared::{
     domain::{Fingerprint, Key, Timestamp},
     gate::FirstAnswer,
@@ -28,6 +29,8 @@ use crate::{
 enum Step {
     /// Decided.
     Done(Fate),
+    /// The gate is being asked.
+    Asked,
     /// To be published; it is the n-th of those.
     Publish(usize),
     /// It has the key and content of an earlier item, and shares its fate.
@@ -90,7 +93,7 @@ async fn admit(
     let trace = traceparent::of(exchange.request.headers());
     let mut keys: HashMap<Key, (Fingerprint, usize)> = HashMap::new();
     let mut steps = Vec::with_capacity(items.len());
-    let mut publish = Vec::new();
+    let mut asked = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let draft = match accept::parse(item.get(), Place::InBatch, now) {
             Ok(draft) => draft,
@@ -104,7 +107,14 @@ async fn admit(
             steps.push((key, step));
             continue;
         }
-        let step = match accept::admit(&exchange.front, caller, draft, key.clone(), trace).await {
+        asked.push((steps.len(), accept::admit(&exchange.front, caller, draft, key.clone(), trace)));
+        steps.push((key, Step::Asked));
+    }
+    // At the same time, each in its turn where it need not wait: a thousand keys are not a thousand waits.
+    let (places, asked): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
+    let mut publish = Vec::new();
+    for (place, admitted) in places.into_iter().zip(join_all(asked).await) {
+        let step = match admitted {
             Ok(Admission::Known(first)) => Step::Done(Fate::Accepted(first.id, first.units)),
             Ok(Admission::New(item)) => {
                 publish.push(item);
@@ -112,7 +122,9 @@ async fn admit(
             }
             Err(problem) => Step::Done(Fate::Refused(problem)),
         };
-        steps.push((key, step));
+        if let Some(waiting) = steps.get_mut(place) {
+            waiting.1 = step;
+        }
     }
     (steps, publish)
 }
@@ -162,6 +174,7 @@ fn fates(steps: Vec<(Option<Key>, Step)>, published: &[Fate]) -> Vec<(Option<Key
     for (key, step) in steps {
         let fate = match step {
             Step::Done(fate) => Some(fate),
+            Step::Asked => None,
             Step::Publish(place) => published.get(place).cloned(),
             Step::Same(first) => fates.get(first).map(|(_, fate)| fate.clone()),
         };

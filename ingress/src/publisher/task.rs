@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use metrics::{Counter, Histogram};
 use naru_shared::{
-    gate::GateError,
+    gate::{AFTER, GateError, patiently},
     metrics as names,
     queue::{Outgoing, PublishError, QueueName},
 };
@@ -96,14 +97,17 @@ async fn publish(shared: Arc<Shared>, jobs: Vec<Job>, slot: OwnedSemaphorePermit
     let outcome = if jobs.is_empty() { Vec::new() } else { shared.send(&jobs).await };
     drop(slot);
     let mut verdicts = outcome.into_iter();
+    let mut decided: Vec<(Job, Vec<Verdict>)> = Vec::with_capacity(jobs.len() + late.len());
     for job in jobs {
         let of_job = verdicts.by_ref().take(job.items.len()).collect();
-        shared.settle(job, of_job).await;
+        decided.push((job, of_job));
     }
     for job in late {
         let refused = vec![Verdict::Refused; job.items.len()];
-        shared.settle(job, refused).await;
+        decided.push((job, refused));
     }
+    // At the same time: no call waits for the gate's answers about another.
+    join_all(decided.into_iter().map(|(job, verdicts)| shared.settle(job, verdicts))).await;
 }
 
 impl Shared {
@@ -162,12 +166,13 @@ impl Shared {
     /// Settles what each message held, then answers: a call that is answered can be sent again at once.
     async fn settle(&self, job: Job, verdicts: Vec<Verdict>) {
         let gate = self.parts.gate.as_ref();
-        for (item, verdict) in job.items.into_iter().zip(&verdicts) {
-            self.told(match verdict {
-                Verdict::Accepted => item.claim.keep(gate).await,
-                Verdict::Refused => item.claim.undo(gate).await,
-                Verdict::Unknown => item.claim.doubt(gate).await,
-            });
+        let settled = job.items.into_iter().zip(&verdicts).map(async |(item, verdict)| match verdict {
+            Verdict::Accepted => item.claim.keep(gate).await,
+            Verdict::Refused => item.claim.undo(gate).await,
+            Verdict::Unknown => item.claim.doubt(gate).await,
+        });
+        for result in patiently(AFTER, join_all(settled)).await {
+            self.told(result);
         }
         if job.reply.send(verdicts).is_err() {
             tracing::debug!("a caller hung up before its answer; what it sent was settled all the same");
@@ -177,7 +182,7 @@ impl Shared {
     fn told(&self, result: Result<(), GateError>) {
         if let Err(error) = result {
             self.gate_errors.increment(1);
-            tracing::warn!(error = %error.0, "the gate did not take the end of a call");
+            tracing::debug!(error = %error.0, "the gate did not take the end of a call");
         }
     }
 }

@@ -13,9 +13,9 @@ use naru_ingress::{Ingress, IngressConfig, IngressDeps};
 use naru_shared::{
     catalog::Entry,
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, Lane,
-        Message, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock, TimeZone,
-        Timestamp,
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment,
+        GatePolicy, Lane, Message, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
+        SystemClock, TimeZone, Timestamp,
     },
     gate::MemoryGate,
     keys::{CredentialHasher, Keyring, Secret},
@@ -29,6 +29,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    away::Away,
     faulty::Faulty,
     wire::{Reply, Wire},
 };
@@ -51,6 +52,8 @@ pub struct Gateway {
 #[derive(Clone)]
 pub struct Setup {
     pub rates: Vec<RatePolicy>,
+    /// The gate is away, and the customer has said what happens then.
+    pub gate_policy: Option<GatePolicy>,
     pub quota: Option<u64>,
     pub config: IngressConfig,
     pub complete: bool,
@@ -65,7 +68,7 @@ impl Default for Setup {
             drain_grace_ms: 500,
             ..IngressConfig::default()
         };
-        Self { rates: Vec::new(), quota: None, config, complete: true }
+        Self { rates: Vec::new(), gate_policy: None, quota: None, config, complete: true }
     }
 }
 
@@ -97,7 +100,10 @@ impl Gateway {
         let has_room = Arc::clone(&room);
         let deps = IngressDeps {
             registry: registry.clone(),
-            gate: gate.clone(),
+            gate: match setup.gate_policy {
+                Some(_) => Arc::new(Away),
+                None => gate.clone(),
+            },
             queue: queue.clone(),
             reads: ledger.clone(),
             keyring,
@@ -204,6 +210,7 @@ fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
             time_zone: TimeZone::UTC,
             weight: 1,
             rates: setup.rates.clone(),
+            gate_policy: setup.gate_policy.unwrap_or_default(),
             version: 1,
         }));
         let (route, channel) = ("carrier-a".parse().unwrap(), Some("sms".parse().unwrap()));

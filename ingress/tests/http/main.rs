@@ -5,6 +5,8 @@ mod accept;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod away;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod doubt;

@@ -20,6 +20,31 @@ pub struct RatePolicy {
     pub burst: u32,
 }
 
+/// What becomes of a customer's calls while nobody who knows about its rates can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatePolicy {
+    /// Each process lets in its own share of the rates, never the whole.
+    #[default]
+    Local,
+    /// All are let in.
+    Open,
+    /// All are refused.
+    Closed,
+}
+
+impl GatePolicy {
+    /// The word used in tables and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// A paying tenant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Customer {
@@ -35,6 +60,9 @@ pub struct Customer {
     pub weight: u32,
     /// All of them hold at once.
     pub rates: Vec<RatePolicy>,
+    /// What becomes of its calls while nobody can be asked about its rates.
+    #[serde(default)]
+    pub gate_policy: GatePolicy,
     /// Grows with every change of this row.
     pub version: u64,
 }

@@ -21,11 +21,11 @@ mod transition;
 
 pub use account::{Account, Environment, Lane};
 pub use code::{ChargeEffect, Code};
-pub use customer::{Credential, CredentialKind, Customer, RatePolicy, SecretHash};
+pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SecretHash};
 pub use event::Event;
 pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub use message::{Content, Fingerprint, Key, Message, Units, masked};
-pub use names::{ChannelName, CredentialId, CustomerId, InvalidName, RouteName, SubscriptionName};
+pub use names::{ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder};
 pub use quota::{Day, Period, Quota};

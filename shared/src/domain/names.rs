@@ -100,6 +100,17 @@ name!(
     SubscriptionName, "a subscription's name", 40
 );
 
+name!(
+    /// Separates deployments of Naru that share an engine.
+    Namespace, "a namespace", 40
+);
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self(Arc::from("main"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

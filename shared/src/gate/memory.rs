@@ -1,10 +1,10 @@
 //! The gate of one process: everything in memory, every map bounded.
 
-mod gcra;
+pub(super) mod gcra;
 mod keys;
 mod quotas;
 mod rates;
-mod waiting;
+pub(super) mod waiting;
 
 use std::{
     sync::Arc,
@@ -112,7 +112,7 @@ impl Gate for MemoryGate {
     }
 
     async fn observe_waiting(&self, waiting: &[Waiting]) -> Result<(), GateError> {
-        self.waiting.replace(waiting);
+        self.waiting.replace(waiting::Counts::of(waiting));
         Ok(())
     }
 

@@ -2,11 +2,15 @@
 //! about money, intake about duplicates.
 
 mod memory;
+mod patience;
+mod redis;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use memory::{MemoryGate, Stopwatch};
+pub use patience::{AFTER, BEFORE, patiently};
+pub use redis::{ANSWERS, RedisGate, Times};
 
 use crate::{
     domain::{
@@ -34,6 +38,9 @@ pub enum RateVerdict {
     Within(Vec<RateStanding>),
     /// Over one: how they stand, and when to come again. Nothing was counted.
     Over(Vec<RateStanding>, Duration),
+    /// Nobody who knows can be asked: what this process's own share of the rates says, which is never the whole limit.
+    /// The customer's policy decides.
+    Away(Box<RateVerdict>),
 }
 
 /// The first answer to a key, to be given again.

@@ -1,12 +1,14 @@
 //! The port `queue`: transport from ingress to intake. It holds what no worker has seen yet.
 
 mod peek;
+mod rabbitmq;
 mod sqlite;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 pub use peek::{QueueStatus, peek};
+pub use rabbitmq::RabbitMqQueue;
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteQueue;
 

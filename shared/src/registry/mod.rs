@@ -1,11 +1,13 @@
 //! The port `registry`: what an accept must know, by version. A projection of the catalog that is read without waiting.
 
 mod memory;
+mod redis;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 pub use memory::{Follower, MemoryRegistry};
+pub use redis::{Epoch, Head, Projection, ProjectionError, Projector, Reader, open as open_redis};
 
 use crate::domain::{ChannelName, Credential, CredentialId, Customer, CustomerId, Quota, Route, RouteName};
 

@@ -1,10 +1,12 @@
 //! The port `topic`: fan-out. Every subscription is a queue with its own copy of each event.
 
+mod rabbitmq;
 mod sqlite;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use rabbitmq::RabbitMqTopic;
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteTopic;
 
@@ -41,9 +43,6 @@ pub trait Topic: Send + Sync + 'static {
 
     /// Ends a subscription and drops what it has not acknowledged. Idempotent.
     async fn unsubscribe(&self, name: &SubscriptionName) -> Result<(), TopicError>;
-
-    /// The subscriptions there are, by name.
-    async fn subscriptions(&self) -> Result<Vec<SubscriptionName>, TopicError>;
 
     /// Publishes events; one result for each, in order. `Ok` promises a durable copy for every subscription.
     async fn publish(&self, events: Vec<Event>) -> Vec<Result<(), TopicError>>;

@@ -156,10 +156,6 @@ impl Topic for SqliteTopic {
         in_time(self.db.write_then(delete, forget)).await
     }
 
-    async fn subscriptions(&self) -> Result<Vec<SubscriptionName>, TopicError> {
-        Ok(self.names.read().iter().cloned().collect())
-    }
-
     /// One commit holds all of them: they succeed or fail together.
     async fn publish(&self, events: Vec<Event>) -> Vec<Result<(), TopicError>> {
         let count = events.len();

@@ -32,6 +32,11 @@ impl<'a> Case<'a> {
     pub(super) fn last_report(&self) -> Option<&'a Told> {
         self.reports.values().next_back().copied()
     }
+
+    /// Whether the subscriber was told of that revision.
+    pub(super) fn has_event_of(&self, revision: u32) -> bool {
+        self.events.iter().any(|event| event.sequence == revision)
+    }
 }
 
 /// All messages that anybody heard of, and the wishes.

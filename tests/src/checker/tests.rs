@@ -73,6 +73,23 @@ fn repeated() -> Evidence {
     evidence
 }
 
+/// Its report is of revision 2, and nothing tells of the first.
+fn revised(evidence: &mut Evidence) {
+    evidence.reports[0].revision = 2;
+    evidence.views = [("msg_1".to_owned(), vec![evidence.reports[0].clone()])].into();
+    evidence.events[0].id = "msg_1.2".into();
+    evidence.events[0].sequence = 2;
+}
+
+#[test]
+fn a_revision_that_was_replaced_before_it_was_read_is_known_by_its_event() {
+    let mut evidence = good();
+    let first = evidence.events[0].clone();
+    revised(&mut evidence);
+    evidence.events.push(EventSeen { kind: "naru.message.failed".into(), ..first });
+    assert_eq!(check(&evidence).broken, Vec::<String>::new());
+}
+
 #[test]
 fn what_kept_every_promise_passes() {
     assert_eq!(check(&good()).broken, Vec::<String>::new());
@@ -84,7 +101,7 @@ fn what_kept_every_promise_passes() {
 #[test]
 fn every_broken_promise_is_seen() {
     type Harmful = (&'static str, &'static str, fn(&mut Evidence));
-    let harms: [Harmful; 23] = [
+    let harms: [Harmful; 24] = [
         ("lost", "was accepted and is unknown", |e| {
             e.views.clear();
             e.reports.clear();
@@ -109,7 +126,11 @@ fn every_broken_promise_is_seen() {
         ("a report of two minds", "was told in two ways", |e| {
             e.reports.push(Told { code: None, ..e.reports[0].clone() });
         }),
-        ("a gap", "revisions [2]", |e| e.reports[0].revision = 2),
+        ("a gap", "revisions [2]", revised),
+        ("an event of what was never replaced", "of no report", |e| {
+            let more = EventSeen { id: "msg_1.2".into(), sequence: 2, ..e.events[0].clone() };
+            e.events.push(more);
+        }),
         ("another is charged", "customer 1: 0 units are due and 1 are used", |e| e.used = vec![0, 1]),
         ("another reads the report", "of customer 0 and told to 1", |e| e.reports[0].reader = 1),
         ("another sees it too", "of customer 0 and told to 1", |e| {

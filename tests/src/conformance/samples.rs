@@ -3,8 +3,8 @@
 use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, OnUncertain, Period,
-        Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp,
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, GatePolicy,
+        OnUncertain, Period, Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp,
     },
 };
 
@@ -16,6 +16,7 @@ pub(super) fn customer(id: &str, title: &str, version: u64) -> anyhow::Result<En
         time_zone: TimeZone::UTC,
         weight: 3,
         rates: Vec::new(),
+        gate_policy: GatePolicy::Local,
         version,
     }))
 }

@@ -150,7 +150,7 @@ pub async fn subscriptions_and_what_they_wait_for_survive_a_restart(
     receive(&*fixture.topic(), &a).await?;
     publish(&*fixture.topic(), 5..9).await?;
     fixture.restart().await?;
-    assert_eq!(fixture.topic().subscriptions().await?, std::slice::from_ref(&a));
+    assert_eq!(fixture.topic().depth(&a).await?, 9);
     assert_eq!(drain(&*fixture.topic(), &a, 9).await?.len(), 9);
     fixture.restart().await?;
     assert!(is_empty(&*fixture.topic(), &a).await?);
@@ -214,7 +214,6 @@ pub async fn an_ended_subscription_holds_nothing_and_is_unknown(
     publish(&*topic, 0..3).await?;
     topic.unsubscribe(&a).await?;
     topic.unsubscribe(&a).await?;
-    assert!(topic.subscriptions().await?.is_empty());
     assert!(
         matches!(topic.receive(&a, 1, Duration::ZERO).await, Err(TopicError::Unknown(name)) if name == a)
     );
@@ -232,7 +231,7 @@ pub async fn subscribing_twice_loses_nothing(fixture: &mut impl Fixture) -> anyh
     topic.subscribe(&a).await?;
     publish(&*topic, [1]).await?;
     topic.subscribe(&a).await?;
-    assert_eq!(topic.subscriptions().await?.len(), 1);
+    assert_eq!(topic.depth(&a).await?, 1);
     assert_eq!(drain(&*topic, &a, 1).await?.len(), 1);
     assert!(is_empty(&*topic, &a).await?);
     Ok(())

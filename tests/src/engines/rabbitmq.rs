@@ -5,8 +5,9 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -27,14 +28,37 @@ pub struct RabbitMq {
     distribution: u16,
     mapper_port: u16,
     management: u16,
+    encrypted: Option<u16>,
 }
 
 impl RabbitMq {
+    /// One for all tests of this process that neither stop it nor look at all of it: it takes seconds to start.
+    ///
+    /// # Errors
+    /// If it is not installed or did not start.
+    pub fn shared() -> anyhow::Result<&'static Self> {
+        static SHARED: OnceLock<Result<RabbitMq, String>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Self::start().map_err(|error| format!("{error:#}")));
+        shared.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
     /// Starts one.
     ///
     /// # Errors
     /// If it is not installed or does not start.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_as(None)
+    }
+
+    /// Starts one that listens for TLS too, with a certificate of an authority of its own.
+    ///
+    /// # Errors
+    /// If it is not installed or does not start.
+    pub fn start_with_tls() -> anyhow::Result<Self> {
+        Self::start_as(Some(free_port()?))
+    }
+
+    fn start_as(encrypted: Option<u16>) -> anyhow::Result<Self> {
         let mut rabbit = Self {
             server: Server::prepare("rabbitmq")?,
             mapper: Server::prepare("epmd")?,
@@ -42,6 +66,7 @@ impl RabbitMq {
             distribution: free_port()?,
             mapper_port: free_port()?,
             management: free_port()?,
+            encrypted,
         };
         rabbit.prepare()?;
         rabbit.start_mapper()?;
@@ -58,12 +83,20 @@ impl RabbitMq {
         fs::write(&cookie, format!("{:032x}", fastrand::u128(..)))?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
         fs::write(home.join("enabled_plugins"), "[rabbitmq_management].\n")?;
-        let settings = format!(
+        let mut settings = format!(
             "listeners.tcp.default = 127.0.0.1:{}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n\
              vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 200MB\nlog.console = false\n\
              loopback_users.guest = true\n",
             self.amqp, self.management
         );
+        if let Some(port) = self.encrypted {
+            certify(home)?;
+            settings.push_str(&format!("listeners.ssl.default = 127.0.0.1:{port}\n"));
+            for (option, file) in [("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem")]
+            {
+                settings.push_str(&format!("ssl_options.{option} = {}\n", home.join(file).display()));
+            }
+        }
         Ok(fs::write(home.join("rabbitmq.conf"), settings)?)
     }
 
@@ -122,6 +155,18 @@ impl RabbitMq {
         command.envs(own);
     }
 
+    /// Asks the node's own tool.
+    ///
+    /// # Errors
+    /// If it says no.
+    pub fn ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new(program("/usr/lib/rabbitmq/bin/rabbitmqctl", PACKAGE)?);
+        self.environment(&mut command);
+        let output = command.args(arguments).output()?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Ends it; what was confirmed is on the disk either way.
     ///
     /// # Errors
@@ -153,6 +198,15 @@ impl RabbitMq {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp)
     }
 
+    /// Where it listens for TLS, and the file of its authority.
+    ///
+    /// # Errors
+    /// If it was not started so.
+    pub fn encrypted(&self, host: &str) -> anyhow::Result<(String, PathBuf)> {
+        let port = self.encrypted.context("it was started without TLS")?;
+        Ok((format!("amqps://guest:guest@{host}:{port}/%2f"), self.server.home().join("ca.pem")))
+    }
+
     /// Its port.
     #[must_use]
     pub const fn port(&self) -> u16 {
@@ -176,6 +230,23 @@ impl RabbitMq {
     pub fn home(&self) -> &Path {
         self.server.home()
     }
+}
+
+/// An authority, and a certificate of it for `localhost`.
+fn certify(home: &Path) -> anyhow::Result<()> {
+    let openssl = program("openssl", "openssl")?;
+    let run = |arguments: &str| {
+        let output = Command::new(&openssl).args(arguments.split(' ')).current_dir(home).output()?;
+        ensure!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    };
+    fs::write(home.join("ext"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")?;
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    run(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=tests -days 2"))?;
+    run(&format!("req {key} -keyout key.pem -out request.pem -subj /CN=localhost"))?;
+    run(
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile ext",
+    )
 }
 
 /// Whether the broker answers the protocol's header with its `Connection.Start` (AMQP 0-9-1, 2.2.4: a method frame).

@@ -3,13 +3,15 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    path::PathBuf,
     process::Command,
     time::Duration,
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
 
+use super::authority::certify;
 use super::server::{Server, Stop, free_port, program};
 
 const READY: Duration = Duration::from_secs(10);
@@ -19,6 +21,8 @@ const READY: Duration = Duration::from_secs(10);
 pub struct Redis {
     server: Server,
     port: u16,
+    /// Where it listens for TLS, if it does.
+    tls: Option<u16>,
 }
 
 impl Redis {
@@ -27,9 +31,30 @@ impl Redis {
     /// # Errors
     /// If it is not installed or does not start.
     pub fn start() -> anyhow::Result<Self> {
-        let mut redis = Self { server: Server::prepare("redis")?, port: free_port()? };
+        let mut redis = Self { server: Server::prepare("redis")?, port: free_port()?, tls: None };
         redis.begin()?;
         Ok(redis)
+    }
+
+    /// Starts one that listens for TLS too, with a certificate for `localhost` of an authority of its own.
+    ///
+    /// # Errors
+    /// If it is not installed or does not start.
+    pub fn start_tls() -> anyhow::Result<Self> {
+        let server = Server::prepare("redis")?;
+        certify(server.home())?;
+        let mut redis = Self { server, port: free_port()?, tls: Some(free_port()?) };
+        redis.begin()?;
+        Ok(redis)
+    }
+
+    /// Its address for TLS under a host's name, and the authority's certificate.
+    ///
+    /// # Errors
+    /// If it does not listen for TLS.
+    pub fn tls(&self, host: &str) -> anyhow::Result<(String, PathBuf)> {
+        let port = self.tls.context("it does not listen for TLS")?;
+        Ok((format!("rediss://{host}:{port}"), self.server.home().join("ca.pem")))
     }
 
     /// Starts it again after [`Redis::stop`].
@@ -41,6 +66,12 @@ impl Redis {
         let mut command = Command::new(program("redis-server", "redis-server")?);
         command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "yes"]);
         command.args(["--daemonize", "no", "--dir"]).arg(self.server.home());
+        if let Some(tls) = self.tls {
+            let file = |name: &str| self.server.home().join(name);
+            command.args(["--tls-port", &tls.to_string(), "--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(file("cert.pem")).arg("--tls-key-file").arg(file("key.pem"));
+            command.arg("--tls-ca-cert-file").arg(file("ca.pem"));
+        }
         self.server.start(&mut command)?;
         let port = self.port;
         self.server.await_ready(READY, || ask(port, "PING").is_ok_and(|answer| answer.starts_with("+PONG")))
@@ -89,6 +120,17 @@ impl Redis {
         let answer = ask(self.port, "INFO stats")?;
         let line = answer.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
         Ok(line.unwrap_or_default().trim().parse()?)
+    }
+
+    /// How often a command was called since its start (also from scripts).
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn calls(&self, command: &str) -> anyhow::Result<u64> {
+        let answer = ask(self.port, "INFO commandstats")?;
+        let begin = format!("cmdstat_{command}:calls=");
+        let line = answer.lines().find_map(|line| line.strip_prefix(begin.as_str()));
+        Ok(line.and_then(|line| line.split(',').next()).map_or(Ok(0), str::parse)?)
     }
 
     /// Where it listens.

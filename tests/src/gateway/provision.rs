@@ -11,7 +11,7 @@ use naru_shared::{
     data_dir::DataDir,
     domain::{
         Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
-        HttpBackend, OnUncertain, Period, Quota, Route, SimulatorBackend, SystemClock, TimeZone,
+        GatePolicy, HttpBackend, OnUncertain, Period, Quota, Route, SimulatorBackend, SystemClock, TimeZone,
     },
     key_file,
     keys::CredentialHasher,
@@ -157,6 +157,7 @@ fn customer(id: &CustomerId) -> Entry {
         time_zone: TimeZone::UTC,
         weight: 1,
         rates,
+        gate_policy: GatePolicy::Local,
         version: 0,
     })
 }

@@ -47,7 +47,7 @@ mod tests {
     use std::time::Duration;
 
     use naru_shared::domain::{
-        BackendConfig, Customer, Environment, OnUncertain, SimulatorBackend, TimeZone,
+        BackendConfig, Customer, Environment, GatePolicy, OnUncertain, SimulatorBackend, TimeZone,
     };
 
     use super::*;
@@ -61,6 +61,7 @@ mod tests {
             time_zone: TimeZone::UTC,
             weight: 1,
             rates: Vec::new(),
+            gate_policy: GatePolicy::Local,
             version: 1,
         };
         Profile { customer, quotas: Vec::new(), assignments: Vec::new() }

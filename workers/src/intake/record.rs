@@ -165,7 +165,7 @@ async fn observe(crew: &Crew, used: &[QuotaUse]) {
         crew.watch_limit(Arc::clone(&one.quota), one.day, one.used);
     }
     if let Err(error) = crew.deps.gate.observe_quota(used).await {
-        tracing::warn!(%error, "the gate was not told what is used; the ledger decides all the same");
+        tracing::debug!(%error, "the gate was not told what is used; the ledger decides all the same");
     }
 }
 

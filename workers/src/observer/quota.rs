@@ -19,7 +19,7 @@ pub(super) async fn observe(crew: &Crew) -> Result<(), LedgerError> {
     if !used.is_empty()
         && let Err(error) = crew.deps.gate.observe_quota(&used).await
     {
-        tracing::warn!(%error, "the gate was not told of released units; it is told again with the next turn");
+        tracing::debug!(%error, "the gate was not told of released units; it is told again with the next turn");
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub(super) async fn observe(crew: &Crew, gauges: &mut Gauges) -> Result<(), Ledg
         gauge.set(sums.get(key).copied().unwrap_or_default() as f64);
     }
     if let Err(error) = crew.deps.gate.observe_waiting(&waiting).await {
-        tracing::warn!(%error, "the gate was not told what waits");
+        tracing::debug!(%error, "the gate was not told what waits");
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, Clock, Customer, Envelope, Lane, Message, MessageId, MessageView, Minter, Outcome,
-        PackEncoder, Quota, Report, Route, State, SystemClock, TimeZone,
+        Assignment, Clock, Customer, Envelope, GatePolicy, Lane, Message, MessageId, MessageView, Minter,
+        Outcome, PackEncoder, Quota, Report, Route, State, SystemClock, TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},
@@ -124,6 +124,7 @@ impl Site {
             time_zone: TimeZone::UTC,
             weight: 1,
             rates: Vec::new(),
+            gate_policy: GatePolicy::Local,
             version: 0,
         }));
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::domain::RatePolicy;
 
 /// A wait that says "not with this policy": a day.
-pub(super) const NEVER: Duration = Duration::from_secs(86_400);
+pub(in crate::gate) const NEVER: Duration = Duration::from_secs(86_400);
 
 /// How much of a policy is used. It knows when everything that was taken will have flowed off.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub(in crate::gate) struct Bucket {
     policy: RatePolicy,
     /// Nanoseconds that one message takes to flow off; `None`: nothing ever flows off.
     each: Option<u64>,
@@ -21,7 +21,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// An empty one: the whole burst is free.
-    pub(super) fn new(policy: RatePolicy) -> Self {
+    pub(in crate::gate) fn new(policy: RatePolicy) -> Self {
         // Rounded up: never faster than the policy says.
         let each = u64::from(policy.window_seconds).saturating_mul(1_000_000_000);
         let each = each
@@ -30,13 +30,21 @@ impl Bucket {
         Self { policy, each, empty_at: 0 }
     }
 
+    /// One in which only so many messages are free.
+    pub(in crate::gate) fn with_free(policy: RatePolicy, free: u32, now: u64) -> Self {
+        let mut bucket = Self::new(policy);
+        let owed = bucket.policy.burst.saturating_sub(free);
+        bucket.empty_at = now.saturating_add(bucket.span(owed.into()));
+        bucket
+    }
+
     /// The policy it holds to.
-    pub(super) const fn policy(&self) -> &RatePolicy {
+    pub(in crate::gate) const fn policy(&self) -> &RatePolicy {
         &self.policy
     }
 
     /// The same use under a changed policy: as many messages are still to flow off.
-    pub(super) fn under(&self, policy: RatePolicy, now: u64) -> Self {
+    pub(in crate::gate) fn under(&self, policy: RatePolicy, now: u64) -> Self {
         let mut changed = Self::new(policy);
         let owed = self.owed(now);
         changed.empty_at = now.saturating_add(changed.span(owed.min(changed.policy.burst.into())));
@@ -44,7 +52,7 @@ impl Bucket {
     }
 
     /// How long until `messages` fit; zero if they do now. [`NEVER`] if they are more than the burst.
-    pub(super) fn wait(&self, messages: u32, now: u64) -> Duration {
+    pub(in crate::gate) fn wait(&self, messages: u32, now: u64) -> Duration {
         if messages > self.policy.burst || self.each.is_none_or(|each| each == 0) {
             return NEVER;
         }
@@ -54,12 +62,12 @@ impl Bucket {
     }
 
     /// Takes them; ask first.
-    pub(super) fn take(&mut self, messages: u32, now: u64) {
+    pub(in crate::gate) fn take(&mut self, messages: u32, now: u64) {
         self.empty_at = self.empty_at.max(now).saturating_add(self.span(messages.into()));
     }
 
     /// Messages that fit now.
-    pub(super) fn remaining(&self, now: u64) -> u32 {
+    pub(in crate::gate) fn remaining(&self, now: u64) -> u32 {
         if self.each.is_none() {
             return 0;
         }
@@ -67,7 +75,7 @@ impl Bucket {
     }
 
     /// Until the whole burst is free.
-    pub(super) fn reset(&self, now: u64) -> Duration {
+    pub(in crate::gate) fn reset(&self, now: u64) -> Duration {
         Duration::from_nanos(self.empty_at.saturating_sub(now))
     }
 

@@ -35,7 +35,7 @@ pub struct Follower {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum FollowError {
+pub(in crate::registry) enum FollowError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     #[error("the catalog did not answer in time")]
@@ -43,6 +43,12 @@ enum FollowError {
 }
 
 impl Follower {
+    /// One that follows when it is told to.
+    #[must_use]
+    pub fn new(catalog: Arc<dyn Catalog>, registry: Arc<MemoryRegistry>) -> Self {
+        Self { catalog, registry }
+    }
+
     /// Follows until `stop` is cancelled. While the catalog is away, the registry keeps what it knows.
     pub fn start(
         catalog: Arc<dyn Catalog>,
@@ -50,7 +56,7 @@ impl Follower {
         runtime: &Handle,
         stop: CancellationToken,
     ) -> JoinHandle<()> {
-        let follower = Self { catalog, registry };
+        let follower = Self::new(catalog, registry);
         runtime.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -59,7 +65,8 @@ impl Follower {
         })
     }
 
-    async fn run(&self) {
+    /// Follows for as long as it is polled. While the catalog is away, the registry keeps what it knows.
+    pub async fn run(&self) {
         let mut failures = 0_u32;
         loop {
             match self.catch_up().await {
@@ -82,7 +89,7 @@ impl Follower {
     }
 
     /// Reads what is new. An empty catalog is complete as well.
-    async fn catch_up(&self) -> Result<(), FollowError> {
+    pub(in crate::registry) async fn catch_up(&self) -> Result<(), FollowError> {
         let newest = timeout(CALL_TIMEOUT, self.catalog.version()).await??;
         if self.registry.is_complete() && newest == self.registry.version() {
             return Ok(());

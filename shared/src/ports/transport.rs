@@ -1,0 +1,63 @@
+//! The queue and the topic.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::runtime::Handle;
+
+use super::{OpenError, of};
+use crate::{
+    data_dir::DataDir,
+    engines::{Engines, QueueEngine, TopicEngine},
+    queue::{Queue, RabbitMqQueue, SqliteQueue},
+    rabbitmq::{Broker, SettingsError},
+    sqlite::Db,
+    topic::{RabbitMqTopic, SqliteTopic, Topic},
+};
+
+/// How long an event stays in a subscriber's hands on an engine that does not say it itself.
+const EVENT_VISIBILITY: Duration = Duration::from_secs(60);
+
+/// Both, and the files among them.
+pub(super) struct Transport {
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) topic: Arc<dyn Topic>,
+    pub(super) files: Vec<Db>,
+}
+
+/// Opens both. On one RabbitMQ with the same settings they share its connections.
+pub(super) fn open(engines: &Engines, dir: &DataDir, runtime: &Handle) -> Result<Transport, OpenError> {
+    let (mut files, mut broker) = (Vec::new(), None);
+    let queue: Arc<dyn Queue> = match &engines.queue {
+        QueueEngine::Sqlite { visibility_ms } => {
+            let visibility = Duration::from_millis(*visibility_ms);
+            let queue = SqliteQueue::open(&dir.queue(), visibility).map_err(of("queue"))?;
+            files.push(queue.db().clone());
+            Arc::new(queue)
+        }
+        QueueEngine::RabbitMq(settings) => {
+            let opened = Broker::open(settings, runtime).map_err(over("queue"))?;
+            broker = Some((settings, Arc::clone(&opened)));
+            Arc::new(RabbitMqQueue::new(opened))
+        }
+    };
+    let topic: Arc<dyn Topic> = match &engines.topic {
+        TopicEngine::Sqlite { visibility_ms } => {
+            let visibility = Duration::from_millis(*visibility_ms);
+            let topic = SqliteTopic::open(&dir.topic(), visibility).map_err(of("topic"))?;
+            files.push(topic.db().clone());
+            Arc::new(topic)
+        }
+        TopicEngine::RabbitMq(settings) => {
+            let broker = match broker.filter(|(others, _)| *others == settings) {
+                Some((_, broker)) => broker,
+                None => Broker::open(settings, runtime).map_err(over("topic"))?,
+            };
+            Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
+        }
+    };
+    Ok(Transport { queue, topic, files })
+}
+
+fn over(port: &'static str) -> impl FnOnce(SettingsError) -> OpenError {
+    move |source| OpenError::RabbitMq { port, source }
+}
