@@ -17,14 +17,7 @@ const KEEP: Keep = Keep { horizon: DAY.saturating_mul(30), texts: DAY.saturating
 
 /// By how much later an engine forgets that forgets many together; nothing for one that forgets each by itself.
 fn late(bed: &Bed) -> Duration {
-    let late = bed.engine.ledger.capabilities().forgets_together.unwrap_or_default();
-    if !late.is_zero() {
-        println!(
-            "by capability: what is old enough is forgotten together, up to {} days late",
-            late.as_secs() / 86_400
-        );
-    }
-    late
+    bed.engine.ledger.capabilities().forgets_together.unwrap_or_default()
 }
 
 /// Step after step, until nothing more is old enough.
