@@ -54,6 +54,8 @@ struct Tidying(tokio::task::JoinHandle<()>);
 
 impl Drop for Tidying {
     fn drop(&mut self) {
+        // It ends by itself only if it could not go on.
+        assert!(!self.0.is_finished() || std::thread::panicking(), "nothing was moved any more");
         self.0.abort();
     }
 }

@@ -1,9 +1,11 @@
 //! Black-box tests of Naru, in one binary.
 
 mod conformance_catalog;
+#[cfg(test)]
 mod conformance_catalog_postgres;
 mod conformance_gate;
 mod conformance_ledger;
+#[cfg(test)]
 mod conformance_ledger_postgres;
 mod conformance_queue;
 mod conformance_registry;
@@ -43,6 +45,7 @@ mod idle;
 mod ledger_postgres;
 #[cfg(test)]
 mod model_ledger;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod quota;

@@ -64,7 +64,7 @@ async fn work(
         ensure!(rows.len() == 20, "my own rows are known as mine: {:?}", done.verdicts);
         recorded += rows.len();
         let outcome = |index: usize| {
-            if index % 2 == 0 {
+            if index.is_multiple_of(2) {
                 Next::end(State::Delivered, Code::Ok, "")
             } else {
                 Next::end(State::Failed, Code::BackendRefused, "no")

@@ -1,9 +1,6 @@
 //! What was kept long enough is let go, and nothing else.
 
-use std::{
-    io::{Write, stdout},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use naru_shared::{
@@ -20,16 +17,7 @@ const KEEP: Keep = Keep { horizon: DAY.saturating_mul(30), texts: DAY.saturating
 
 /// By how much later an engine forgets that forgets many together; nothing for one that forgets each by itself.
 fn late(bed: &Bed) -> Duration {
-    let late = bed.engine.ledger.capabilities().forgets_together.unwrap_or_default();
-    if !late.is_zero() {
-        let days = late.as_secs() / 86_400;
-        // A closed output is no reason to prove nothing.
-        drop(writeln!(
-            stdout(),
-            "by capability: what is old enough is forgotten together, up to {days} days late"
-        ));
-    }
-    late
+    bed.engine.ledger.capabilities().forgets_together.unwrap_or_default()
 }
 
 /// Step after step, until nothing more is old enough.
