@@ -1,8 +1,8 @@
 //! RabbitMQ, for the ports that stand upon it: connections that are kept, what is declared, publishing and consuming.
 //!
-//! Read in this order: [`settings`], [`link`] (one connection, kept by a task), [`topology`] (what is declared, and how),
-//! [`publisher`] (confirms), [`hand`] (what this process holds of a queue, pure), [`inbox`] (one queue's consumer), and
-//! [`broker`], which the adapters of the ports speak to.
+//! Read in this order: `settings`, `link` (one connection, kept by a task), `topology` (what is declared, and how),
+//! `publisher` (confirms), `hand` (what this process holds of a queue, pure), `inbox` (one queue's consumer), and
+//! `broker`, which the adapters of the ports speak to.
 
 mod settings;
 
