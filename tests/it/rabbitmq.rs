@@ -1,6 +1,7 @@
 //! RabbitMQ's own troubles: a broker that is killed, late, frozen, short of memory, or that throws messages out; what an
 //! idle queue costs; what lies beside the broker's queues.
 
+mod first_use;
 mod frames;
 mod harm;
 mod idle;

@@ -31,6 +31,7 @@ use super::{
     settings::{RabbitMqSettings, SettingsError},
     topology::{Plan, Topology},
     trouble::Trouble,
+    turn::Turns,
 };
 
 /// How long a call waits for a connection that is just being made.
@@ -78,7 +79,10 @@ impl Broker {
             control: Control::new(link.clone(), patience),
             publishing: link,
             publisher,
-            topology: Topology::new(patience),
+            topology: Topology::new(
+                Turns::new(Names::of(&settings.namespace).declaring(), patience),
+                patience,
+            ),
             declared: Mutex::default(),
             consumer_dial: Dial::new(settings, "consumer")?,
             consuming: OnceLock::new(),
@@ -125,6 +129,7 @@ impl Broker {
     /// What is declared under this name has gone.
     pub(crate) fn forget(&self, queue: &str) {
         self.declared.lock().remove(queue);
+        self.topology.forget(queue);
     }
 
     /// Publishes to what was declared. What the broker refuses responsibility for is published again until it takes it or
@@ -200,7 +205,13 @@ impl Broker {
 
     /// Messages that wait on a queue; [`Trouble::Missing`] if there is no such queue.
     pub(crate) async fn existing(&self, queue: &str) -> Result<u64, Trouble> {
-        self.control.waiting(queue).await
+        let up = self.publishing.up(FOR_CONNECTION).await?;
+        self.topology.find(&up.connection, queue).await?;
+        self.control.waiting(queue).await.inspect_err(|trouble| {
+            if matches!(trouble, Trouble::Missing) {
+                self.forget(queue);
+            }
+        })
     }
 
     /// Removes a queue with all that is on it.
@@ -230,7 +241,7 @@ impl Broker {
             shared: Arc::clone(&shared),
             orders,
             link: link.clone(),
-            topology: self.topology,
+            topology: self.topology.clone(),
             prefetch: self.settings.prefetch,
             patience: self.patience(),
         };

@@ -62,6 +62,9 @@ impl Consuming {
             match self.once().await {
                 Ok(Ok(())) => pause = PAUSES.0,
                 Ok(Err(trouble)) => {
+                    if matches!(trouble, Trouble::Missing) {
+                        self.topology.forget(self.shared.plan.queue());
+                    }
                     // Whatever was in hand has gone back to the broker with the channel.
                     self.shared.hand.lock().begin(0);
                     *self.shared.trouble.lock() = Some(trouble);
@@ -120,7 +123,7 @@ impl Consuming {
             Ok(up) => up,
             Err(trouble) => return Ok(Err(trouble)),
         };
-        let opening = open(up, self.topology, Arc::clone(&self.shared), self.prefetch, patience);
+        let opening = open(up, self.topology.clone(), Arc::clone(&self.shared), self.prefetch, patience);
         let channel = match self.attending(opening).await? {
             Ok(channel) => channel,
             Err(trouble) => return Ok(Err(trouble)),
@@ -209,7 +212,11 @@ impl Life {
         }
         let (queue, options) = (self.shared.plan.queue().into(), BasicConsumeOptions::default());
         let consuming = self.channel.basic_consume(queue, "".into(), options, FieldTable::default());
-        self.consumer = Some(in_time(self.patience, consuming).await?);
+        self.consumer = match in_time(self.patience, consuming).await {
+            Ok(consumer) => Some(consumer),
+            Err(Trouble::Said(error)) if is_missing(&error) => return Err(Trouble::Missing),
+            Err(trouble) => return Err(trouble),
+        };
         *self.shared.trouble.lock() = None;
         self.shared.consuming.store(true, Ordering::Release);
         Ok(())

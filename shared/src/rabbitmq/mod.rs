@@ -14,6 +14,8 @@ mod dial;
 
 mod link;
 
+mod turn;
+
 mod topology;
 
 mod control;

@@ -19,6 +19,11 @@ impl Names {
         format!("{}.{}.{}", self.0, queue.route, queue.lane.as_str())
     }
 
+    /// Whoever has it may make queues.
+    pub(super) fn declaring(&self) -> String {
+        format!("{}.declaring", self.0)
+    }
+
     /// Where every event is published.
     pub(crate) fn events(&self) -> String {
         format!("{}.events", self.0)

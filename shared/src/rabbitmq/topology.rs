@@ -1,17 +1,19 @@
 //! What is declared on the broker, and how. Nothing here lets the broker decide about a message: no time to live, no
 //! length, no count of deliveries; and what an operator's policy makes it throw out goes to a queue that is consumed too.
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use lapin::{
     Connection, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
+use parking_lot::Mutex;
 
 use super::{
     names,
     trouble::{Trouble, in_time, is_missing, is_otherwise},
+    turn::Turns,
 };
 
 /// A queue as it should be.
@@ -48,20 +50,23 @@ impl Plan {
 }
 
 /// Declares.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Topology {
+    turns: Turns,
+    /// Queues that this process has seen. One that goes is noticed by who uses it, and forgotten.
+    known: Arc<Mutex<HashSet<String>>>,
     patience: Duration,
 }
 
 impl Topology {
-    pub(super) const fn new(patience: Duration) -> Self {
-        Self { patience }
+    pub(super) fn new(turns: Turns, patience: Duration) -> Self {
+        Self { turns, known: Arc::default(), patience }
     }
 
-    /// Makes sure that a queue is there.
+    /// Makes sure that something is there.
     pub(super) async fn declare(&self, connection: &Connection, plan: &Plan) -> Result<(), Trouble> {
         match plan {
-            Plan::Existing(queue) => self.look(connection, queue).await.map(drop),
+            Plan::Existing(queue) => self.find(connection, queue).await,
             Plan::Exchange(name) => self.exchange(connection, name).await,
             Plan::Plain(queue) => self.quorum(connection, queue, None).await,
             Plan::WithDead(queue) => {
@@ -75,12 +80,15 @@ impl Topology {
                 self.quorum(connection, queue, None).await?;
                 let channel = in_time(self.patience, connection.create_channel()).await?;
                 let (queue, exchange) = (queue.as_str().into(), exchange.as_str().into());
-                let options = QueueBindOptions::default();
-                in_time(
-                    self.patience,
-                    channel.queue_bind(queue, exchange, "".into(), options, FieldTable::default()),
-                )
-                .await
+                let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+                let binding = channel.queue_bind(queue, exchange, "".into(), options, arguments);
+                match in_time(self.patience, binding).await {
+                    Err(Trouble::Said(error)) if is_missing(&error) => {
+                        self.forget(plan.queue());
+                        Err(Trouble::Missing)
+                    }
+                    other => other,
+                }
             }
         }
     }
@@ -93,20 +101,55 @@ impl Topology {
         in_time(self.patience, declaring).await
     }
 
-    /// Messages that wait on a queue; it is not made by asking.
-    async fn look(&self, connection: &Connection, queue: &str) -> Result<u32, Trouble> {
+    /// Makes sure that a queue is there, without making it; [`Trouble::Missing`] if it is not.
+    pub(super) async fn find(&self, connection: &Connection, queue: &str) -> Result<(), Trouble> {
+        if self.knows(queue) {
+            return Ok(());
+        }
+        let Some(turn) = self.turns.wait(connection, || !self.knows(queue)).await? else { return Ok(()) };
+        let found = self.look(connection, queue).await;
+        turn.end().await;
+        found.inspect(|()| self.know(queue))
+    }
+
+    /// It has gone: the next who needs it looks, or makes it.
+    pub(super) fn forget(&self, queue: &str) {
+        let mut known = self.known.lock();
+        known.remove(queue);
+        known.remove(&names::dead(queue));
+    }
+
+    fn knows(&self, queue: &str) -> bool {
+        self.known.lock().contains(queue)
+    }
+
+    fn know(&self, queue: &str) {
+        self.known.lock().insert(queue.to_owned());
+    }
+
+    async fn look(&self, connection: &Connection, queue: &str) -> Result<(), Trouble> {
         let channel = in_time(self.patience, connection.create_channel()).await?;
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         match in_time(self.patience, channel.queue_declare(queue.into(), options, FieldTable::default()))
             .await
         {
-            Ok(found) => Ok(found.message_count()),
+            Ok(_) => Ok(()),
             Err(Trouble::Said(error)) if is_missing(&error) => Err(Trouble::Missing),
             Err(trouble) => Err(trouble),
         }
     }
 
     async fn quorum(&self, connection: &Connection, name: &str, dead: Option<&str>) -> Result<(), Trouble> {
+        if self.knows(name) {
+            return Ok(());
+        }
+        let Some(turn) = self.turns.wait(connection, || !self.knows(name)).await? else { return Ok(()) };
+        let declared = self.agree(connection, name, dead).await;
+        turn.end().await;
+        declared.inspect(|()| self.know(name))
+    }
+
+    async fn agree(&self, connection: &Connection, name: &str, dead: Option<&str>) -> Result<(), Trouble> {
         match self.try_quorum(connection, name, arguments(dead)).await {
             Err(Trouble::Said(error)) if is_otherwise(&error) => {
                 // Somebody made it otherwise, and may have reasons. Whatever it is, it can be used.
