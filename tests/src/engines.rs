@@ -1,6 +1,6 @@
 //! Real engines of a test's own: servers on free loopback ports, in a directory of their own, ended by their ids.
 //!
-//! A server outlives nothing: beside each stands a [`keeper`] that ends it and removes its directory when whoever started
+//! A server outlives nothing: beside each stands a `keeper` that ends it and removes its directory when whoever started
 //! it has gone, by whatever end. A program that is missing is an error that names its package, never a skip.
 
 mod authority;
