@@ -163,7 +163,11 @@ impl Page {
                 // A person asks for another attempt: the wait for that decision does not use up its time.
                 let ttl = std::time::Duration::from_secs(u64::from(row.lane.default_ttl_seconds()));
                 row.expires_at = row.expires_at.max(now.plus(ttl));
-                self.make_ready(row);
+                // What a copy brought back may not have been due yet: it still is not sent before its time.
+                match row.send_at.filter(|at| *at > now) {
+                    Some(at) => self.schedule(row, at),
+                    None => self.make_ready(row),
+                }
             }
         }
     }

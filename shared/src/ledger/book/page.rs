@@ -141,6 +141,17 @@ impl Page {
         self.news.is_ready(&row.route);
     }
 
+    /// Makes a row wait for a moment ahead.
+    pub(in crate::ledger) fn schedule(&mut self, row: &mut Row, at: Timestamp) {
+        row.state = State::Scheduled;
+        let look = at.as_millis().min(row.expires_at.as_millis() + 1);
+        row.wake_at = Some(look);
+        self.news.due(look);
+        row.incarnation = None;
+        row.code = None;
+        row.detail = None;
+    }
+
     /// If a row waited, it does not any more.
     pub(in crate::ledger) fn leaves(&mut self, row: &Row) {
         if row.state.is_waiting() {

@@ -46,6 +46,7 @@ macro_rules! ledger_conformance {
             settle: what_is_not_there_is_unknown,
             settle: held_messages_are_decided_once,
             settle: a_held_message_sent_again_is_a_possible_duplicate,
+            settle: a_held_message_sent_again_still_waits_for_its_time,
             settle: attempts_that_were_not_the_first_and_last_are_remembered,
             recovery: a_row_of_a_dead_incarnation_is_found_and_a_row_of_a_living_one_is_not,
             recovery: an_incarnation_that_never_beat_is_found_by_its_rows,

@@ -1,6 +1,6 @@
 //! Settlements, late words, and what a person decides.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use naru_shared::{
@@ -166,6 +166,22 @@ pub async fn a_held_message_sent_again_is_a_possible_duplicate(bed: &Bed) -> Res
     ensure!(work.len() == 1 && work[0].attempt == 2 && work[0].possible_duplicate);
     let cancelled = bed.engine.reads.cancel(&live("acme")?, row.id, bed.now(), false).await?;
     ensure!(matches!(cancelled, naru_shared::ledger::Cancelled::TooLate(_)));
+    Ok(())
+}
+
+/// A copy was restored before its time had come.
+pub async fn a_held_message_sent_again_still_waits_for_its_time(bed: &Bed) -> Result<()> {
+    let hour = Duration::from_secs(3_600);
+    let mut entry = bed.entry("acme", Disposition::Hold(Code::Restored))?;
+    Arc::make_mut(&mut entry.message).content.send_at = Some(bed.now().plus(hour));
+    let row = bed.record(entry).await?;
+    bed.engine.desk.resolve(vec![row.id], Resolution::Retry, bed.now(), false).await?;
+    ensure!(bed.view("acme", row).await?.status == State::Scheduled);
+    ensure!(bed.take(1).await?.is_empty(), "it is not sent before its time");
+    bed.pass(hour);
+    ensure!(bed.engine.ledger.wake(bed.now(), 10, false).await?.ready == 1);
+    let work = bed.take(1).await?;
+    ensure!(work.len() == 1 && work[0].possible_duplicate);
     Ok(())
 }
 
