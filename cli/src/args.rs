@@ -76,6 +76,12 @@ pub enum Command {
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Make the tables in PostgreSQL, or bring them up to date
+    Migrate {
+        /// The role that ingress reads as; made without a password if it is not there
+        #[arg(long, default_value = "naru_ingress", value_name = "ROLE")]
+        reader: String,
+    },
     /// Copy everything, as of one moment, while it runs
     Backup {
         /// A directory that does not exist yet

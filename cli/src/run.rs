@@ -99,6 +99,7 @@ fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
         Command::Up(args) => up::run(UpOptions::new(config, args), decorate),
         Command::Ingress | Command::Workers => Err(apart(&config)),
         Command::Config(verb) => verbs::config::run(&verb, &config, out),
+        Command::Migrate { reader } => wait(verbs::migrate::run(&config, &reader, out)),
         Command::Check => wait(verbs::check::run(config, out)),
         Command::Backup { dir } => verbs::backup::backup(&Desk::open(config, out)?, &dir),
         Command::Restore { dir, replace } => wait(verbs::backup::restore(config, out, dir, replace)),

@@ -61,3 +61,5 @@ mod stage;
 mod sync;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod wide;

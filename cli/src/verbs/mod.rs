@@ -7,6 +7,7 @@ pub mod config;
 pub mod credential;
 pub mod customer;
 pub mod message;
+pub mod migrate;
 pub mod quota;
 pub mod route;
 pub mod status;

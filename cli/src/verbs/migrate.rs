@@ -1,0 +1,45 @@
+//! `naru migrate`: the tables in PostgreSQL, made or brought up to date before the program that needs them starts.
+
+use naru_shared::{
+    engines::{CatalogEngine, Engines, LedgerEngine},
+    postgres::{PostgresSettings, migrate},
+};
+use serde_json::json;
+
+use crate::{config::Config, exit::Failure, output::Output};
+
+/// Brings every database of the configuration up to date; `reader` is the role that ingress reads as.
+///
+/// # Errors
+/// [`Failure::Refused`] if no port has its data in PostgreSQL; else if a server cannot be reached or refuses.
+pub async fn run(config: &Config, reader: &str, out: Output) -> anyhow::Result<()> {
+    let databases = databases(&config.engines());
+    if databases.is_empty() {
+        let why = "neither the ledger nor the catalog is in PostgreSQL: there is nothing to migrate";
+        return Err(Failure::Refused(why.to_owned()).into());
+    }
+    for settings in &databases {
+        let done = migrate(settings, Some(reader)).await?;
+        let sentence = if done.from == done.to {
+            format!("the tables are up to date (version {})", done.to)
+        } else {
+            format!("the tables were brought from version {} to {}", done.from, done.to)
+        };
+        out.said(&json!({ "from": done.from, "to": done.to }), &sentence)?;
+    }
+    Ok(())
+}
+
+/// Each database once, however many ports have their data in it.
+fn databases(engines: &Engines) -> Vec<PostgresSettings> {
+    let mut databases: Vec<PostgresSettings> = Vec::new();
+    if let LedgerEngine::Postgres(engine) = &engines.ledger {
+        databases.push(engine.settings());
+    }
+    if let CatalogEngine::Postgres(settings) = &engines.catalog
+        && databases.iter().all(|known| known.url != settings.url)
+    {
+        databases.push(settings.clone());
+    }
+    databases
+}
