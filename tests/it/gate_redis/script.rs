@@ -91,7 +91,11 @@ fn runner(cases: u32) -> TestRunner {
 fn with_script(test: impl FnOnce(&mut Connection, &Script, String)) -> anyhow::Result<()> {
     let settings = shared_redis()?.settings(std::time::Duration::from_secs(5));
     let mut connection = settings.client()?.get_connection()?;
-    let script = Script::new(include_str!("../../../shared/src/gate/redis/rates.lua"));
+    let script = Script::new(include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/..",
+        "/shared/src/gate/redis/rates.lua"
+    )));
     test(&mut connection, &script, settings.prefix);
     Ok(())
 }
