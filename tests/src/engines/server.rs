@@ -3,7 +3,8 @@
 use std::{
     fs,
     io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -154,7 +155,12 @@ pub(super) fn listens(port: u16) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
 }
 
+/// Ports that the system gives to nobody who asks for any (`ip_local_port_range` begins above): a server that takes
+/// seconds to start finds its port still free, and free again when it is restarted.
+const PORTS: Range<u16> = 12_000..32_000;
+
 /// A loopback port that is free now.
 pub(super) fn free_port() -> anyhow::Result<u16> {
-    Ok(crate::gateway::free_address()?.port())
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (0..100).map(|_| fastrand::u16(PORTS)).find(free).context("no loopback port is free")
 }
