@@ -9,10 +9,11 @@ use std::{
 
 use actix_web::dev::ServerHandle;
 use naru_shared::{
-    domain::{Clock, Minter, PackEncoder},
+    domain::{Clock, EnvelopeFormat, Minter, PackEncoder},
     gate::Gate,
     keys::{CredentialHasher, Keyring},
     ledger::LedgerReads,
+    metrics,
     queue::Queue,
     registry::Registry,
 };
@@ -60,6 +61,8 @@ pub struct IngressDeps {
     pub reads: Arc<dyn LedgerReads>,
     /// The deployment's secrets.
     pub keyring: Keyring,
+    /// The versions of envelopes that this release knows.
+    pub formats: &'static [EnvelopeFormat],
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether there is enough room to accept; asked at every accept, so it must be cheap.
@@ -86,7 +89,7 @@ impl Ingress {
     ///
     /// # Errors
     /// If the address is taken, if it would carry readable credentials beyond this machine without leave, or if the
-    /// keyring has no key to sign envelopes with.
+    /// keyring has no key to sign envelopes with, or if they are to be of a version that this release does not write.
     pub fn bind(config: &IngressConfig, deps: IngressDeps) -> io::Result<Self> {
         let refuse = |sentence: &str| io::Error::new(io::ErrorKind::InvalidInput, sentence);
         if !config.listen.ip().is_loopback() && !config.allow_plain_http {
@@ -96,6 +99,9 @@ impl Ingress {
             ));
         }
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
+        let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version);
+        let encoder = encoder.map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
+        metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
         let sandbox = "sandbox".parse().map_err(|_| refuse("the sandbox's route cannot be named"))?;
         let listener = listener::listen(config.listen, &deps.runtime)?;
         let addr = listener.local_addr()?;
@@ -107,7 +113,7 @@ impl Ingress {
         let parts = PublisherParts {
             queue: deps.queue,
             gate: Arc::clone(&deps.gate),
-            encoder: PackEncoder::new(keys),
+            encoder,
             time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
         };
         let (publisher, publishing) =
