@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, error::ErrorKind};
@@ -93,13 +94,16 @@ fn configure(global: &Global, others: &[&str]) -> anyhow::Result<Config> {
 }
 
 fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
-    let config = configure(&cli.global, decorate.variables)?;
+    let mut config = configure(&cli.global, decorate.variables)?;
+    config.release = decorate.release;
     let out = Output { json: cli.global.json };
     match cli.command {
         Command::Up(args) => up::run(UpOptions::new(config, args), decorate),
         Command::Ingress | Command::Workers => Err(apart(&config)),
         Command::Config(verb) => verbs::config::run(&verb, &config, out),
-        Command::Migrate { reader } => wait(verbs::migrate::run(&config, &reader, out)),
+        Command::Migrate { reader, wait: seconds } => {
+            wait(verbs::migrate::run(&config, &reader, Duration::from_secs(seconds), out))
+        }
         Command::Check => wait(verbs::check::run(config, out)),
         Command::Backup { dir } => verbs::backup::backup(&Desk::open(config, out)?, &dir),
         Command::Restore { dir, replace } => wait(verbs::backup::restore(config, out, dir, replace)),

@@ -13,6 +13,7 @@ use naru_shared::{
     key_file,
     keys::Keyring,
     ports::{self, Ports},
+    release::Release,
     sqlite::Depth,
     telemetry,
 };
@@ -76,6 +77,8 @@ pub struct Decorations {
     pub backends: DecorateBackends,
     /// Told when everything has started.
     pub started: Started,
+    /// What this release knows: the next one differs here.
+    pub release: Release,
     /// The variables of the environment that it reads, beside those of the configuration.
     pub variables: &'static [&'static str],
 }
@@ -86,6 +89,7 @@ impl Default for Decorations {
             ports: Box::new(|ports| ports),
             backends: Box::new(|backends| backends),
             started: Box::new(|_, _| {}),
+            release: Release::THIS,
             variables: &[],
         }
     }
@@ -227,6 +231,7 @@ fn bind_ingress(
         queue: Arc::clone(&ports.queue),
         reads: Arc::clone(&ports.reads),
         keyring: keyring.clone(),
+        formats: config.release.formats,
         clock: Arc::clone(clock),
         disk: Arc::new(move || disk.enough()),
         runtime: Handle::current(),
@@ -252,6 +257,7 @@ fn start_workers(
         registry: Arc::clone(&ports.registry),
         gate: Arc::clone(&ports.gate),
         keyring,
+        formats: config.release.formats,
         clock: Arc::clone(clock),
         backends,
         runtime: Handle::current(),

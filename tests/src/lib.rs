@@ -24,6 +24,8 @@ pub mod receiver;
 
 pub mod faults;
 
+pub mod next;
+
 pub mod checker;
 
 pub mod durability;
@@ -31,5 +33,6 @@ pub mod durability;
 pub mod witness;
 
 pub mod load;
+pub mod next;
 
 pub mod bench;

@@ -14,6 +14,7 @@ pub use load::{ConfigError, load};
 use naru_ingress::IngressConfig;
 use naru_shared::{
     engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine, TopicEngine},
+    release::Release,
     telemetry::LogFormat,
 };
 use naru_workers::WorkersConfig;
@@ -48,6 +49,9 @@ pub struct Config {
     pub registry: RegistryEngine,
     /// The engine of the gate.
     pub gate: GateEngine,
+    /// The release that is configured; no setting.
+    #[serde(skip)]
+    pub release: Release,
 }
 
 impl Default for Config {
@@ -65,6 +69,7 @@ impl Default for Config {
             catalog: CatalogEngine::default(),
             registry: RegistryEngine::default(),
             gate: GateEngine::default(),
+            release: Release::THIS,
         }
     }
 }
@@ -81,6 +86,7 @@ impl Config {
             registry: self.registry.clone(),
             gate: self.gate.clone(),
         }
+        .needing(self.release.tables())
     }
 }
 

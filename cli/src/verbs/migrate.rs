@@ -2,24 +2,28 @@
 
 use naru_shared::{
     engines::{CatalogEngine, Engines, LedgerEngine},
-    postgres::{PostgresSettings, migrate},
+    postgres::{Migration, PostgresSettings},
 };
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::{config::Config, exit::Failure, output::Output};
 
-/// Brings every database of the configuration up to date; `reader` is the role that ingress reads as.
+/// Brings every database of the configuration up to date; `reader` is the role that ingress reads as, `patience` how long
+/// others may be in the way.
 ///
 /// # Errors
 /// [`Failure::Refused`] if no port has its data in PostgreSQL; else if a server cannot be reached or refuses.
-pub async fn run(config: &Config, reader: &str, out: Output) -> anyhow::Result<()> {
+pub async fn run(config: &Config, reader: &str, patience: Duration, out: Output) -> anyhow::Result<()> {
     let databases = databases(&config.engines());
     if databases.is_empty() {
         let why = "neither the ledger nor the catalog is in PostgreSQL: there is nothing to migrate";
         return Err(Failure::Refused(why.to_owned()).into());
     }
     for settings in &databases {
-        let done = migrate(settings, Some(reader)).await?;
+        let migration = Migration { steps: config.release.migrations, reader: Some(reader), patience };
+        let done = migration.run(settings).await?;
         let sentence = if done.from == done.to {
             format!("the tables are up to date (version {})", done.to)
         } else {

@@ -20,7 +20,7 @@ impl PostgresCatalog {
     /// # Errors
     /// If the URL is not valid.
     pub fn open(name: &str, settings: &PostgresSettings, runtime: &Handle) -> Result<Self, InvalidUrl> {
-        let pool: Arc<Pool> = Pool::new(name, settings, runtime, true)?;
+        let pool: Arc<Pool> = Pool::new(name, settings, runtime)?;
         Ok(Self { database: Database::new(pool, settings) })
     }
 }

@@ -11,7 +11,8 @@ mod settings;
 mod transact;
 
 pub(crate) use error::PgError;
-pub use migrate::{MigrateError, Migrated, migrate};
+pub(crate) use migrate::MIGRATIONS;
+pub use migrate::{MigrateError, Migrated, Migration, migrate};
 pub(crate) use pool::Pool;
 pub use settings::{InvalidUrl, PostgresSettings};
 pub(crate) use transact::Database;

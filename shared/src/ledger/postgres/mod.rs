@@ -65,7 +65,7 @@ impl PostgresLedger {
         runtime: &Handle,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, InvalidUrl> {
-        let pool = Pool::new(name, settings, runtime, true)?;
+        let pool = Pool::new(name, settings, runtime)?;
         let database = Database::new(pool, settings);
         Ok(Self { database, memory: Arc::new(Memory::new()), clock, archive_after: ARCHIVE_AFTER })
     }
@@ -82,7 +82,7 @@ impl PostgresLedger {
     /// # Errors
     /// If the URL is not valid.
     pub fn with_pool(&self, name: &str, settings: &PostgresSettings) -> Result<Self, InvalidUrl> {
-        let pool = Pool::new(name, settings, self.database.pool().runtime(), true)?;
+        let pool = Pool::new(name, settings, self.database.pool().runtime())?;
         Ok(Self { database: Database::new(pool, settings), ..self.clone() })
     }
 
