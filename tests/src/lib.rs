@@ -33,6 +33,5 @@ pub mod durability;
 pub mod witness;
 
 pub mod load;
-pub mod next;
 
 pub mod bench;

@@ -1,22 +1,25 @@
 //! `naru migrate`: the tables in PostgreSQL, made or brought up to date before the program that needs them starts.
 
-use naru_shared::{
-    engines::{CatalogEngine, Engines, LedgerEngine},
-    postgres::{Migration, PostgresSettings},
-};
 use std::time::Duration;
 
+use naru_shared::{
+    engines::{CatalogEngine, Engines, LedgerEngine},
+    ports,
+    postgres::{Migration, PostgresSettings},
+};
 use serde_json::json;
+use tokio::runtime::Handle;
 
-use crate::{config::Config, exit::Failure, output::Output};
+use crate::{beginning, config::Config, exit::Failure, output::Output};
 
-/// Brings every database of the configuration up to date; `reader` is the role that ingress reads as, `patience` how long
-/// others may be in the way.
+/// Brings every database of the configuration up to date, and the catalog to what every deployment begins with; `reader` is the
+/// role that ingress reads as, `patience` how long others may be in the way.
 ///
 /// # Errors
 /// [`Failure::Refused`] if no port has its data in PostgreSQL; else if a server cannot be reached or refuses.
 pub async fn run(config: &Config, reader: &str, patience: Duration, out: Output) -> anyhow::Result<()> {
-    let databases = databases(&config.engines());
+    let engines = config.engines();
+    let databases = databases(&engines);
     if databases.is_empty() {
         let why = "neither the ledger nor the catalog is in PostgreSQL: there is nothing to migrate";
         return Err(Failure::Refused(why.to_owned()).into());
@@ -30,6 +33,9 @@ pub async fn run(config: &Config, reader: &str, patience: Duration, out: Output)
             format!("the tables were brought from version {} to {}", done.from, done.to)
         };
         out.said(&json!({ "from": done.from, "to": done.to }), &sentence)?;
+    }
+    if matches!(engines.catalog, CatalogEngine::Postgres(_)) {
+        beginning::write(&ports::open_catalog(&engines.catalog, None, &Handle::current())?).await?;
     }
     Ok(())
 }
