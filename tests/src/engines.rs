@@ -14,3 +14,4 @@ mod server;
 
 pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};
 pub use self::{on_rabbitmq::OnRabbitMq, postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};
+pub(crate) use self::server::{Server, free_port, program};
