@@ -11,12 +11,13 @@ use anyhow::{bail, ensure};
 use crate::run as execute;
 
 /// A Debian package that a test needs, and a file that it brings; `*` stands for one folder's name.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("strace", "/usr/bin/strace"),
     ("curl", "/usr/bin/curl"),
     ("python3", "/usr/bin/python3"),
     ("openssl", "/usr/bin/openssl"),
     ("util-linux", "/usr/bin/setsid"),
+    ("haproxy", "/usr/sbin/haproxy"),
     ("redis-server", "/usr/bin/redis-server"),
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
     ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),
