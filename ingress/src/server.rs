@@ -20,7 +20,7 @@ use naru_shared::{
 use tokio::{
     runtime::Handle,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +76,7 @@ pub struct Ingress {
     listener: TcpListener,
     addr: SocketAddr,
     size: Size,
+    notice: Duration,
     grace: Duration,
     front: Arc<Front>,
     connections: Arc<Connections>,
@@ -139,9 +140,10 @@ impl Ingress {
             draining: CancellationToken::new(),
         });
         let size = Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) };
+        let notice = Duration::from_millis(config.drain_notice_ms);
         let grace = Duration::from_millis(config.drain_grace_ms);
         let connections = Connections::new();
-        Ok(Self { listener, addr, size, grace, front, connections, publishing, telling, ends })
+        Ok(Self { listener, addr, size, notice, grace, front, connections, publishing, telling, ends })
     }
 
     /// Where it listens; the port is known even where the configuration said 0.
@@ -150,14 +152,14 @@ impl Ingress {
         self.addr
     }
 
-    /// Answers calls until `stop` is cancelled. Then, for a grace, still takes connections and calls, and answers accepts
-    /// with `503`; then takes no connection any more, ends idle ones, answers what is under way and publishes what was
+    /// Answers calls until `stop` is cancelled, and for a notice after that. Then, for a grace, still takes connections and
+    /// calls, and answers accepts with `503`; then takes no connection any more, ends idle ones, answers what is under way and publishes what was
     /// accepted. All of it takes at most `drain`.
     ///
     /// # Errors
     /// If the threads cannot be started, or the publishing task did not end in time.
     pub async fn serve(self, stop: CancellationToken, drain: Duration) -> io::Result<()> {
-        let Self { listener, size, grace, front, connections, publishing, telling, ends, .. } = self;
+        let Self { listener, size, notice, grace, front, connections, publishing, telling, ends, .. } = self;
         let ours = listener.try_clone()?;
         let draining = front.draining.clone();
         let mut server = listener::serve(listener, size, drain, front, Arc::clone(&connections))?;
@@ -165,8 +167,9 @@ impl Ingress {
         let stopping = async {
             stop.cancelled().await;
             let deadline = Instant::now() + drain;
+            sleep(notice.min(drain)).await;
             draining.cancel();
-            sleep(grace.min(drain)).await;
+            sleep_until((Instant::now() + grace).min(deadline)).await;
             end(ours, &connections, &handle, deadline).await;
             deadline
         };
