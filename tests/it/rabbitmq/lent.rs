@@ -128,3 +128,47 @@ async fn a_subscription_that_the_broker_lost_is_made_again_before_the_next_event
     assert_eq!(got[0].event, event);
     Ok(())
 }
+
+/// Longer than any wait of the test below.
+const MUCH_LATER: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_are_put_off_those_behind_them_come_and_a_death_loses_none() -> anyhow::Result<()> {
+    let (mut on, at) = (shared().await?, name("r")?);
+    // More than the broker leaves in the hands of one process, in front of one that can be read.
+    let most = usize::from(on.settings().prefetch) + 50;
+    let packs = (0..most).map(|i| pack(&at, i.to_string())).collect::<anyhow::Result<_>>()?;
+    on.queue.publish(packs).await.into_iter().collect::<Result<(), _>>()?;
+    publish_one(&*on.queue, &at, "behind").await?;
+    let (mut put_off, mut behind) = (0, None);
+    while behind.is_none() {
+        let got = on.queue.receive(&at, 64, SOON).await?;
+        anyhow::ensure!(!got.is_empty(), "{put_off} of {most} were put off, and nothing more comes");
+        let mut releases = Vec::new();
+        for delivery in got {
+            if text(&delivery) == "behind" {
+                behind = Some(delivery.receipt);
+            } else {
+                put_off += 1;
+                // The first comes back while the test runs.
+                let after = if put_off == 1 { Duration::from_secs(2) } else { MUCH_LATER };
+                releases.push(on.queue.release(&at, delivery.receipt, after));
+            }
+        }
+        join_all(releases).await.into_iter().collect::<Result<(), _>>()?;
+    }
+    assert_eq!(put_off, most);
+    assert_eq!(on.queue.depth(&at).await?.packs, most as u64 + 1, "what is put off is counted");
+    ack(&*on.queue, &at, behind.into_iter().collect()).await?;
+    on.crash(VISIBILITY)?;
+    let back = one(&*on.queue, &at).await?;
+    assert_eq!((text(&back).as_str(), back.deliveries), ("0", 1));
+    ack(&*on.queue, &at, vec![back.receipt]).await?;
+    let (_connection, channel) = stranger(&on.settings().url).await?;
+    let later = format!("{}.later", broker_name(&on, &at));
+    let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+    let waiting =
+        channel.queue_declare(later.as_str().into(), options, lapin::types::FieldTable::default()).await?;
+    assert_eq!(waiting.message_count() as usize, most - 1);
+    Ok(())
+}
