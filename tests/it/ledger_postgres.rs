@@ -6,6 +6,7 @@ mod plans;
 mod rollout;
 mod server;
 mod sharing;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
