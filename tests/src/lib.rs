@@ -2,6 +2,7 @@
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`engines`] (what it stands on), [`gateway`] (who is asked),
+//! [`compose`] (all of them as containers would be),
 //! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers)
 //! and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
@@ -19,6 +20,8 @@ pub mod customer;
 pub mod engines;
 
 pub mod gateway;
+
+pub mod compose;
 
 pub mod receiver;
 
