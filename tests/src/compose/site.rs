@@ -9,16 +9,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 
+use super::source;
 use crate::engines::{Keeper, Postgres, RabbitMq, Redis};
 
 /// Where the containers' secrets are.
 const MOUNTED: &str = "/run/secrets/";
-
-/// The directory `compose/`.
-#[must_use]
-pub fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose")
-}
 
 /// The engines, set up as their containers are, and what a process of Naru needs to work on them.
 #[derive(Debug)]
@@ -42,6 +37,7 @@ impl Site {
     pub fn start() -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("naru-compose-").tempdir()?.keep();
         let keeper = Keeper::of(&home)?;
+        fs::create_dir(home.join("pids"))?;
         make_secrets(&home)?;
         let (postgres, rabbit, redis) = thread::scope(|scope| {
             let postgres = scope.spawn(|| start_postgres(&home));

@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// Has the keeper end this process too.
-    pub(super) fn note(&self, name: &str, pid: u32) -> anyhow::Result<()> {
+    pub(crate) fn note(&self, name: &str, pid: u32) -> anyhow::Result<()> {
         let mut file = fs::File::create(self.home.join("pids").join(name))?;
         Ok(file.write_all(pid.to_string().as_bytes())?)
     }
@@ -113,13 +113,13 @@ impl Server {
     }
 
     /// Stops its processes where they are, or lets them go on: a server that is there and does not answer.
-    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let child = self.child.as_ref().with_context(|| format!("{} does not run", self.name))?;
         let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process has an id")?;
         Ok(kill_process(pid, signal)?)
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
