@@ -106,8 +106,8 @@ async fn input_closed() -> Result<(), oneshot::error::RecvError> {
         let mut input = std::io::stdin().lock();
         let mut ignored = [0; 256];
         while input.read(&mut ignored).is_ok_and(|count| count > 0) {}
-        // Nobody waits any more if a signal came first.
-        drop(send.send(()));
+        // If a signal came first, nobody waits any more.
+        send.send(()).ok();
     });
     closed.await
 }
