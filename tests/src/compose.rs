@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub use balancing::haproxy;
 pub use command::{Wish, run};
 pub use site::Site;
-pub use topology::Topology;
+pub use topology::{OF_INGRESS, Topology};
 
 /// The directory `compose/`.
 #[must_use]
