@@ -8,10 +8,11 @@ use std::{
 };
 
 use clap::{Parser, error::ErrorKind};
+use naru_shared::telemetry;
 
 use crate::{
     args::{Cli, Command, Global},
-    config::{self, Config, KeysText},
+    config::{self, Config, ConfigError, KeysText},
     decorations::Decorations,
     desk::Desk,
     exit::{self, Exit},
@@ -89,6 +90,8 @@ fn configure(global: &Global, others: &[&str]) -> anyhow::Result<Config> {
     if let Some(filter) = ["NARU_LOG", "RUST_LOG"].iter().find_map(|name| env::var(name).ok()) {
         config.log.filter = filter;
     }
+    telemetry::check_filter(&config.log.filter)
+        .map_err(|error| ConfigError::Wrong { place: "log.filter".to_owned(), what: error.to_string() })?;
     config.keys.text = env::var("NARU_KEYS").ok().map(KeysText::new);
     Ok(config)
 }

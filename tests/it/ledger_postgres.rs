@@ -5,6 +5,7 @@ mod faults;
 mod plans;
 mod server;
 mod sharing;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
