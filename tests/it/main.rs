@@ -24,6 +24,8 @@ mod counts;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod deployment;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doubt;
@@ -33,6 +35,8 @@ mod drain;
 mod drain_load;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod durability_wide;
 #[cfg(test)]
 mod engines;
 #[cfg(test)]

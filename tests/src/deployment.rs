@@ -149,17 +149,15 @@ impl Deployment {
         self.ingress.iter_mut().chain(&mut self.workers)
     }
 
-    /// SIGTERM to every process that runs, all at once; waits until all have ended.
+    /// SIGTERM to every process that was started and not ended since, all at once; waits until all have ended.
     ///
     /// # Errors
-    /// If one does not end by itself in time, or not with success.
+    /// If one had ended by itself, does not end in time, or not with success.
     pub fn drain(&mut self) -> anyhow::Result<()> {
         let mut asked = Vec::new();
-        for member in self.members() {
-            if !member.has_ended()? {
-                member.ask_to_end()?;
-                asked.push(member);
-            }
+        for member in self.members().filter(|member| member.pid().is_ok()) {
+            member.ask_to_end()?;
+            asked.push(member);
         }
         asked.into_iter().try_for_each(|member| member.drain().map(drop))
     }
