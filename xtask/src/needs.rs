@@ -11,13 +11,12 @@ use anyhow::{bail, ensure};
 use crate::{run as execute, tools};
 
 /// A Debian package that a test needs, and a file that it brings; `*` stands for one folder's name.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("strace", "/usr/bin/strace"),
     ("curl", "/usr/bin/curl"),
     ("python3", "/usr/bin/python3"),
     ("python3-venv", "/usr/lib/*/ensurepip/__init__.py"),
     ("openssl", "/usr/bin/openssl"),
-    ("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
     ("util-linux", "/usr/bin/setsid"),
     ("haproxy", "/usr/sbin/haproxy"),
     ("redis-server", "/usr/bin/redis-server"),

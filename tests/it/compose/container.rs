@@ -29,9 +29,6 @@ const GLIBC: u32 = 36;
 
 const PROGRAM: &str = "/usr/local/bin/naru";
 
-/// Whose certificates are believed: where the run image has them, and Debian.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
 fn instructions() -> Vec<String> {
     let text = text("compose/Containerfile").replace("\\\n", " ");
     text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
@@ -123,8 +120,7 @@ fn the_program_needs_no_library_that_its_image_lacks() {
     assert!(newest <= GLIBC, "it needs glibc 2.{newest}, and Debian 12 has 2.{GLIBC}");
 }
 
-/// A root of what the run image has that matters: the program, its libraries, authorities, and nothing else, least of all a
-/// shell.
+/// A root of less than the run image has: the program, its libraries, and nothing else, least of all a shell.
 struct Root {
     home: tempfile::TempDir,
 }
@@ -142,7 +138,6 @@ impl Root {
         for library in libraries(&program) {
             put(&library, library.to_str().unwrap());
         }
-        put(Path::new(AUTHORITIES), AUTHORITIES);
         fs::create_dir_all(home.path().join("root/run/secrets")).unwrap();
         Command::new("chmod").args(["755"]).arg(home.path()).status().unwrap();
         Self { home }
