@@ -63,6 +63,18 @@ fn the_builder_is_given_all_that_the_workspace_is_built_of_and_by_its_own_toolch
             "{member} is not copied: cargo would refuse to build"
         );
     }
+    // What is copied is a whole workspace to cargo, with the dependencies that are locked.
+    let home = tempfile::tempdir().unwrap();
+    let copy = Command::new("cp")
+        .arg("-r")
+        .args(sources.iter().map(|source| file(source)))
+        .arg(home.path())
+        .status();
+    assert!(copy.unwrap().success());
+    let mut metadata = Command::new("cargo");
+    metadata.args(["metadata", "--locked", "--offline", "--format-version", "1"]).current_dir(home.path());
+    let output = metadata.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = composed()["services"]["ingress"]["image"].as_str().unwrap().to_owned();
     assert_eq!(image, format!("naru:{}", package["version"].as_str().unwrap()));
     assert_eq!(composed()["services"]["ingress"]["build"]["dockerfile"], "compose/Containerfile");

@@ -1,6 +1,9 @@
 //! Two ingress behind haproxy and two workers, over the engines.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 
@@ -108,7 +111,7 @@ impl Drop for Topology {
 }
 
 /// A process, `ingress1` or the like, with the configuration of all.
-fn member(site: &Site, program: &PathBuf, name: &str, operator: SocketAddr, more: &[String]) -> Member {
+fn member(site: &Site, program: &Path, name: &str, operator: SocketAddr, more: &[String]) -> Member {
     let part = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let mut arguments: Vec<String> = [part, "--config"].map(str::to_owned).to_vec();
     arguments.push(site.config().display().to_string());
