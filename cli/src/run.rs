@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, error::ErrorKind};
@@ -97,7 +98,8 @@ fn configure(global: &Global, others: &[&str]) -> anyhow::Result<Config> {
 }
 
 fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
-    let config = configure(&cli.global, decorate.variables)?;
+    let mut config = configure(&cli.global, decorate.variables)?;
+    config.release = decorate.release;
     let file = cli.global.config;
     let out = Output { json: cli.global.json };
     match cli.command {
@@ -107,7 +109,9 @@ fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
         Command::Health { ready } => wait(verbs::health::run(config.operator.listen, ready, out)),
         Command::Keys(verb) => verbs::keys::run(&verb, out),
         Command::Config(verb) => verbs::config::run(&verb, &config, out),
-        Command::Migrate { reader } => wait(verbs::migrate::run(&config, &reader, out)),
+        Command::Migrate { reader, wait: seconds } => {
+            wait(verbs::migrate::run(&config, &reader, Duration::from_secs(seconds), out))
+        }
         Command::Check => wait(verbs::check::run(config, out)),
         Command::Backup { dir } => verbs::backup::backup(&Desk::open(config, out)?, &dir),
         Command::Restore { dir, replace } => wait(verbs::backup::restore(config, out, dir, replace)),

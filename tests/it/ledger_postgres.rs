@@ -3,6 +3,7 @@
 mod archive;
 mod faults;
 mod plans;
+mod rollout;
 mod server;
 mod sharing;
 mod tls;

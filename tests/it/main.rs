@@ -62,6 +62,8 @@ mod readme;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod rollout;
+
 mod stage;
 #[cfg(test)]
 mod sync;

@@ -33,6 +33,8 @@ pub mod receiver;
 
 pub mod faults;
 
+pub mod next;
+
 pub mod checker;
 
 pub mod durability;
