@@ -18,6 +18,8 @@ mod backup;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod compose;
+#[cfg(test)]
 mod counts;
 #[cfg(test)]
 mod damage;

@@ -12,6 +12,7 @@ use std::{
 use clap::Parser;
 use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite},
+    compose,
     durability::{
         self, Outcome,
         rollout::{self, RolloutPlan},
@@ -103,6 +104,12 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// Engines for a developer, until the end of standard input or a signal.
+    Engines {
+        /// Also two ingress behind haproxy and two workers on them.
+        #[arg(long)]
+        naru: bool,
+    },
     /// A million messages waiting, a hundred thousand customers.
     Scale,
     /// Raw SQLite inserts of the bytes of a message.
@@ -180,6 +187,10 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { out, seconds, long_seconds, only } => {
             let options = suite::Options { seconds, long_seconds, only };
             report(out, |say| suite::run(&options, say))
+        }
+        Command::Engines { naru } => {
+            let wish = if naru { compose::Wish::Naru } else { compose::Wish::Engines };
+            compose::run(wish, &mut |line| Ok(writeln!(std::io::stdout(), "{line}")?))
         }
         Command::Scale => report(None, scale::run),
         Command::RawSqlite { dir, rows, seconds } => {

@@ -173,6 +173,21 @@ impl Postgres {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
+    /// Runs a script of shell that calls `psql` as the server's owner, as an image's own scripts are run.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn run(&self, script: &Path, environment: &[(&str, &Path)]) -> anyhow::Result<()> {
+        let mut folders = vec![bin("psql")?.parent().context("a program is in a folder")?.to_owned()];
+        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut shell = Command::new("sh");
+        shell.arg(script).env("PATH", std::env::join_paths(folders)?).envs(environment.iter().copied());
+        shell.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string()).env("POSTGRES_USER", USER);
+        let output = shell.output()?;
+        ensure!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     /// Where a database is.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
