@@ -98,14 +98,14 @@ impl Records {
 }
 
 /// A port, and what readiness asks of it.
-pub(super) type Opened<P> = (Arc<P>, Arc<dyn Probe>);
+pub(super) type Watched<P> = (P, Arc<dyn Probe>);
 
 /// The catalog of a process, and what readiness asks of it.
 pub(super) fn catalog(
     engine: &CatalogEngine,
     dir: Option<&DataDir>,
     runtime: &Handle,
-) -> Result<Opened<dyn Catalog>, OpenError> {
+) -> Result<Watched<Arc<dyn Catalog>>, OpenError> {
     Ok(match engine {
         CatalogEngine::Sqlite {} => {
             let catalog = SqliteCatalog::open(&place(dir, "catalog")?.catalog()).map_err(of("catalog"))?;
