@@ -228,8 +228,12 @@ fn judge(seed: u64, run: impl FnOnce(&mut dyn FnMut(&str)) -> anyhow::Result<Out
     let outcome = run(&mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
     said?;
     write!(std::io::stdout(), "{}", outcome.told(seed))?;
-    anyhow::ensure!(outcome.findings.broken.is_empty(), "promises were broken");
-    Ok(())
+    if outcome.findings.broken.is_empty() {
+        return Ok(());
+    }
+    let kept = std::env::temp_dir().join(format!("naru-evidence-{seed}.json"));
+    std::fs::write(&kept, serde_json::to_vec(&outcome.evidence)?)?;
+    anyhow::bail!("promises were broken; what was judged is in {}", kept.display())
 }
 
 /// Runs what makes a table, prints it, and fails if a goal was missed.

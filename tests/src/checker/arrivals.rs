@@ -70,8 +70,11 @@ fn judge_repeat(
     for other in doubtful {
         if !other.behaviour.in_doubt() && !interrupted(&other) {
             findings.broke(format!(
-                "{}: attempt {} was answered {:?} undisturbed, and was repeated",
-                case.id, other.attempt, other.behaviour
+                "{}: attempt {} was answered {:?} undisturbed, and was repeated ({})",
+                case.id,
+                other.attempt,
+                other.behaviour,
+                next_harm(other, &evidence.disturbances)
             ));
         }
     }
@@ -89,6 +92,18 @@ fn interrupted(arrival: &Arrival, disturbances: &[Disturbance]) -> bool {
         };
         harm.from <= committed && arrival.at <= until
     })
+}
+
+/// What was done next after a request came, and when: for whoever looks into it.
+fn next_harm(arrival: &Arrival, disturbances: &[Disturbance]) -> String {
+    let later = disturbances.iter().filter(|harm| harm.to >= arrival.at).min_by_key(|harm| harm.from);
+    later.map_or_else(
+        || "nothing was done after it".to_owned(),
+        |harm| {
+            let ms = |at: u64| (i128::from(at) - i128::from(arrival.at)) / 1_000_000;
+            format!("next: {:?} from {} to {} ms after it came", harm.harm, ms(harm.from), ms(harm.to))
+        },
+    )
 }
 
 /// By when the outcome of a request was committed if nothing but the ledger's absences prevented it.

@@ -116,6 +116,11 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
         outcome.ended_after = Some(well.elapsed());
     })?;
     outcome.findings = checker::check(&outcome.evidence);
+    if plan.sabotage.is_none() && !outcome.findings.broken.is_empty() {
+        let kept = std::env::temp_dir().join(format!("naru-logs-{}", plan.seed));
+        site.keep_logs(&kept)?;
+        say(&format!("promises were broken; the processes' logs are in {}", kept.display()));
+    }
     Ok(outcome)
 }
 
