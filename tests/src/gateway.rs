@@ -11,10 +11,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 pub use process::{Helper, Programs, free_address, wait_for_line};
+pub(crate) use process::{Running, gateway as program_of};
 pub use provision::{RouteSpec, Setup, Users};
+pub(crate) use provision::{documents, write_all};
 use tempfile::TempDir;
 
-use self::process::Running;
 use crate::{customer::Customer, wire::Wire};
 
 /// How long a gateway may take until it is ready.

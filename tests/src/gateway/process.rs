@@ -46,7 +46,7 @@ pub fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 /// The gateway's program, with none of the settings in the caller's environment.
-pub(super) fn gateway(program: &Path) -> Command {
+pub(crate) fn gateway(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NARU_")) {
         command.env_remove(name);
@@ -56,10 +56,10 @@ pub(super) fn gateway(program: &Path) -> Command {
 
 /// A child process.
 #[derive(Debug)]
-pub(super) struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &Path,
         arguments: &[String],
         environment: &[(&str, String)],
@@ -73,27 +73,27 @@ impl Running {
         Ok(Self(child))
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
 
-    pub(super) fn has_ended(&mut self) -> anyhow::Result<bool> {
+    pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.0.try_wait()?.is_some())
     }
 
-    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.0.id())?).context("a process has an id")?;
         Ok(kill_process(pid, signal)?)
     }
 
-    pub(super) fn kill(mut self) -> anyhow::Result<()> {
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
         self.0.kill()?;
         self.0.wait()?;
         Ok(())
     }
 
     /// SIGTERM, and whether it ended with success; SIGKILL and an error after `patience`.
-    pub(super) fn terminate(mut self, patience: Duration) -> anyhow::Result<bool> {
+    pub(crate) fn terminate(mut self, patience: Duration) -> anyhow::Result<bool> {
         if let Some(status) = self.0.try_wait()? {
             return Ok(status.success());
         }

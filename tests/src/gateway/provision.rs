@@ -14,7 +14,7 @@ use naru_shared::{
         GatePolicy, HttpBackend, OnUncertain, Period, Quota, Route, SimulatorBackend, SystemClock, TimeZone,
     },
     key_file,
-    keys::CredentialHasher,
+    keys::{CredentialHasher, Keyring},
     ledger::SqliteLedger,
     queue::SqliteQueue,
     topic::SqliteTopic,
@@ -99,6 +99,13 @@ pub struct Users {
 pub(super) fn write(data: &Path, setup: &Setup) -> anyhow::Result<Users> {
     let directory = DataDir::acquire(data)?;
     let keyring = key_file::create(&directory.keys())?;
+    let (entries, users) = documents(&keyring, setup)?;
+    put(&directory, entries)?;
+    Ok(users)
+}
+
+/// What a catalog begins with, and who may call.
+pub(crate) fn documents(keyring: &Keyring, setup: &Setup) -> anyhow::Result<(Vec<Entry>, Users)> {
     let hasher = CredentialHasher::new(&keyring.credentials);
     let mut entries: Vec<Entry> = routes(setup)?;
     if let Some(name) = &setup.subscription {
@@ -127,11 +134,10 @@ pub(super) fn write(data: &Path, setup: &Setup) -> anyhow::Result<Users> {
             list.push(format!("{name}:{password}:{key}"));
         }
     }
-    put(&directory, entries)?;
-    Ok(users)
+    Ok((entries, users))
 }
 
-fn put(directory: &DataDir, mut entries: Vec<Entry>) -> anyhow::Result<()> {
+fn put(directory: &DataDir, entries: Vec<Entry>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // All of them, in the order of a first start: a file that is missing beside another was lost.
@@ -139,13 +145,17 @@ fn put(directory: &DataDir, mut entries: Vec<Entry>) -> anyhow::Result<()> {
         let topic = SqliteTopic::open(&directory.topic(), Duration::from_secs(60))?;
         let ledger = SqliteLedger::open(&directory.ledger())?;
         drop((queue, topic, ledger));
-        let catalog = SqliteCatalog::open(&directory.catalog())?;
-        while !entries.is_empty() {
-            let rest = entries.split_off(entries.len().min(PAGE));
-            catalog.put(std::mem::replace(&mut entries, rest)).await?;
-        }
-        anyhow::Ok(())
+        write_all(&SqliteCatalog::open(&directory.catalog())?, entries).await
     })
+}
+
+/// Writes documents, a page at a time.
+pub(crate) async fn write_all(catalog: &dyn Catalog, mut entries: Vec<Entry>) -> anyhow::Result<()> {
+    while !entries.is_empty() {
+        let rest = entries.split_off(entries.len().min(PAGE));
+        catalog.put(std::mem::replace(&mut entries, rest)).await?;
+    }
+    Ok(())
 }
 
 fn customer(id: &CustomerId) -> Entry {
