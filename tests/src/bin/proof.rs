@@ -92,6 +92,9 @@ enum Command {
         /// Finished messages in the ledger when it is measured again; 0: it is not.
         #[arg(long, default_value_t = 1_000_000, requires = "wide")]
         finished: u64,
+        /// The highest rate that is tried end to end over the engines.
+        #[arg(long, default_value_t = 12_000.0, requires = "wide")]
+        rate: f64,
     },
     /// A million messages waiting, a hundred thousand customers.
     Scale,
@@ -192,8 +195,8 @@ fn main() -> anyhow::Result<()> {
             journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
         }
         Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
-        Command::Bench { out, seconds, long_seconds, only, wide: true, finished } => {
-            let options = wide::suite::Options { seconds, long_seconds, only, finished };
+        Command::Bench { out, seconds, long_seconds, only, wide: true, finished, rate } => {
+            let options = wide::suite::Options { seconds, long_seconds, only, finished, rate };
             report(out, |say| wide::suite::run(&options, say))
         }
         Command::Bench { out, seconds, long_seconds, only, wide: false, .. } => {

@@ -118,6 +118,12 @@ impl Desk {
         self.permits.wake();
     }
 
+    /// Whether at least as many permits are free as are out.
+    pub(crate) fn is_half_free(&self) -> bool {
+        let limit = usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX);
+        self.permits.out() <= limit / 2
+    }
+
     /// Takes a permit, if one is free.
     pub(crate) fn permit(&self) -> Option<Permit> {
         let limit = usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX);

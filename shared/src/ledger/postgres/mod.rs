@@ -53,6 +53,9 @@ pub struct PostgresLedger {
 /// How long after its end a message moves to the archive, unless something else is set.
 const ARCHIVE_AFTER: Duration = Duration::from_secs(300);
 
+/// A transaction costs round trips and a sync, however many rows it is about.
+const PACE: Duration = Duration::from_millis(5);
+
 impl PostgresLedger {
     /// Opens it, without waiting for the server: calls connect. `name` tells its pool from others in metrics and in the server's
     /// own lists; `runtime` is where connections live.
@@ -117,7 +120,7 @@ impl PostgresLedger {
 #[async_trait]
 impl Ledger for PostgresLedger {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { forgets_together: Some(forget::LATE) }
+        Capabilities { forgets_together: Some(forget::LATE), pace: PACE }
     }
 
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {

@@ -68,8 +68,16 @@ pub(super) fn run(
     ensure!(!fronts.is_empty(), "nobody accepts");
     let share = (rate / fronts.len() as f64).to_string();
     let (connections, seconds) = ((connections / fronts.len()).to_string(), seconds.to_string());
-    let arguments =
-        ["--credential", &site.users.live[0], "--rate", &share, "--seconds", &seconds, "--connections", &connections];
+    let arguments = [
+        "--credential",
+        &site.users.live[0],
+        "--rate",
+        &share,
+        "--seconds",
+        &seconds,
+        "--connections",
+        &connections,
+    ];
     tally(receiver)?;
     let (before, receiving) = (Counters::read(site, parts), super::super::cpu::nanos_of(receiver.pid()));
     let loads = thread::scope(|scope| {

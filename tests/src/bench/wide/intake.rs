@@ -23,7 +23,12 @@ use super::rows::entries;
 /// # Errors
 /// If the ledger is away, or one of them is not recorded as new.
 #[expect(clippy::cast_precision_loss, reason = "a figure for people to read")]
-pub fn messages_per_second(url: &str, connections: u32, group: u64, duration: Duration) -> anyhow::Result<f64> {
+pub fn messages_per_second(
+    url: &str,
+    connections: u32,
+    group: u64,
+    duration: Duration,
+) -> anyhow::Result<f64> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let settings = PostgresSettings { connections, ..PostgresSettings::at(url) };

@@ -6,11 +6,7 @@ use anyhow::{Context, ensure};
 use naru_shared::domain::OnUncertain;
 
 use super::{
-    super::{
-        stage::load,
-        suite::ground,
-        table::Table,
-    },
+    super::{stage::load, suite::ground, table::Table},
     end_to_end::{self, Run},
     finished,
     site::{Part, Role, Site},
@@ -21,8 +17,7 @@ use crate::{
     load::Call,
 };
 
-/// Rates at which end to end is tried, in messages a second, from the highest down by a tenth each.
-const HIGHEST_RATE: f64 = 12_000.0;
+/// The lowest rate at which end to end is tried; from the highest down each is a tenth lower.
 const LOWEST_RATE: f64 = 1_000.0;
 
 /// The rate at which one process is compared with two: well below what is held.
@@ -45,6 +40,8 @@ pub struct Options {
     pub only: String,
     /// Finished messages in the ledger when it is measured again.
     pub finished: u64,
+    /// The highest rate that is tried end to end.
+    pub rate: f64,
 }
 
 struct Suite<'a> {
@@ -148,14 +145,13 @@ impl Suite<'_> {
         drop((ingress, before));
         let rounds = f64::from(ROUNDS);
         let bytes = Call::message("sms", 1).to_string().len();
-        let what = format!("(f) raw RabbitMQ: a quorum queue, {bytes} bytes each, persistent, 1,000 in flight");
+        let what =
+            format!("(f) raw RabbitMQ: a quorum queue, {bytes} bytes each, persistent, 1,000 in flight");
         self.table.tell(&what, format!("{:.0} messages/s", raw / rounds));
         let ratio = accepted / raw;
         let cost = of_batches.map(|spent| spent.list(messages)).unwrap_or_default();
-        let figure = format!(
-            "{:.0} messages/s: {ratio:.2} of raw; CPU s per 1,000: {cost}",
-            accepted / rounds
-        );
+        let figure =
+            format!("{:.0} messages/s: {ratio:.2} of raw; CPU s per 1,000: {cost}", accepted / rounds);
         let what = "(f) accept batches of 500, 8 connections, no workers";
         self.table.judge(what, figure, "≥ 0.5 of raw", ratio >= 0.5);
         let figure = format!("{:.0} messages/s: {:.2} of raw", single / rounds, single / raw);
@@ -167,7 +163,7 @@ impl Suite<'_> {
     fn empty_queues(&self) -> anyhow::Result<()> {
         for lane in ["express", "bulk"] {
             // A lane that was never used has no queue.
-            drop(self.site.rabbit.ctl(&["purge_queue", &format!("naru.default.demo.{lane}")]));
+            drop(self.site.rabbit.ctl(&["purge_queue", &format!("naru.main.demo.{lane}")]));
         }
         Ok(())
     }
@@ -213,7 +209,7 @@ impl Suite<'_> {
     /// CPU seconds for 1,000 messages at the highest rate that is held.
     fn end_to_end(&mut self, beside: &str) -> anyhow::Result<Option<f64>> {
         let parts = self.parts(1, 1)?;
-        let mut rate = HIGHEST_RATE;
+        let mut rate = self.options.rate;
         while rate >= LOWEST_RATE {
             // A short try first: only a rate that holds for seconds is worth the long run.
             (self.say)(&format!("h: end to end over HTTP at {rate:.0}/s{beside}"));
@@ -243,7 +239,12 @@ impl Suite<'_> {
             run.arrived.travel.p99 / 1e3,
         );
         let goal = "≥ 4,000/s (9,000), backlog ≤ 1 s";
-        self.table.judge(&format!("(h) end to end over HTTP, one by one{beside}"), figure, goal, rate >= 4_000.0);
+        self.table.judge(
+            &format!("(h) end to end over HTTP, one by one{beside}"),
+            figure,
+            goal,
+            rate >= 4_000.0,
+        );
         let cpu = run.cpu_per_1000();
         let figure = format!(
             "{cpu:.3} CPU s per 1,000: {} (besides: the generator {:.3}, the receiver {:.3})",
@@ -259,8 +260,7 @@ impl Suite<'_> {
     fn calm(&mut self, beside: &str) -> anyhow::Result<(f64, f64)> {
         (self.say)(&format!("i: calm, 100 messages a second{beside}"));
         let parts = self.parts(1, 1)?;
-        let run =
-            end_to_end::run(&self.site, &parts, &self.receiver, 100.0, self.options.seconds, 8)?;
+        let run = end_to_end::run(&self.site, &parts, &self.receiver, 100.0, self.options.seconds, 8)?;
         let (p50, p99) = (run.arrived.travel.p50 / 1e3, run.arrived.travel.p99 / 1e3);
         let figure = format!("p50 {p50:.2} ms, p99 {p99:.2} ms");
         let what = format!("(i) calm, 100/s: call sent → arrival{beside}");
