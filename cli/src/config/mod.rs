@@ -1,6 +1,7 @@
 //! Configuration: one TOML file, and `NARU_SECTION__KEY` variables that override it.
 
 pub mod check;
+mod keys;
 mod load;
 mod show;
 mod variables;
@@ -10,6 +11,7 @@ use std::{
     path::PathBuf,
 };
 
+pub use keys::{KeysConfig, KeysText};
 pub use load::{ConfigError, load};
 use naru_ingress::IngressConfig;
 use naru_shared::{
@@ -26,6 +28,8 @@ pub use show::shown;
 pub struct Config {
     /// The data directory.
     pub data: PathBuf,
+    /// The deployment's secrets.
+    pub keys: KeysConfig,
     /// The process.
     pub process: ProcessConfig,
     /// Log lines.
@@ -54,6 +58,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: PathBuf::from("./naru-data"),
+            keys: KeysConfig::default(),
             process: ProcessConfig::default(),
             log: LogConfig::default(),
             operator: OperatorConfig::default(),
