@@ -64,7 +64,7 @@ pub(super) fn run(
     seconds: f64,
     connections: usize,
 ) -> anyhow::Result<Run> {
-    let fronts: Vec<&Part> = parts.iter().filter(|part| part.role != Role::Workers).collect();
+    let fronts: Vec<&Part> = parts.iter().filter(|part| part.role == Role::Ingress).collect();
     ensure!(!fronts.is_empty(), "nobody accepts");
     let share = (rate / fronts.len() as f64).to_string();
     let (connections, seconds) = ((connections / fronts.len()).to_string(), seconds.to_string());

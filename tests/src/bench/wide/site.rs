@@ -9,7 +9,12 @@ use std::{
 };
 
 use anyhow::ensure;
-use naru_shared::{catalog::PostgresCatalog, key_file, postgres::PostgresSettings};
+use naru_shared::{
+    catalog::{Entry, PostgresCatalog},
+    domain::Environment,
+    key_file,
+    postgres::PostgresSettings,
+};
 
 use crate::{
     engines::{Postgres, RabbitMq, Redis},
@@ -34,8 +39,6 @@ pub(super) struct Site {
 /// What a process of Naru does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Both.
-    Whole,
     /// Accepts.
     Ingress,
     /// Delivers.
@@ -84,19 +87,19 @@ impl Site {
     }
 
     fn keys(&self) -> PathBuf {
-        self.home.path().join("data/keys.toml")
+        self.home.path().join("keys.toml")
     }
 
     fn configure(&self, setup: &Setup) -> anyhow::Result<()> {
         let (broker, memory, database) = (self.rabbit.url(), self.redis.url(), self.database());
         let reads = database.replace("postgres://postgres@", "postgres://naru_ingress@");
         let text = format!(
-            "data = {keys:?}\n[queue]\nkind = \"rabbitmq\"\nurl = {broker:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {broker:?}\n\
+            "[keys]\nfile = {keys:?}\n[queue]\nkind = \"rabbitmq\"\nurl = {broker:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {broker:?}\n\
              [ledger]\nkind = \"postgres\"\nurl = {database:?}\nreads_url = {reads:?}\n\
              [catalog]\nkind = \"postgres\"\nurl = {database:?}\n\
              [registry]\nkind = \"redis\"\nurl = {memory:?}\n[gate]\nkind = \"redis\"\nurl = {memory:?}\n\
              [log]\nfilter = \"warn\"\nformat = \"json\"\n{more}",
-            keys = self.home.path().join("data").display().to_string(),
+            keys = self.keys().display().to_string(),
             more = setup.config,
         );
         Ok(fs::write(self.config(), text)?)
@@ -104,9 +107,12 @@ impl Site {
 
     /// Secrets, customers, routes.
     fn provide(&mut self, setup: &Setup) -> anyhow::Result<()> {
-        fs::create_dir_all(self.home.path().join("data"))?;
         let keyring = key_file::create(&self.keys())?;
-        let (entries, users) = documents(&keyring, setup)?;
+        let (mut entries, users) = documents(&keyring, setup)?;
+        // `naru migrate` made it.
+        entries.retain(
+            |entry| !matches!(entry, Entry::Route(route) if route.environment == Environment::Sandbox),
+        );
         self.users = users;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let settings = PostgresSettings::at(&self.database());
@@ -127,14 +133,10 @@ impl Site {
     pub(super) fn run(&self, role: Role) -> anyhow::Result<Part> {
         let (listen, operator) = (free_address()?, free_address()?);
         let log = self.home.path().join(format!("{}.log", operator.port()));
-        let mut arguments = vec!["up".to_owned(), "--no-demo".to_owned()];
-        if role == Role::Ingress {
-            arguments.extend(["--workers".to_owned(), "0".to_owned()]);
-        }
-        arguments.push("--config".to_owned());
+        let mut arguments = vec![role.verb().to_owned(), "--config".to_owned()];
         arguments.push(self.config().display().to_string());
         arguments.extend(["--operator-listen".to_owned(), operator.to_string()]);
-        if role != Role::Workers {
+        if role == Role::Ingress {
             arguments.extend(["--listen".to_owned(), listen.to_string()]);
         }
         let environment = [("NARU_INGRESS__DRAIN_GRACE_MS", "50".to_owned())];
@@ -149,7 +151,6 @@ impl Role {
     /// As it is typed, and shown.
     pub(super) const fn verb(self) -> &'static str {
         match self {
-            Self::Whole => "up",
             Self::Ingress => "ingress",
             Self::Workers => "workers",
         }

@@ -1,16 +1,24 @@
 //! The stages, in one run on the same servers.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use naru_shared::domain::OnUncertain;
 
 use super::{
-    super::{stage::load, suite::ground, table::Table},
+    super::{
+        stage::{counter_at, load, tally},
+        suite::ground,
+        table::Table,
+    },
     end_to_end::{self, Run},
     finished,
     site::{Part, Role, Site},
-    spent::Counters,
+    spent::{Counters, Spent},
 };
 use crate::{
     gateway::{Helper, Programs, RouteSpec, Setup},
@@ -22,6 +30,10 @@ const LOWEST_RATE: f64 = 1_000.0;
 
 /// The rate at which one process is compared with two: well below what is held.
 const EASY_RATE: f64 = 2_000.0;
+
+/// Messages of a backlog, and how long it may take.
+const BACKLOG: u64 = 60_000;
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Connections on which rows are inserted, raw and by the ledger.
 const CONNECTIONS: &str = "4";
@@ -98,6 +110,7 @@ impl Suite<'_> {
         let mut figures = Figures::default();
         if wanted('g') {
             figures.intake = Some(self.intake_beside_raw_inserts(beside)?);
+            self.backlog(beside)?;
         }
         if wanted('h') {
             figures.cpu = self.end_to_end(beside)?;
@@ -192,11 +205,49 @@ impl Suite<'_> {
         Ok(intake / rounds)
     }
 
+    /// What waits on RabbitMQ is taken in by one process, and then delivered.
+    fn backlog(&mut self, beside: &str) -> anyhow::Result<()> {
+        (self.say)(&format!("g: a backlog{beside}"));
+        let ingress = self.site.run(Role::Ingress)?;
+        let calls = (BACKLOG / 500).to_string();
+        let batches = ["--batch", "500", "--connections", "4", "--limit", &calls, "--seconds", "120"];
+        let user = ["--credential", &self.site.users.live[0], "--warm-up", "0"];
+        let load =
+            load(&self.site.programs, &ingress.listen.to_string(), &[&user[..], &batches[..]].concat())?;
+        drop(ingress);
+        let count = load.accepted_in_all;
+        self.site.verb(&["route", "pause", "demo"])?;
+        tally(&self.receiver)?;
+        let (before, began) = (Counters::read(&self.site, &[]), Instant::now());
+        let parts = [self.site.run(Role::Workers)?];
+        let deadline = began + PATIENCE;
+        #[expect(clippy::cast_precision_loss, reason = "a count below 2^53")]
+        while counter_at(parts[0].operator, "naru_intake_messages_total")? < count as f64 {
+            ensure!(Instant::now() < deadline, "the backlog is not taken in");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let (between, taken) = (Counters::read(&self.site, &parts), began.elapsed());
+        self.site.verb(&["route", "resume", "demo"])?;
+        let began = Instant::now();
+        end_to_end::arrive(&self.receiver, count)?;
+        let (after, delivered) = (Counters::read(&self.site, &parts), began.elapsed());
+        let mut told = |what: &str, took: Duration, spent: Spent| {
+            #[expect(clippy::cast_precision_loss, reason = "a count below 2^53")]
+            let rate = count as f64 / took.as_secs_f64();
+            let cost = format!("{:.3} CPU s per 1,000: {}", spent.per_1000(count), spent.list(count));
+            self.table.tell(&format!("(g) {what}{beside}"), format!("{rate:.0} messages/s, {cost}"));
+        };
+        told(
+            &format!("{count} messages on RabbitMQ, taken in by one process"),
+            taken,
+            before.until(&between),
+        );
+        told("the same, taken from the ledger and delivered", delivered, between.until(&after));
+        Ok(())
+    }
+
     /// Ingress and workers, so many of each.
     fn parts(&self, ingress: usize, workers: usize) -> anyhow::Result<Vec<Part>> {
-        if ingress + workers == 2 {
-            return Ok(vec![self.site.run(Role::Whole)?]);
-        }
         let roles = std::iter::repeat_n(Role::Ingress, ingress);
         let roles = roles.chain(std::iter::repeat_n(Role::Workers, workers));
         roles.map(|role| self.site.run(role)).collect()
