@@ -114,7 +114,7 @@ async fn feed(
     let in_transit = crew.transit.begin();
     let taken = take(crew, desk, round, permits.len()).await?;
     if taken.more {
-        desk.backlog.mark();
+        desk.backlog.is_left();
     } else {
         desk.backlog.clear(marks);
     }
