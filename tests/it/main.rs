@@ -18,9 +18,13 @@ mod backup;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod compose;
+#[cfg(test)]
 mod counts;
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod deployment;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
@@ -31,6 +35,8 @@ mod drain;
 mod drain_load;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod durability_wide;
 #[cfg(test)]
 mod engines;
 #[cfg(test)]
@@ -55,6 +61,8 @@ mod rabbitmq;
 mod readme;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod rollout;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

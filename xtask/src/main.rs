@@ -1,10 +1,12 @@
 //! `cargo xtask`: the development commands of Naru.
 
 mod bench;
+mod engines;
 mod needs;
 mod prove;
 mod release;
 mod test;
+mod tools;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -26,6 +28,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         more: Vec<String>,
     },
+    /// Only install what the tests need
+    Needs,
+    /// PostgreSQL, RabbitMQ and Redis for a developer, on free loopback ports, until Ctrl-C
+    Engines {
+        /// Also run Naru on them: two ingress behind haproxy, and two workers
+        #[arg(long)]
+        naru: bool,
+    },
     /// Measure, each figure beside the bare thing it is compared with
     Bench {
         /// Passed on to the benchmark
@@ -45,6 +55,8 @@ enum Task {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Task::Test { more } => test::run(&more)?,
+        Task::Needs => needs::install()?,
+        Task::Engines { naru } => engines::run(naru)?,
         Task::Bench { more } => bench::run(&more)?,
         Task::Prove { more } => prove::run(&more)?,
         Task::Ci => run(Command::new("bash").arg(".ci/run"))?,

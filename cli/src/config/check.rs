@@ -38,11 +38,20 @@ pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<Str
                 .to_owned(),
         );
     }
-    if config.ingress.drain_grace_ms > config.process.drain_ms / 2 {
+    let lasting = config.ingress.drain_notice_ms.saturating_add(config.ingress.drain_grace_ms);
+    if lasting > config.process.drain_ms / 2 {
         found.push(format!(
-            "ingress.drain_grace_ms = {} is more than half of process.drain_ms = {}: nothing would be left for what is \
-             under way",
-            config.ingress.drain_grace_ms, config.process.drain_ms
+            "ingress.drain_notice_ms and ingress.drain_grace_ms = {lasting} are more than half of process.drain_ms = {}: \
+             nothing would be left for what is under way",
+            config.process.drain_ms
+        ));
+    }
+    let (asked, known) = (config.ingress.envelope_version, config.release.formats);
+    if part.accepts() && known.iter().all(|format| format.version != asked) {
+        let known: Vec<String> = known.iter().map(|format| format.version.to_string()).collect();
+        found.push(format!(
+            "ingress.envelope_version = {asked} cannot be written: this program knows {}",
+            known.join(", ")
         ));
     }
     found.extend(unsafe_engines(config));
@@ -143,8 +152,22 @@ mod tests {
         let mut config = Config::default();
         config.ingress.drain_grace_ms = config.process.drain_ms / 2;
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 0);
-        config.ingress.drain_grace_ms += 1;
+        config.ingress.drain_notice_ms += 1;
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_version_of_envelopes_that_this_release_does_not_know_is_refused() {
+        let mut config = Config::default();
+        config.ingress.envelope_version = 9;
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert_eq!(found, ["ingress.envelope_version = 9 cannot be written: this program knows 1"]);
+        // Workers may share the file with fronts of a newer release.
+        assert!(
+            unsafe_settings(&config, Part::Workers, &[])
+                .iter()
+                .all(|found| !found.contains("envelope_version"))
+        );
     }
 
     #[test]

@@ -11,8 +11,13 @@ use std::{
 
 use clap::Parser;
 use naru_tests::{
-    bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide},
-    durability,
+    bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
+    compose,
+    durability::{
+        self, Outcome,
+        rollout::{self, RolloutPlan},
+        wide::{self, WidePlan},
+    },
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
@@ -63,6 +68,15 @@ enum Command {
         #[arg(long, conflicts_with_all = ["seed", "cutting"])]
         slow_ms: Option<u64>,
     },
+    /// Every process is replaced by another release under load, in full size unless told otherwise.
+    Rollout {
+        /// Every draw follows from it; without it, from the clock.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Once, under a small load.
+        #[arg(long)]
+        small: bool,
+    },
     /// The durability run, in full size unless told otherwise.
     Durability {
         /// Every draw follows from it; without it, from the clock.
@@ -71,6 +85,9 @@ enum Command {
         /// A tenth of the full size.
         #[arg(long)]
         small: bool,
+        /// Several processes behind a balancer, over engines that they share.
+        #[arg(long)]
+        wide: bool,
     },
     /// The benchmark.
     Bench {
@@ -95,6 +112,12 @@ enum Command {
         /// The highest rate that is tried end to end over the engines.
         #[arg(long, default_value_t = 12_000.0, requires = "wide")]
         rate: f64,
+    },
+    /// Engines for a developer, until the end of standard input or a signal.
+    Engines {
+        /// Also two ingress behind haproxy and two workers on them.
+        #[arg(long)]
+        naru: bool,
     },
     /// A million messages waiting, a hundred thousand customers.
     Scale,
@@ -194,14 +217,25 @@ fn main() -> anyhow::Result<()> {
             let manners = seed.map(Manners::rough).or_else(|| slow_ms.map(Manners::slow));
             journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
         }
-        Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
+        Command::Rollout { seed, small } => {
+            let seed = seed.unwrap_or_else(nanos);
+            roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
+        }
+        Command::Durability { seed, small, wide } => {
+            let seed = seed.unwrap_or_else(nanos);
+            if wide { durability_wide(seed, small) } else { durability(seed, small) }
+        }
         Command::Bench { out, seconds, long_seconds, only, wide: true, finished, rate } => {
-            let options = wide::suite::Options { seconds, long_seconds, only, finished, rate };
-            report(out, |say| wide::suite::run(&options, say))
+            let options = bench_wide::suite::Options { seconds, long_seconds, only, finished, rate };
+            report(out, |say| bench_wide::suite::run(&options, say))
         }
         Command::Bench { out, seconds, long_seconds, only, wide: false, .. } => {
             let options = suite::Options { seconds, long_seconds, only };
             report(out, |say| suite::run(&options, say))
+        }
+        Command::Engines { naru } => {
+            let wish = if naru { compose::Wish::Naru } else { compose::Wish::Engines };
+            compose::run(wish, &mut |line| Ok(writeln!(std::io::stdout(), "{line}")?))
         }
         Command::Scale => report(None, scale::run),
         Command::RawSqlite { dir, rows, seconds } => {
@@ -213,13 +247,18 @@ fn main() -> anyhow::Result<()> {
         Command::RawRabbitmq { url, in_flight, seconds } => {
             let body = Call::message("sms", 1).to_string();
             let seconds = span(seconds);
-            say_rate(wide::raw_rabbitmq::confirmed_per_second(&url, body.as_bytes(), in_flight, seconds)?)
+            say_rate(bench_wide::raw_rabbitmq::confirmed_per_second(
+                &url,
+                body.as_bytes(),
+                in_flight,
+                seconds,
+            )?)
         }
         Command::RawUnnest(Rows { url, connections, rows, seconds }) => {
-            say_rate(wide::raw_unnest::rows_per_second(&url, connections, rows, span(seconds))?)
+            say_rate(bench_wide::raw_unnest::rows_per_second(&url, connections, rows, span(seconds))?)
         }
         Command::WideIntake(Rows { url, connections, rows, seconds }) => {
-            say_rate(wide::intake::messages_per_second(&url, connections, rows, span(seconds))?)
+            say_rate(bench_wide::intake::messages_per_second(&url, connections, rows, span(seconds))?)
         }
         Command::Fsync { dir } => say(&serde_json::to_value(fsync::percentiles(&dir, 1_000)?)?),
     }
@@ -227,10 +266,29 @@ fn main() -> anyhow::Result<()> {
 
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     let plan = if small { durability::Plan::small(seed) } else { durability::Plan::full(seed) };
+    judge(seed, |say| durability::run(&plan, say))
+}
+
+fn durability_wide(seed: u64, small: bool) -> anyhow::Result<()> {
+    let plan = if small { WidePlan::small(seed) } else { WidePlan::full(seed) };
+    judge(seed, |say| wide::run(&plan, say))
+}
+
+fn roll_out(plan: RolloutPlan) -> anyhow::Result<()> {
     let mut said = Ok(());
-    let outcome = durability::run(&plan, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    let rolled = rollout::run(plan, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
     said?;
-    write!(std::io::stdout(), "{}", outcome.told(&plan))?;
+    write!(std::io::stdout(), "{}", rolled.told(plan))?;
+    anyhow::ensure!(rolled.findings.broken.is_empty(), "promises were broken");
+    anyhow::ensure!(rolled.others.is_empty(), "not every call was answered 202");
+    Ok(())
+}
+
+fn judge(seed: u64, run: impl FnOnce(&mut dyn FnMut(&str)) -> anyhow::Result<Outcome>) -> anyhow::Result<()> {
+    let mut said = Ok(());
+    let outcome = run(&mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    said?;
+    write!(std::io::stdout(), "{}", outcome.told(seed))?;
     anyhow::ensure!(outcome.findings.broken.is_empty(), "promises were broken");
     Ok(())
 }

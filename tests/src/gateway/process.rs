@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::engines::free_port;
 
 /// The programs of this workspace, wherever they were built.
 #[derive(Debug, Clone)]
@@ -37,16 +39,17 @@ impl Programs {
     }
 }
 
-/// A loopback address that is free now.
+/// A loopback address that is free now, and that the system gives to nobody by chance: a process that is restarted finds it
+/// free again.
 ///
 /// # Errors
-/// If the system has none.
+/// If none is found.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }
 
 /// The gateway's program, with none of the settings in the caller's environment.
-pub(crate) fn gateway(program: &Path) -> Command {
+pub(super) fn gateway(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NARU_")) {
         command.env_remove(name);
@@ -56,10 +59,10 @@ pub(crate) fn gateway(program: &Path) -> Command {
 
 /// A child process.
 #[derive(Debug)]
-pub(crate) struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Running {
-    pub(crate) fn start(
+    pub(super) fn start(
         program: &Path,
         arguments: &[String],
         environment: &[(&str, String)],
@@ -73,31 +76,34 @@ impl Running {
         Ok(Self(child))
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u32 {
         self.0.id()
     }
 
-    pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
+    pub(super) fn has_ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.0.try_wait()?.is_some())
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.0.id())?).context("a process has an id")?;
         Ok(kill_process(pid, signal)?)
     }
 
-    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+    pub(super) fn kill(mut self) -> anyhow::Result<()> {
         self.0.kill()?;
         self.0.wait()?;
         Ok(())
     }
 
-    /// SIGTERM, and whether it ended with success; SIGKILL and an error after `patience`.
-    pub(crate) fn terminate(mut self, patience: Duration) -> anyhow::Result<bool> {
+    /// SIGTERM, unless it was asked already (the second ends a process at once), and whether it ended with success; SIGKILL
+    /// and an error after `patience`.
+    pub(super) fn terminate(mut self, asked: bool, patience: Duration) -> anyhow::Result<bool> {
         if let Some(status) = self.0.try_wait()? {
             return Ok(status.success());
         }
-        self.signal(Signal::TERM)?;
+        if !asked {
+            self.signal(Signal::TERM)?;
+        }
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = self.0.try_wait()? {

@@ -9,7 +9,7 @@ use anyhow::ensure;
 
 use super::{
     super::stage::{load, tally},
-    site::{Part, Role, Site},
+    site::{Parts, Site},
     spent::{Counters, Spent},
 };
 use crate::{gateway::Helper, load::Summary, receiver::lean::Tally};
@@ -58,19 +58,19 @@ impl Run {
 /// Calls every ingress among `parts`, `rate` messages a second in all, and returns once what was accepted has arrived.
 pub(super) fn run(
     site: &Site,
-    parts: &[Part],
+    parts: &Parts,
     receiver: &Helper,
     rate: f64,
     seconds: f64,
     connections: usize,
 ) -> anyhow::Result<Run> {
-    let fronts: Vec<&Part> = parts.iter().filter(|part| part.role == Role::Ingress).collect();
+    let fronts = &parts.fronts;
     ensure!(!fronts.is_empty(), "nobody accepts");
     let share = (rate / fronts.len() as f64).to_string();
     let (connections, seconds) = ((connections / fronts.len()).to_string(), seconds.to_string());
     let arguments = [
         "--credential",
-        &site.users.live[0],
+        &site.deployment.users.live[0],
         "--rate",
         &share,
         "--seconds",
@@ -83,7 +83,7 @@ pub(super) fn run(
     let loads = thread::scope(|scope| {
         let calling: Vec<_> = fronts
             .iter()
-            .map(|front| scope.spawn(|| load(&site.programs, &front.listen.to_string(), &arguments)))
+            .map(|front| scope.spawn(|| load(&site.programs, &front.to_string(), &arguments)))
             .collect();
         let ended = calling.into_iter().map(|one| one.join());
         let known = ended.map(|load| load.unwrap_or_else(|_| anyhow::bail!("a generator panicked")));

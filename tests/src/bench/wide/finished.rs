@@ -28,7 +28,7 @@ const CHARGE: &str = "INSERT INTO naru.usage (customer, day, channel, used, cred
 /// Makes so many; `say` is told how it goes. The partitions of both months must be there.
 pub(super) fn fill(site: &Site, count: u64, say: &mut dyn FnMut(&str)) -> anyhow::Result<Duration> {
     let began = std::time::Instant::now();
-    let psql = |statement: &str| site.postgres.psql("naru", statement);
+    let psql = |statement: &str| site.deployment.psql(statement);
     // Thirty days until an hour ago: what was accepted in the last month lies beside what was in this one.
     let ends = "(extract(epoch FROM now()) * 1000)::bigint - 3600000";
     let begins = format!("({ends} - 30 * 86400000::bigint)");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{cpu, stage::per_1000},
-    site::{Part, Site},
+    site::{Parts, Site},
 };
 
 /// Nanoseconds of CPU by name, from one moment to another.
@@ -16,25 +16,15 @@ pub(super) struct Counters(BTreeMap<String, u64>);
 
 impl Counters {
     /// Of the engines and these processes.
-    pub(super) fn read(site: &Site, parts: &[Part]) -> Self {
-        let mut counters = BTreeMap::new();
-        for part in parts {
-            let count = counters.keys().filter(|name: &&String| name.starts_with(part.role.verb())).count();
-            let name = match count {
-                0 => part.role.verb().to_owned(),
-                more => format!("{} {}", part.role.verb(), more + 1),
-            };
-            counters.insert(name, cpu::nanos_of(part.pid()));
-        }
+    pub(super) fn read(site: &Site, parts: &Parts) -> Self {
+        let own = parts.pids.iter().map(|(name, pid)| (name.clone(), cpu::nanos_of(*pid)));
         let engines = [
-            ("PostgreSQL", site.postgres.pid()),
-            ("RabbitMQ", site.rabbit.pid()),
-            ("Redis", site.redis.pid()),
+            ("PostgreSQL", site.deployment.postgres.pid()),
+            ("RabbitMQ", site.deployment.rabbit.pid()),
+            ("Redis", site.deployment.redis.pid()),
         ];
-        for (name, pid) in engines {
-            counters.insert(name.to_owned(), pid.map_or(0, cpu::nanos_of_tree));
-        }
-        Self(counters)
+        let engines = engines.map(|(name, pid)| (name.to_owned(), pid.map_or(0, cpu::nanos_of_tree)));
+        Self(own.chain(engines).collect())
     }
 
     /// What was used since.

@@ -17,7 +17,7 @@ use super::{
     },
     end_to_end::{self, Run},
     finished,
-    site::{Part, Role, Site},
+    site::{Parts, Site},
     spent::{Counters, Spent},
 };
 use crate::{
@@ -82,12 +82,14 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
     let programs = Programs::find()?;
     let receiver = Helper::start(&programs, &["receiver"])?;
     say("the engines start");
-    let site = Site::start(&Setup {
+    let site = Site::prepare(Setup {
         routes: vec![RouteSpec {
             concurrency: 256,
             ..RouteSpec::http("demo", receiver.address, OnUncertain::Fail)
         }],
-        config: "[ingress]\nroute_backlog = 100000000\ncustomer_backlog = 100000000\n".to_owned(),
+        config:
+            "[log]\nfilter = \"warn\"\n[ingress]\nroute_backlog = 100000000\ncustomer_backlog = 100000000\n"
+                .to_owned(),
         ..Setup::default()
     })?;
     let mut suite = Suite { site, receiver, options, table, say };
@@ -136,12 +138,12 @@ impl Suite<'_> {
 
     fn accepts_beside_raw_rabbitmq(&mut self) -> anyhow::Result<()> {
         let (mut raw, mut accepted, mut single) = (0.0, 0.0, 0.0);
-        let (url, seconds) = (self.site.rabbit.url(), self.round());
-        let ingress = [self.site.run(Role::Ingress)?];
-        let target = ingress[0].listen.to_string();
-        let before = Counters::read(&self.site, &ingress);
+        let (url, seconds) = (self.site.deployment.rabbit.url(), self.round());
+        let ingress = self.site.run(1, 0)?;
+        let target = ingress.fronts[0].to_string();
         let (mut of_batches, mut messages) = (None, 0);
-        let base = ["--credential", &self.site.users.live[0], "--seconds", &seconds, "--warm-up", "1"];
+        let base =
+            ["--credential", &self.site.deployment.users.live[0], "--seconds", &seconds, "--warm-up", "1"];
         for round in 1..=ROUNDS {
             (self.say)(&format!("f: raw RabbitMQ, then accepts, round {round} of {ROUNDS}"));
             raw += self.measured("raw-rabbitmq", &["--url", &url, "--seconds", &seconds])?;
@@ -155,7 +157,6 @@ impl Suite<'_> {
             single += super::super::stage::load(&self.site.programs, &target, &base)?.accepted_per_second();
             self.empty_queues()?;
         }
-        drop((ingress, before));
         let rounds = f64::from(ROUNDS);
         let bytes = Call::message("sms", 1).to_string().len();
         let what =
@@ -176,21 +177,20 @@ impl Suite<'_> {
     fn empty_queues(&self) -> anyhow::Result<()> {
         for lane in ["express", "bulk"] {
             // A lane that was never used has no queue.
-            drop(self.site.rabbit.ctl(&["purge_queue", &format!("naru.main.demo.{lane}")]));
+            drop(self.site.deployment.rabbit.ctl(&["purge_queue", &format!("naru.main.demo.{lane}")]));
         }
         Ok(())
     }
 
     fn intake_beside_raw_inserts(&mut self, beside: &str) -> anyhow::Result<f64> {
         let (mut raw, mut intake) = (0.0, 0.0);
-        let (url, seconds) = (self.site.database(), self.round());
+        let (url, seconds) = (self.site.deployment.database().to_owned(), self.round());
         let arguments = ["--url", &url, "--connections", CONNECTIONS, "--seconds", &seconds];
         for round in 1..=ROUNDS {
             (self.say)(&format!("g: raw inserts, then intake{beside}, round {round} of {ROUNDS}"));
             raw += self.measured("raw-unnest", &arguments)?;
             intake += self.measured("wide-intake", &arguments)?;
-            self.site.postgres.psql(
-                "naru",
+            self.site.deployment.psql(
                 "TRUNCATE naru.message, naru.content, naru.backlog, naru.unread; \
                  DELETE FROM naru.usage WHERE customer = 'measured'",
             )?;
@@ -208,26 +208,26 @@ impl Suite<'_> {
     /// What waits on RabbitMQ is taken in by one process, and then delivered.
     fn backlog(&mut self, beside: &str) -> anyhow::Result<()> {
         (self.say)(&format!("g: a backlog{beside}"));
-        let ingress = self.site.run(Role::Ingress)?;
+        let ingress = self.site.run(1, 0)?;
         let calls = (BACKLOG / 500).to_string();
         let batches = ["--batch", "500", "--connections", "4", "--limit", &calls, "--seconds", "120"];
-        let user = ["--credential", &self.site.users.live[0], "--warm-up", "0"];
+        let user = ["--credential", &self.site.deployment.users.live[0], "--warm-up", "0"];
         let load =
-            load(&self.site.programs, &ingress.listen.to_string(), &[&user[..], &batches[..]].concat())?;
-        drop(ingress);
+            load(&self.site.programs, &ingress.fronts[0].to_string(), &[&user[..], &batches[..]].concat())?;
+        self.site.run(0, 0)?;
         let count = load.accepted_in_all;
-        self.site.verb(&["route", "pause", "demo"])?;
+        self.site.deployment.verb(&["route", "pause", "demo"])?;
         tally(&self.receiver)?;
-        let (before, began) = (Counters::read(&self.site, &[]), Instant::now());
-        let parts = [self.site.run(Role::Workers)?];
+        let (before, began) = (Counters::read(&self.site, &Parts::default()), Instant::now());
+        let parts = self.site.run(0, 1)?;
         let deadline = began + PATIENCE;
         #[expect(clippy::cast_precision_loss, reason = "a count below 2^53")]
-        while counter_at(parts[0].operator, "naru_intake_messages_total")? < count as f64 {
+        while counter_at(parts.workers[0], "naru_intake_messages_total")? < count as f64 {
             ensure!(Instant::now() < deadline, "the backlog is not taken in");
             thread::sleep(Duration::from_millis(20));
         }
         let (between, taken) = (Counters::read(&self.site, &parts), began.elapsed());
-        self.site.verb(&["route", "resume", "demo"])?;
+        self.site.deployment.verb(&["route", "resume", "demo"])?;
         let began = Instant::now();
         end_to_end::arrive(&self.receiver, count)?;
         let (after, delivered) = (Counters::read(&self.site, &parts), began.elapsed());
@@ -246,20 +246,13 @@ impl Suite<'_> {
         Ok(())
     }
 
-    /// Ingress and workers, so many of each.
-    fn parts(&self, ingress: usize, workers: usize) -> anyhow::Result<Vec<Part>> {
-        let roles = std::iter::repeat_n(Role::Ingress, ingress);
-        let roles = roles.chain(std::iter::repeat_n(Role::Workers, workers));
-        roles.map(|role| self.site.run(role)).collect()
-    }
-
-    fn push(&self, parts: &[Part], rate: f64, seconds: f64) -> anyhow::Result<Run> {
+    fn push(&self, parts: &Parts, rate: f64, seconds: f64) -> anyhow::Result<Run> {
         end_to_end::run(&self.site, parts, &self.receiver, rate, seconds, 64)
     }
 
     /// CPU seconds for 1,000 messages at the highest rate that is held.
     fn end_to_end(&mut self, beside: &str) -> anyhow::Result<Option<f64>> {
-        let parts = self.parts(1, 1)?;
+        let parts = self.site.run(1, 1)?;
         let mut rate = self.options.rate;
         while rate >= LOWEST_RATE {
             // A short try first: only a rate that holds for seconds is worth the long run.
@@ -310,7 +303,7 @@ impl Suite<'_> {
 
     fn calm(&mut self, beside: &str) -> anyhow::Result<(f64, f64)> {
         (self.say)(&format!("i: calm, 100 messages a second{beside}"));
-        let parts = self.parts(1, 1)?;
+        let parts = self.site.run(1, 1)?;
         let run = end_to_end::run(&self.site, &parts, &self.receiver, 100.0, self.options.seconds, 8)?;
         let (p50, p99) = (run.arrived.travel.p50 / 1e3, run.arrived.travel.p99 / 1e3);
         let figure = format!("p50 {p50:.2} ms, p99 {p99:.2} ms");
@@ -323,7 +316,7 @@ impl Suite<'_> {
         let mut alone = 0.0;
         for (ingress, workers) in [(1, 1), (1, 2), (2, 1)] {
             (self.say)(&format!("j: {ingress} ingress and {workers} workers at {EASY_RATE:.0}/s"));
-            let parts = self.parts(ingress, workers)?;
+            let parts = self.site.run(ingress, workers)?;
             let run = self.push(&parts, EASY_RATE, self.options.seconds)?;
             let cpu = run.cpu_per_1000();
             let figure = format!("{cpu:.3} CPU s per 1,000: {}", run.spent.list(run.arrived.received));
@@ -344,9 +337,11 @@ impl Suite<'_> {
         let count = self.options.finished;
         (self.say)(&format!("k: {count} finished messages are made"));
         // The workers make this month's partition.
-        drop(self.parts(0, 1)?);
+        self.site.run(0, 1)?;
+        self.site.run(0, 0)?;
         let took = finished::fill(&self.site, count, self.say)?;
-        let size = self.site.postgres.psql("naru", "SELECT pg_size_pretty(pg_database_size('naru'))")?;
+        let size =
+            self.site.deployment.psql("SELECT pg_size_pretty(pg_database_size(current_database()))")?;
         let what = format!("(k) {count} finished messages in the ledger");
         self.table.tell(&what, format!("{size}, made in {:.0} s", took.as_secs_f64()));
         let beside = format!(", {} finished", short(count));
