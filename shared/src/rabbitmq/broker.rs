@@ -40,6 +40,9 @@ const FOR_CONNECTION: Duration = Duration::from_secs(1);
 /// The first pause before a message is published again for which the broker refused responsibility.
 const AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
+/// How long a queue that was not there is taken for not there.
+const ABSENT: Duration = Duration::from_secs(10);
+
 /// The content type of a pack.
 pub(crate) const ENVELOPE: &str = "application/vnd.naru.envelope";
 
@@ -57,6 +60,8 @@ pub struct Broker {
     topology: Topology,
     /// What was declared over the connection of this number.
     declared: Mutex<HashMap<String, u64>>,
+    /// Where packs would have been set aside, if any had been: when there was no such queue.
+    absent: Mutex<HashMap<String, Instant>>,
     consumer_dial: Dial,
     /// Made when somebody receives: a process that only publishes has no use for it.
     consuming: OnceLock<Link>,
@@ -87,6 +92,7 @@ impl Broker {
                 patience,
             ),
             declared: Mutex::default(),
+            absent: Mutex::default(),
             consumer_dial: Dial::new(settings, "consumer")?,
             consuming: OnceLock::new(),
             _stop: stop.clone().drop_guard(),
@@ -120,6 +126,7 @@ impl Broker {
         match declared {
             Ok(()) => {
                 self.declared.lock().insert(plan.queue().to_owned(), up.number);
+                self.absent.lock().remove(plan.queue());
                 Ok(())
             }
             Err(trouble) => {
@@ -209,9 +216,20 @@ impl Broker {
         self.publish_to(&later, message, self.deadline()).await.map_err(Unconfirmed::trouble)
     }
 
-    /// Messages set aside from a queue.
+    /// Messages set aside from a queue. Mostly there is no such queue; that is looked into once in a while only, since whoever
+    /// looks takes a turn from all processes, and readiness asks often.
     pub(crate) async fn quarantined(&self, queue: &str) -> Result<u64, Trouble> {
-        self.waiting(&names::quarantine(queue)).await
+        let aside = names::quarantine(queue);
+        if self.absent.lock().get(&aside).is_some_and(|seen| seen.elapsed() < ABSENT) {
+            return Ok(0);
+        }
+        match self.existing(&aside).await {
+            Err(Trouble::Missing) => {
+                self.absent.lock().insert(aside, Instant::now());
+                Ok(0)
+            }
+            other => other,
+        }
     }
 
     /// Messages that wait on a queue and are in nobody's hands; none if there is no such queue.
