@@ -24,6 +24,8 @@ mod damage;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod doubt;
 #[cfg(test)]
 mod drain;

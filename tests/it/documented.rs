@@ -1,0 +1,132 @@
+//! What stands in the engines, as their own clients see it, is what the documents say stands there.
+
+mod amqp;
+mod psql;
+mod redis_cli;
+mod site;
+mod tables;
+
+use std::{fs, path::Path, time::Duration};
+
+use naru_tests::customer::Customer;
+use serde_json::{Value, json};
+
+use self::site::Site;
+use crate::stage::{alone, until, within};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)).unwrap()
+}
+
+/// A recipient, by the simulator's last two digits, and the state that its message comes to.
+const FATES: [(&str, &str); 5] =
+    [("00", "delivered"), ("90", "failed"), ("94", "delivered"), ("95", "sent"), ("97", "held")];
+
+fn message(reference: &str, digits: &str) -> Value {
+    json!({ "channel": "sms", "recipient": format!("+8210123456{digits}"), "body": "the text", "reference": reference })
+}
+
+/// Accepted: the id. A gate over a new Redis lets nobody in for its first second.
+fn accepted(customer: &mut Customer, message: &Value, key: Option<&str>) -> String {
+    let reply = within(PATIENCE, "it is let in", || {
+        Some(customer.send(message, key).unwrap()).filter(|r| r.status != 429)
+    });
+    assert_eq!(reply.status, 202, "{}", reply.json());
+    reply.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// The customer `acme` on `carrier-a`, which holds what is in doubt; its live and its sandbox credential.
+fn customers(site: &Site) -> [String; 2] {
+    site.verb(&["customer", "add", "acme", "--time-zone", "Asia/Seoul", "--rate", "burst=100/1s+200"]);
+    site.verb(&["route", "add", "carrier-a", "simulator", "--assign", "acme", "--on-uncertain", "hold"]);
+    site.verb(&["quota", "set", "acme", "1000", "--period", "month"]);
+    site.verb(&["subscription", "add", "watch"]);
+    ["live", "sandbox"].map(|environment| {
+        let made = site.verb(&["credential", "add", "acme", "--environment", environment, "--json"]);
+        let made: Value = serde_json::from_str(&made).unwrap();
+        ["id", "password", "api_key"].map(|part| made[part].as_str().unwrap()).join(":")
+    })
+}
+
+#[test]
+fn the_engines_own_clients_see_what_the_documents_say_is_there() {
+    let _alone = alone();
+    let site = Site::new();
+    site.verb(&["migrate"]);
+    let accepting = site.up(&["--no-demo", "--workers", "0"]);
+    within(PATIENCE, "it is ready", || site.is_ready().then_some(()));
+    let [live, test] = customers(&site);
+    let (mut live, mut test) = (site.customer(&live), Customer::sandbox(site.listen, &test, PATIENCE));
+    within(PATIENCE, "the customer is known", || live.get("/quota").ok().filter(|reply| reply.status == 200));
+
+    // What lies on a lane while no worker takes it.
+    let first = accepted(&mut live, &message("first", "00"), Some("key-1"));
+    let rabbit = document("rabbitmq.md");
+    let mut client = amqp::Client::connect(&site.rabbit.url());
+    let (lane, dead) = ("naru.main.carrier-a.express", "naru.main.carrier-a.express.dead");
+    let envelope = client.get(lane, "requeue");
+    amqp::message(&rabbit, "a sealed envelope with a pack", &envelope);
+    assert_eq!(envelope["headers"]["naru-customer"], "acme");
+    assert!(envelope["body"].as_str().unwrap().contains("the text"), "signed, not encrypted");
+    // What is thrown out lies on the queue beside it.
+    client.get(lane, "reject");
+    let thrown =
+        within(PATIENCE, "it was thrown out", || Some(client.get(dead, "requeue")).filter(|m| !m.is_null()));
+    amqp::message(&rabbit, "one that was thrown out", &thrown);
+    assert_eq!((client.waiting(lane), &thrown["body"]), (Some(0), &envelope["body"]));
+    client.run(json!({ "do": "publish", "queue": lane, "body": "no envelope" }));
+    accepting.kill();
+
+    let working = site.up(&["--no-demo"]);
+    within(PATIENCE, "it is ready", || site.is_ready().then_some(()));
+    // It was not lost, and what is no envelope is set aside.
+    until(&mut live, &first, &["delivered"], PATIENCE);
+    let aside = within(PATIENCE, "it is set aside", || {
+        client.waiting(&format!("{lane}.quarantine")).filter(|waiting| *waiting > 0)?;
+        Some(client.get(&format!("{lane}.quarantine"), "requeue")).filter(|m| !m.is_null())
+    });
+    amqp::message(&rabbit, "what could not be opened", &aside);
+    assert_eq!((&aside["body"], &aside["headers"]["naru-queue"]), (&json!("no envelope"), &json!(lane)));
+    // An event's copy, and what is none of ours.
+    let copies = "naru.main.events.watch.copies";
+    let event =
+        within(PATIENCE, "an event's copy", || Some(client.get(copies, "ack")).filter(|m| !m.is_null()));
+    amqp::message(&rabbit, "an event, as a CloudEvent", &event);
+    let told: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+    assert_eq!((&told["id"], &told["type"]), (&event["properties"]["message_id"], &event["routing_key"]));
+    assert_eq!((&told["subject"], &event["exchange"]), (&json!(first), &json!("naru.main.events")));
+    amqp::queues(&mut client, &rabbit);
+    amqp::names(&site.queues(), &rabbit, &["carrier-a", "sandbox"]);
+
+    let mut ids = vec![first];
+    for (digits, state) in FATES {
+        let id = accepted(&mut live, &message(digits, digits), None);
+        until(&mut live, &id, &[state], PATIENCE);
+        ids.push(id);
+    }
+    let id = accepted(&mut test, &message("tried", "00"), None);
+    until(&mut test, &id, &["delivered"], PATIENCE);
+    ids.push(id);
+    let psql = psql::Psql { postgres: &site.postgres, database: &site.database };
+    let mut later = message("later", "00");
+    later["send_at"] = json!(
+        psql.one("SELECT to_char((now() + '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+    );
+    ids.push(accepted(&mut live, &later, None));
+    until(&mut live, &ids[ids.len() - 1], &["scheduled"], PATIENCE);
+
+    let shown =
+        |id: &String| serde_json::from_str::<Value>(&site.verb(&["message", "show", id, "--json"])).unwrap();
+    let views: Vec<Value> = ids.iter().map(shown).collect();
+    let postgres = document("postgresql.md");
+    psql::shape(&psql, &postgres);
+    psql::rights(&psql, &postgres);
+    psql::readable(&psql, &views);
+    psql::codes(&psql);
+    psql::examples(&psql, &postgres);
+    psql::counts(&psql, &mut live);
+    redis_cli::keys(site.redis.port(), &document("redis.md"));
+    drop(working);
+}
