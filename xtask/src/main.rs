@@ -5,6 +5,7 @@ mod needs;
 mod prove;
 mod release;
 mod test;
+mod tools;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -26,6 +27,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         more: Vec<String>,
     },
+    /// Only install what the tests need
+    Needs,
     /// Measure, each figure beside the bare thing it is compared with
     Bench {
         /// Passed on to the benchmark
@@ -45,6 +48,7 @@ enum Task {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Task::Test { more } => test::run(&more)?,
+        Task::Needs => needs::install()?,
         Task::Bench { more } => bench::run(&more)?,
         Task::Prove { more } => prove::run(&more)?,
         Task::Ci => run(Command::new("bash").arg(".ci/run"))?,

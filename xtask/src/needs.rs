@@ -1,4 +1,4 @@
-//! What the tests call that is not Rust: programs of Debian packages, installed where they are missing.
+//! What the tests call that is not Rust: programs of Debian packages, installed where they are missing; and see [`tools`].
 
 use std::{
     io::{self, Write},
@@ -8,18 +8,20 @@ use std::{
 
 use anyhow::{bail, ensure};
 
-use crate::run as execute;
+use crate::{run as execute, tools};
 
 /// A Debian package that a test needs, and a file that it brings; `*` stands for one folder's name.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("strace", "/usr/bin/strace"),
     ("curl", "/usr/bin/curl"),
     ("python3", "/usr/bin/python3"),
+    ("python3-venv", "/usr/lib/*/ensurepip/__init__.py"),
     ("openssl", "/usr/bin/openssl"),
     ("util-linux", "/usr/bin/setsid"),
     ("redis-server", "/usr/bin/redis-server"),
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
     ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),
+    ("haproxy", "/usr/sbin/haproxy"),
 ];
 
 /// Installs packages without starting the servers that they bring: the tests start their own, on loopback.
@@ -40,6 +42,11 @@ apt-get install -q -y --no-install-recommends "$@"
 /// # Errors
 /// If something cannot be installed.
 pub fn install() -> anyhow::Result<()> {
+    install_packages()?;
+    tools::install()
+}
+
+fn install_packages() -> anyhow::Result<()> {
     let missing: Vec<&str> =
         PACKAGES.iter().filter(|(_, file)| !is_there(file)).map(|(package, _)| *package).collect();
     if missing.is_empty() {

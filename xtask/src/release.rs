@@ -25,7 +25,11 @@ pub fn proof() -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn target() -> anyhow::Result<PathBuf> {
+/// Where everything is built.
+///
+/// # Errors
+/// If it cannot be told.
+pub fn target() -> anyhow::Result<PathBuf> {
     if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
         return Ok(std::path::absolute(target)?);
     }

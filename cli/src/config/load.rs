@@ -7,7 +7,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::{Config, variables};
+use super::{Config, files, variables};
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +32,8 @@ pub enum ConfigError {
 }
 
 /// Reads `file`, if any, and overrides what the variables name: `NARU_INGRESS__LISTEN` is `listen` in `[ingress]`.
-/// A variable's value is read as TOML where it can be (`5`, `true`, `"text"`), else as text. `others` are variables that
-/// somebody else reads.
+/// A variable's value is read as TOML where it can be (`5`, `true`, `"text"`), else as text. A setting may name a file that
+/// holds its value (see [`files`]); files are read last. `others` are variables that somebody else reads.
 ///
 /// # Errors
 /// If the file cannot be read, or anything in it or in a variable is not known or not right.
@@ -51,7 +51,8 @@ pub fn load(
             |what: &str| ConfigError::Wrong { place: path.display().to_string(), what: explain(what) };
         let table: Table = toml::from_str(&text).map_err(|e| wrong(&e.to_string()))?;
         merge(&mut merged, table);
-        let _whole: Config = merged.clone().try_into().map_err(|e: toml::de::Error| wrong(&e.to_string()))?;
+        let whole: Result<Config, _> = files::stood_in(&merged).try_into();
+        whole.map_err(|e| wrong(&e.to_string()))?;
     }
     for (name, value) in variables {
         let Some(path) = name.strip_prefix("NARU_") else { continue };
@@ -61,9 +62,10 @@ pub fn load(
         }
         let keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
         merge(&mut merged, nested(&keys, read_value(&value)));
-        let checked: Result<Config, _> = merged.clone().try_into();
+        let checked: Result<Config, _> = files::stood_in(&merged).try_into();
         checked.map_err(|e| ConfigError::Wrong { place: name.clone(), what: explain(&e.to_string()) })?;
     }
+    files::read(&mut merged)?;
     merged
         .try_into()
         .map_err(|e| ConfigError::Wrong { place: "configuration".to_owned(), what: explain(&e.to_string()) })
@@ -123,6 +125,8 @@ fn explain(said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use naru_shared::engines::QueueEngine;
+
     use super::*;
 
     fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -171,6 +175,32 @@ mod tests {
         let (_root, path) = written("[queue]\nkind = \"sqlite\"\n");
         let config = load(Some(&path), [], &[]).unwrap();
         assert_eq!(config.queue, naru_shared::engines::QueueEngine::default());
+    }
+
+    #[test]
+    fn a_value_may_be_in_a_file_that_is_read_when_everything_else_is_known() {
+        let text = "[queue]\nkind = \"rabbitmq\"\nurl = { file = \"/does/not/exist\" }\n";
+        let (root, path) = written(text);
+        let refused = load(Some(&path), [], &[]).unwrap_err().to_string();
+        assert!(refused.starts_with("queue.url: /does/not/exist cannot be read"), "{refused}");
+        let secret = root.path().join("url");
+        let variable = || [("NARU_QUEUE__URL__FILE".to_owned(), secret.display().to_string())];
+        for (holds, sentence) in [("\n", "is empty"), (&*"x".repeat(65_537), "more than 65536 bytes")] {
+            fs::write(&secret, holds).unwrap();
+            let refused = load(Some(&path), variable(), &[]).unwrap_err().to_string();
+            assert!(refused.contains(sentence), "{refused}");
+        }
+        fs::write(&secret, "amqp://naru:secret@rabbit/%2f\n").unwrap();
+        let config = load(Some(&path), variable(), &[]).unwrap();
+        let QueueEngine::RabbitMq(settings) = config.queue else { panic!("{:?}", config.queue) };
+        assert_eq!(settings.url, "amqp://naru:secret@rabbit/%2f");
+        // A file takes the place of a text, and a text that of a file.
+        let later = [("NARU_QUEUE__URL".to_owned(), "amqp://other/%2f".to_owned())];
+        let config = load(Some(&path), variable().into_iter().chain(later), &[]).unwrap();
+        let QueueEngine::RabbitMq(settings) = config.queue else { panic!("{:?}", config.queue) };
+        assert_eq!(settings.url, "amqp://other/%2f");
+        let text = said("[queue]\nkind = \"rabbitmq\"\nurl = { fiel = \"/x\" }\n");
+        assert!(text.contains("invalid type"), "{text}");
     }
 
     #[test]

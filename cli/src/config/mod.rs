@@ -1,6 +1,7 @@
 //! Configuration: one TOML file, and `NARU_SECTION__KEY` variables that override it.
 
 pub mod check;
+mod files;
 mod load;
 mod show;
 mod variables;
