@@ -20,7 +20,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn connect(url: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python = root.join("../target/tools/python/bin/python");
+        let python = root.join("../target/tools/pip/bin/python");
         assert!(python.is_file(), "`cargo xtask test` installs {}", python.display());
         let mut command = Command::new(python);
         command.arg(root.join("it/documented/amqp.py")).arg(url).stdin(Stdio::piped()).stdout(Stdio::piped());
