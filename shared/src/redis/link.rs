@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{RedisSettings, SettingsError};
+use super::{RedisSettings, SettingsError, bell::Bell};
 use crate::metrics as names;
 
 /// How long a connection may take until it has answered for the first time; nobody waits for it.
@@ -68,6 +68,7 @@ pub struct Link {
     scripts: Vec<Script>,
     slot: RwLock<Slot>,
     broken: Notify,
+    bell: Option<Arc<Bell>>,
     meters: Meters,
 }
 
@@ -81,6 +82,30 @@ impl Link {
         settings: &RedisSettings,
         scripts: Vec<Script>,
     ) -> Result<Arc<Self>, SettingsError> {
+        Self::open(port, settings.client()?, settings.timeout, scripts, None)
+    }
+
+    /// As [`Link::new`]; every connection also listens to a channel, for [`Link::rung`].
+    ///
+    /// # Errors
+    /// If the settings cannot be used.
+    pub fn listening(
+        port: &'static str,
+        settings: &RedisSettings,
+        scripts: Vec<Script>,
+        channel: String,
+    ) -> Result<Arc<Self>, SettingsError> {
+        let bell = Some(Arc::new(Bell::new(channel)));
+        Self::open(port, settings.listening_client()?, settings.timeout, scripts, bell)
+    }
+
+    fn open(
+        port: &'static str,
+        client: Client,
+        timeout: Duration,
+        scripts: Vec<Script>,
+        bell: Option<Arc<Bell>>,
+    ) -> Result<Arc<Self>, SettingsError> {
         let calls = |result| names::REDIS_CALLS.of(&[("port", port), ("result", result)]);
         let meters = Meters {
             connected: names::REDIS_CONNECTED.of(&[("port", port)]),
@@ -90,8 +115,16 @@ impl Link {
             seconds: names::REDIS_SECONDS.of(&[("port", port)]),
         };
         let (slot, broken) = (RwLock::default(), Notify::new());
-        let client = settings.client()?;
-        Ok(Arc::new(Self { port, client, timeout: settings.timeout, scripts, slot, broken, meters }))
+        Ok(Arc::new(Self { port, client, timeout, scripts, slot, broken, bell, meters }))
+    }
+
+    /// Returns when something was published on the channel, or there is a new connection; at the latest after `heard`, or
+    /// after `deaf` where nothing would be heard. One may wait at a time.
+    pub async fn rung(&self, heard: Duration, deaf: Duration) {
+        match &self.bell {
+            Some(bell) => bell.rung(heard, deaf).await,
+            None => sleep(deaf).await,
+        }
     }
 
     /// Whether there is a connection that has not failed.
@@ -156,6 +189,9 @@ impl Link {
                 return;
             }
         }
+        if let Some(bell) = &self.bell {
+            bell.silence();
+        }
         self.meters.connected.set(0.0);
         tracing::warn!(port = self.port, error = %why, "Redis failed: it is not asked again until it answers");
         self.broken.notify_one();
@@ -199,16 +235,22 @@ impl Link {
 
     /// A new connection that has answered, and knows the scripts.
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
+        let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE);
+        if let Some(bell) = &self.bell {
+            config = config.set_push_sender(bell.ear());
+        }
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         connection.req_packed_command(&redis::cmd("PING")).await?;
         for script in &self.scripts {
             script.load_async(&mut connection).await?;
         }
         self.look(&mut connection).await;
+        if let Some(bell) = &self.bell {
+            bell.listen(self.port, &mut connection).await;
+        }
         Ok(connection)
     }
 

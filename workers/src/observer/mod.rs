@@ -16,11 +16,13 @@ use crate::{
     shell::{Progress, Routine},
 };
 
-/// How often ingress is told what waits and what is used.
+/// How often ingress is told what waits and what is used; and while nothing waits and nothing comes.
 const OBSERVE: Duration = Duration::from_secs(1);
+const OBSERVE_IDLE: Duration = Duration::from_secs(5);
 
-/// How often the queues are asked how much lies on them.
+/// How often the queues are asked how much lies on them; and while nothing lies there and nothing comes.
 const QUEUES: Duration = Duration::from_secs(5);
+const QUEUES_IDLE: Duration = Duration::from_secs(15);
 
 /// The actor of the observer.
 pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
@@ -37,15 +39,45 @@ pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
 
 async fn run(crew: Arc<Crew>, progress: Progress) {
     let mut gauges = waiting::Gauges::default();
-    let mut asked: Option<Instant> = None;
+    let mut observed = Turn::default();
+    let mut asked = Turn::default();
     while !crew.end.is_cancelled() {
         progress.mark();
-        said("observe what waits", waiting::observe(&crew, &mut gauges).await);
-        said("observe what is used", quota::observe(&crew).await);
-        if asked.is_none_or(|asked| asked.elapsed() >= QUEUES) {
-            asked = Some(Instant::now());
-            waiting::observe_queues(&crew, &progress).await;
+        // A call that may bring rows, of intake or a courier, is a sign that something comes.
+        let calls = crew.transit.latest();
+        if observed.is_due(calls, OBSERVE_IDLE) {
+            let waiting = waiting::observe(&crew, &mut gauges).await;
+            let busy = !matches!(waiting, Ok(false));
+            let well = said("observe what waits", waiting);
+            let well = said("observe what is used", quota::observe(&crew).await) && well;
+            observed = Turn::taken(calls, busy || !well);
+        }
+        if asked.is_due(calls, QUEUES_IDLE) && asked.elapsed() >= QUEUES {
+            asked = Turn::taken(calls, waiting::observe_queues(&crew, &progress).await);
         }
         rest(OBSERVE, &crew.end).await;
+    }
+}
+
+/// A look, and what there was to see.
+#[derive(Default)]
+struct Turn {
+    at: Option<Instant>,
+    calls: u64,
+    busy: bool,
+}
+
+impl Turn {
+    fn taken(calls: u64, busy: bool) -> Self {
+        Self { at: Some(Instant::now()), calls, busy }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.at.map_or(Duration::MAX, |at| at.elapsed())
+    }
+
+    /// Whether it is time for another: at once while there is something, seldom while there is nothing.
+    fn is_due(&self, calls: u64, seldom: Duration) -> bool {
+        self.busy || self.calls != calls || self.elapsed() >= seldom
     }
 }
