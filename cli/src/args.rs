@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
-    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, message::MessageVerb,
-    quota::QuotaVerb, route::RouteVerb, subscription::SubscriptionVerb, uncertain::UncertainVerb,
+    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, keys::KeysVerb,
+    message::MessageVerb, quota::QuotaVerb, route::RouteVerb, subscription::SubscriptionVerb,
+    uncertain::UncertainVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -45,9 +46,18 @@ pub enum Command {
     /// Run everything in one process
     Up(UpArgs),
     /// Run the HTTP front as a process of its own
-    Ingress,
+    Ingress(IngressArgs),
     /// Run the workers as a process of their own
-    Workers,
+    Workers(ServiceArgs),
+    /// Ask the process with this configuration how it is, as a container's health check does
+    Health {
+        /// Whether it is ready, not only alive
+        #[arg(long)]
+        ready: bool,
+    },
+    /// The deployment's secrets
+    #[command(subcommand)]
+    Keys(KeysVerb),
     /// What waits, where, and why
     Status,
     /// Whether it would be safe to start
@@ -97,21 +107,37 @@ pub enum Command {
     },
 }
 
-/// Options of `up`.
+/// Options of every service.
 #[derive(Debug, Clone, Default, Args)]
-pub struct UpArgs {
-    /// Where customers call [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
+pub struct ServiceArgs {
     /// Where the operator asks for health, readiness and metrics [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDRESS")]
     pub operator_listen: Option<SocketAddr>,
-    /// 0: only accept; what is accepted waits on the queue
-    #[arg(long, value_name = "0|1", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
-    pub workers: u8,
     /// Log lines: auto, text or json
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+}
+
+/// Options of a service that customers call.
+#[derive(Debug, Clone, Default, Args)]
+pub struct IngressArgs {
+    /// Where customers call [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Those of every service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// Options of `up`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpArgs {
+    /// Those of the HTTP front.
+    #[command(flatten)]
+    pub ingress: IngressArgs,
+    /// 0: only accept; what is accepted waits on the queue
+    #[arg(long, value_name = "0|1", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub workers: u8,
     /// Make no demo customer on the first start
     #[arg(long)]
     pub no_demo: bool,

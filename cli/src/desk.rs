@@ -1,19 +1,17 @@
-//! The operator's desk: what a command opens, beside whoever runs on the data directory.
+//! The operator's desk: what a command opens, beside whoever runs on the same engines.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use anyhow::Context;
 use naru_shared::{
     catalog::{Catalog, CatalogError, Entry, Kind},
     data_dir::DataDir,
     domain::{Clock, Customer, CustomerId, Route, RouteName, SystemClock, Timestamp},
-    key_file,
     keys::Keyring,
     ports::{self, DeskPorts},
 };
 use tokio::runtime::Handle;
 
-use crate::{config::Config, exit::Failure, output::Output};
+use crate::{config::Config, exit::Failure, output::Output, place};
 
 /// Documents asked for at once.
 const PAGE: usize = 1_000;
@@ -25,20 +23,25 @@ const CHANGE_ATTEMPTS: usize = 8;
 pub struct Desk {
     /// The configuration.
     pub config: Config,
-    /// The data directory, which is there.
-    pub dir: DataDir,
+    dir: Option<DataDir>,
     /// How to answer.
     pub out: Output,
 }
 
 impl Desk {
-    /// Over a data directory that is there.
+    /// Over the engines of a configuration, and over its data directory if any of them is embedded.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If there should be a data directory and is none.
     pub fn open(config: Config, out: Output) -> anyhow::Result<Self> {
-        let dir = DataDir::open(&config.data)?;
+        let dir = place::look(&config)?;
         Ok(Self { config, dir, out })
+    }
+
+    /// The data directory; none where all engines are shared.
+    #[must_use]
+    pub const fn dir(&self) -> Option<&DataDir> {
+        self.dir.as_ref()
     }
 
     /// The catalog.
@@ -46,7 +49,7 @@ impl Desk {
     /// # Errors
     /// If it cannot be opened.
     pub fn book(&self) -> anyhow::Result<Book> {
-        Ok(Book { catalog: ports::open_catalog(&self.config.catalog, &self.dir, &Handle::current())? })
+        Ok(Book { catalog: ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current())? })
     }
 
     /// The ledger's faces for the operator and for a customer.
@@ -54,7 +57,7 @@ impl Desk {
     /// # Errors
     /// If it cannot be opened.
     pub fn ledger(&self) -> anyhow::Result<DeskPorts> {
-        Ok(ports::open_desk(&self.config.ledger, &self.dir, &Handle::current())?)
+        Ok(ports::open_desk(&self.config.ledger, self.dir(), &Handle::current())?)
     }
 
     /// The secrets.
@@ -62,7 +65,7 @@ impl Desk {
     /// # Errors
     /// If they are missing, open to others or damaged.
     pub fn keyring(&self) -> anyhow::Result<Keyring> {
-        key_file::load(&self.dir.keys()).context("the deployment's secrets cannot be used")
+        place::keyring(&self.config, self.dir())
     }
 
     /// The present moment.

@@ -55,6 +55,9 @@ pub enum Failure {
     /// [`Exit::Conflict`]
     #[error("{0}")]
     Conflict(String),
+    /// [`Exit::Unavailable`]
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// The exit code of an error: the first of its causes that means one. What is damaged is not mended by trying again.
@@ -76,6 +79,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             Failure::Usage(_) => Exit::Usage,
             Failure::NotFound(..) => Exit::NotFound,
             Failure::Conflict(_) => Exit::Conflict,
+            Failure::Unavailable(_) => Exit::Unavailable,
         });
     }
     if let Some(error) = cause.downcast_ref() {

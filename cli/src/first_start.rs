@@ -1,6 +1,6 @@
 //! The first start: what a deployment begins with, and lines to try it with.
 
-use std::{fmt::Write, net::SocketAddr, path::Path};
+use std::{fmt::Write, net::SocketAddr, path::PathBuf};
 
 use naru_shared::{
     catalog::Entry,
@@ -13,7 +13,7 @@ use naru_shared::{
 
 use crate::{
     secrets::NewBasic,
-    verbs::{credential::Place, customer::default_rate, route::new_route},
+    verbs::{credential::Place as Stage, customer::default_rate, route::new_route},
 };
 
 /// The route of every customer's sandbox messages.
@@ -28,23 +28,28 @@ pub struct Demo {
     sandbox: NewBasic,
 }
 
-/// What a new catalog begins with; with `demo`, also somebody to try it as.
+/// The route that every deployment begins with.
 ///
 /// # Errors
 /// Never, unless a built-in name breaks the rule for names.
-pub fn entries(keyring: &Keyring, now: Timestamp, demo: bool) -> anyhow::Result<(Vec<Entry>, Option<Demo>)> {
-    let simulator = || BackendConfig::Simulator(SimulatorBackend {});
-    let mut entries = vec![Entry::Route(new_route(SANDBOX.parse()?, Place::Sandbox, simulator()))];
-    if !demo {
-        return Ok((entries, None));
-    }
+pub fn sandbox() -> anyhow::Result<Entry> {
+    let simulator = BackendConfig::Simulator(SimulatorBackend {});
+    Ok(Entry::Route(new_route(SANDBOX.parse()?, Stage::Sandbox, simulator)))
+}
+
+/// Somebody to try it as.
+///
+/// # Errors
+/// Never, unless a built-in name breaks the rule for names.
+pub fn demo(keyring: &Keyring, now: Timestamp) -> anyhow::Result<(Vec<Entry>, Demo)> {
     let customer: CustomerId = DEMO.parse()?;
     let credential = |environment: Environment| -> anyhow::Result<NewBasic> {
         let id = format!("{DEMO}-{}", environment.as_str()).parse()?;
         Ok(NewBasic::make(keyring, id, customer.clone(), environment, now))
     };
     let demo = Demo { live: credential(Environment::Live)?, sandbox: credential(Environment::Sandbox)? };
-    entries.extend([
+    let simulator = BackendConfig::Simulator(SimulatorBackend {});
+    let entries = vec![
         Entry::Customer(Customer {
             id: customer.clone(),
             title: "Demo".to_owned(),
@@ -57,10 +62,33 @@ pub fn entries(keyring: &Keyring, now: Timestamp, demo: bool) -> anyhow::Result<
         }),
         Entry::Credential(demo.live.credential.clone()),
         Entry::Credential(demo.sandbox.credential.clone()),
-        Entry::Route(new_route(DEMO.parse()?, Place::Live, simulator())),
+        Entry::Route(new_route(DEMO.parse()?, Stage::Live, simulator)),
         Entry::Assignment(Assignment { customer, channel: None, route: DEMO.parse()?, version: 0 }),
-    ]);
-    Ok((entries, Some(demo)))
+    ];
+    Ok((entries, demo))
+}
+
+/// Where a command finds the deployment.
+#[derive(Debug)]
+pub enum Place {
+    /// In this data directory.
+    Data(PathBuf),
+    /// By this configuration file.
+    Config(PathBuf),
+    /// By the variables of the environment alone.
+    Environment,
+}
+
+impl Place {
+    /// A command's first words.
+    fn words(&self, program: &str) -> String {
+        let (option, path) = match self {
+            Self::Data(path) => (" --data ", quoted(&path.display().to_string())),
+            Self::Config(path) => (" --config ", quoted(&path.display().to_string())),
+            Self::Environment => ("", String::new()),
+        };
+        quoted(program) + option + &path
+    }
 }
 
 /// What is printed once the process is ready.
@@ -69,14 +97,15 @@ pub fn greeting(
     demo: Option<&Demo>,
     listen: SocketAddr,
     operator: SocketAddr,
-    data: &Path,
+    place: &Place,
     program: &str,
 ) -> String {
+    let data =
+        if let Place::Data(data) = place { format!("; data in {}", data.display()) } else { String::new() };
     let mut text = format!(
-        "Naru is up. Customers call http://{listen}/v1.0, operators http://{operator}/readyz; data in {}.\n",
-        data.display()
+        "Naru is up. Customers call http://{listen}/v1.0, operators http://{operator}/readyz{data}.\n"
     );
-    let naru = format!("{} --data {}", quoted(program), quoted(&data.display().to_string()));
+    let naru = place.words(program);
     // Writing into a String cannot fail.
     let _infallible = match demo {
         Some(demo) => first(&mut text, demo, listen, &naru),
@@ -135,8 +164,7 @@ mod tests {
             credentials: Secret::random(),
             envelopes: vec![("a".to_owned(), Secret::random())],
         };
-        let (entries, demo) = entries(&keyring, Timestamp::from_millis(0), true).unwrap();
-        let demo = demo.unwrap();
+        let (entries, demo) = demo(&keyring, Timestamp::from_millis(0)).unwrap();
         let user = demo.live.user();
         let parts: Vec<&str> = user.split(':').collect();
         let hash = CredentialHasher::new(&keyring.credentials).basic(parts[0], parts[1], parts[2]);

@@ -1,13 +1,21 @@
 //! The binary `naru`: it runs the gateway, and it is the operator's hand.
 //!
-//! Read in this order: [`args`] (what can be typed), `run` (which part does it), [`up`] (everything in one process),
+//! Read in this order: [`args`] (what can be typed), `run` (which part does it), `up` and `service` (processes that serve),
 //! then [`verbs`], one file for each noun. The rest is what these are made of.
 
 pub mod args;
 
 mod run;
 
-pub mod up;
+mod up;
+
+mod service;
+
+pub mod decorations;
+
+mod place;
+
+mod beginning;
 
 mod stop;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use naru_cli::up::Decorations;
+use naru_cli::decorations::Decorations;
 
 /// Smaller and faster than the system's for many small, short-lived pieces on many threads.
 #[global_allocator]

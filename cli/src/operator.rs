@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use naru_shared::{
     domain::{Lane, RouteName},
-    ports::{Ports, Probe, ProbeError},
+    ports::{Part, Ports, Probe, ProbeError},
     queue::QueueName,
 };
 use serde::Serialize;
@@ -32,10 +32,12 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// What the listener looks at.
 #[derive(Clone)]
 pub struct Watched {
+    /// What runs in the process.
+    pub part: Part,
     /// The engines.
     pub ports: Ports,
-    /// The disk.
-    pub disk: Arc<Disk>,
+    /// The disk of the data directory, if there is one.
+    pub disk: Option<Arc<Disk>>,
     /// What is counted.
     pub metrics: PrometheusHandle,
     /// Whether the process is on its way out.
@@ -44,10 +46,10 @@ pub struct Watched {
 
 /// One thing that readiness rests on.
 #[derive(Debug, Serialize)]
-struct Part {
+struct Footing {
     name: Cow<'static, str>,
     ok: bool,
-    /// Whether accepts need it.
+    /// Whether what the process is for needs it.
     needed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
@@ -56,7 +58,7 @@ struct Part {
 #[derive(Debug, Serialize)]
 struct Readiness {
     ready: bool,
-    parts: Vec<Part>,
+    parts: Vec<Footing>,
 }
 
 /// Binds the listener. Its future serves until the handle stops it.
@@ -110,8 +112,7 @@ async fn look(watched: &Watched) -> Readiness {
     let registry = watched.ports.registry.is_complete();
     let probes = join_all(watched.ports.probes.iter().map(|probe| probed(probe.as_ref())));
     let (queue, ledger, probed) = tokio::join!(queue(&watched.ports), ledger(&watched.ports), probes);
-    let disk = watched.disk.enough();
-    let part = |name: &'static str, needed: bool, why: Option<String>| Part {
+    let part = |name: &'static str, needed: bool, why: Option<String>| Footing {
         name: name.into(),
         ok: why.is_none(),
         needed,
@@ -122,27 +123,27 @@ async fn look(watched: &Watched) -> Readiness {
         part("process", true, said(stopping, "draining")),
         part("registry", true, said(!registry, "not everything is read from the catalog yet")),
         part("queue", true, queue),
-        part(
-            "disk",
-            true,
-            (!disk).then(|| format!("nearly full: {} bytes are free", watched.disk.free_bytes())),
-        ),
-        part("ledger", false, ledger),
+        // Accepts do without it.
+        part("ledger", !watched.part.accepts(), ledger),
     ];
+    parts.extend(watched.disk.as_ref().map(|disk| {
+        let why = (!disk.enough()).then(|| format!("nearly full: {} bytes are free", disk.free_bytes()));
+        part("disk", true, why)
+    }));
     parts.extend(probed);
     Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }
 }
 
 /// What a probe says. Damage stays until a person acts, so nobody should be sent here; what is merely away is told by the
 /// part that it belongs to.
-async fn probed(probe: &dyn Probe) -> Part {
+async fn probed(probe: &dyn Probe) -> Footing {
     let (needed, why) = match timeout(PROBE, probe.ask()).await {
         Ok(Ok(())) => (false, None),
         Ok(Err(error @ ProbeError::Damaged(_))) => (true, Some(error.to_string())),
         Ok(Err(error)) => (false, Some(error.to_string())),
         Err(_) => (false, Some(SILENT.to_owned())),
     };
-    Part { name: probe.name().to_owned().into(), ok: why.is_none(), needed, why }
+    Footing { name: probe.name().to_owned().into(), ok: why.is_none(), needed, why }
 }
 
 /// Why the queue does not answer; `None` if it does.
@@ -157,7 +158,13 @@ async fn queue(ports: &Ports) -> Option<String> {
 
 /// Why the ledger does not answer; `None` if it does.
 async fn ledger(ports: &Ports) -> Option<String> {
-    match timeout(PROBE, ports.ledger.incarnations()).await {
+    let answer = async {
+        match &ports.behind {
+            Some(behind) => behind.ledger.incarnations().await.map(drop),
+            None => ports.reads.answers().await,
+        }
+    };
+    match timeout(PROBE, answer).await {
         Ok(answer) => answer.err().map(|error| error.to_string()),
         Err(_) => Some(SILENT.to_owned()),
     }

@@ -11,12 +11,12 @@ use clap::{Parser, error::ErrorKind};
 
 use crate::{
     args::{Cli, Command, Global},
-    config::{self, Config},
+    config::{self, Config, KeysText},
+    decorations::Decorations,
     desk::Desk,
-    exit::{self, Exit, Failure},
+    exit::{self, Exit},
     output::Output,
-    up::{self, Decorations, UpOptions},
-    verbs,
+    service, up, verbs,
 };
 
 /// Does what the command line says and tells how it ended. `decorate` is for tests: it wraps what `up` opens.
@@ -28,7 +28,7 @@ pub fn main(decorate: Decorations) -> ExitCode {
     };
     // What is written holds messages and secrets: for the owner only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    up::install_tls();
+    service::install_tls();
     let json = cli.global.json;
     match dispatch(cli, decorate) {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,15 +89,20 @@ fn configure(global: &Global, others: &[&str]) -> anyhow::Result<Config> {
     if let Some(filter) = ["NARU_LOG", "RUST_LOG"].iter().find_map(|name| env::var(name).ok()) {
         config.log.filter = filter;
     }
+    config.keys.text = env::var("NARU_KEYS").ok().map(KeysText::new);
     Ok(config)
 }
 
 fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
     let config = configure(&cli.global, decorate.variables)?;
+    let file = cli.global.config;
     let out = Output { json: cli.global.json };
     match cli.command {
-        Command::Up(args) => up::run(UpOptions::new(config, args), decorate),
-        Command::Ingress | Command::Workers => Err(apart(&config)),
+        Command::Up(args) => service::run(&up::whole(config, file, args), decorate),
+        Command::Ingress(args) => service::run(&up::ingress(config, file, args), decorate),
+        Command::Workers(args) => service::run(&up::workers(config, file, args), decorate),
+        Command::Health { ready } => wait(verbs::health::run(config.operator.listen, ready, out)),
+        Command::Keys(verb) => verbs::keys::run(&verb, out),
         Command::Config(verb) => verbs::config::run(&verb, &config, out),
         Command::Migrate { reader } => wait(verbs::migrate::run(&config, &reader, out)),
         Command::Check => wait(verbs::check::run(config, out)),
@@ -121,13 +126,6 @@ async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
         Command::Subscription(verb) => verbs::subscription::run(verb, &desk).await,
         _ => verbs::status::run(&desk).await,
     }
-}
-
-/// Why a part cannot run as a process of its own.
-fn apart(config: &Config) -> anyhow::Error {
-    let embedded = config.engines().embedded().join(", ");
-    let why = "each belongs to one process: run `naru up`, or give these ports engines that are shared";
-    Failure::Refused(format!("the engines of {embedded} are embedded, and {why}")).into()
 }
 
 /// Runs a command to its end on a small runtime.

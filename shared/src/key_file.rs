@@ -92,7 +92,15 @@ pub fn load(path: &Path) -> Result<Keyring, KeyFileError> {
         return Err(KeyFileError::TooOpen(path.to_owned()));
     }
     let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
-    parse(&text).map_err(|what| KeyFileError::Damaged { path: path.to_owned(), what })
+    read(&text, path)
+}
+
+/// Reads the secrets out of the text of such a file; `place` says where it came from.
+///
+/// # Errors
+/// If it is not such a text.
+pub fn read(text: &str, place: impl AsRef<Path>) -> Result<Keyring, KeyFileError> {
+    parse(text).map_err(|what| KeyFileError::Damaged { path: place.as_ref().to_owned(), what })
 }
 
 fn parse(text: &str) -> Result<Keyring, &'static str> {

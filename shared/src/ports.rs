@@ -10,7 +10,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use admission::{open_gate, open_registry};
 use async_trait::async_trait;
-use records::Faces;
+use records::Records;
 pub use records::{DeskPorts, open_catalog, open_desk};
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -31,29 +31,61 @@ use crate::{
     topic::Topic,
 };
 
-/// One of each.
+/// Which parts of Naru run in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    Whole,
+    /// The HTTP front.
+    Ingress,
+    /// The workers.
+    Workers,
+}
+
+impl Part {
+    /// Whether customers call this process.
+    #[must_use]
+    pub const fn accepts(self) -> bool {
+        matches!(self, Self::Whole | Self::Ingress)
+    }
+
+    /// Whether this process takes from the queue and delivers.
+    #[must_use]
+    pub const fn works(self) -> bool {
+        matches!(self, Self::Whole | Self::Workers)
+    }
+}
+
+/// The ports of a process.
 #[derive(Clone)]
 pub struct Ports {
     /// Transport from ingress to intake.
     pub queue: Arc<dyn Queue>,
-    /// Fan-out of events.
-    pub topic: Arc<dyn Topic>,
-    /// The workers' face of the ledger.
-    pub ledger: Arc<dyn Ledger>,
     /// Ingress's face of the ledger.
     pub reads: Arc<dyn LedgerReads>,
-    /// The operator's face of the ledger.
-    pub desk: Arc<dyn LedgerDesk>,
-    /// Events to publish.
-    pub outbox: Arc<dyn Outbox>,
     /// Customers, credentials, routes and quotas of record.
     pub catalog: Arc<dyn Catalog>,
     /// What an accept must know.
     pub registry: Arc<dyn Registry>,
     /// What an accept asks.
     pub gate: Arc<dyn Gate>,
+    /// What lies behind the queue; a process that only accepts does not open it.
+    pub behind: Option<Behind>,
     /// What readiness rests on beside the ports' own answers: the files of embedded engines.
     pub probes: Vec<Arc<dyn Probe>>,
+}
+
+/// The ports behind the queue.
+#[derive(Clone)]
+pub struct Behind {
+    /// The workers' face of the ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// The operator's face of the ledger.
+    pub desk: Arc<dyn LedgerDesk>,
+    /// Events to publish.
+    pub outbox: Arc<dyn Outbox>,
+    /// Fan-out of events.
+    pub topic: Arc<dyn Topic>,
 }
 
 /// Something that can be asked whether it is sound.
@@ -116,6 +148,9 @@ pub enum OpenError {
         #[source]
         source: crate::redis::SettingsError,
     },
+    /// It is kept in files, and the process has no directory for them.
+    #[error("the {0} is embedded, and this process has no data directory")]
+    NoDirectory(&'static str),
     /// Its file is not there, and is not made by a look beside whoever owns it.
     #[error(
         "there is no {0}: `naru up` makes it on the first start, and `naru restore` puts a copy in place"
@@ -127,38 +162,38 @@ fn of(port: &'static str) -> impl FnOnce(DbError) -> OpenError {
     move |source| OpenError::File { port, source }
 }
 
-/// The ports of a process, and the task that keeps registry and gate up to date until `stop`. Whoever has an engine of files
-/// among them owns its data directory.
+/// The directory of a port whose engine is files.
+fn place<'a>(dir: Option<&'a DataDir>, port: &'static str) -> Result<&'a DataDir, OpenError> {
+    dir.ok_or(OpenError::NoDirectory(port))
+}
+
+/// The ports that a part of Naru needs, and the task that keeps registry and gate up to date until `stop`. Whoever has an
+/// engine of files among them owns its data directory; on shared engines there is none.
 ///
 /// # Errors
 /// If an engine cannot be opened. One that is merely away is not an error: its port says so until it answers.
 pub fn open(
+    part: Part,
     engines: &Engines,
-    dir: &DataDir,
+    dir: Option<&DataDir>,
     clock: &Arc<dyn Clock>,
     runtime: &Handle,
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
-    let Transport { queue, topic, mut files } = transport::open(engines, dir, runtime)?;
-    let faces = Faces::open(&engines.ledger, dir, clock, runtime)?;
+    let Transport { queue, topic, mut files } = transport::open(part, engines, dir, runtime)?;
+    let records = Records::open(part, &engines.ledger, dir, clock, runtime)?;
     let (catalog, catalog_file) = records::catalog(&engines.catalog, dir, runtime)?;
-    files.extend(faces.file.into_iter().chain(catalog_file));
+    files.extend(records.file.into_iter().chain(catalog_file));
     let (registry, following) = open_registry(&engines.registry, &catalog)?;
     let (gate, keeping) = open_gate(&engines.gate, clock, runtime)?;
     let tasks = runtime.spawn(async move {
         stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
     });
-    let ports = Ports {
-        queue,
-        topic,
-        ledger: faces.ledger,
-        reads: faces.reads,
-        desk: faces.desk,
-        outbox: faces.outbox,
-        catalog,
-        registry,
-        gate,
-        probes: files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect(),
-    };
+    let behind = records.faces.zip(topic).map(|(faces, topic)| {
+        let records::Faces { ledger, desk, outbox } = faces;
+        Behind { ledger, desk, outbox, topic }
+    });
+    let probes = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect();
+    let ports = Ports { queue, reads: records.reads, catalog, registry, gate, behind, probes };
     Ok((ports, tasks))
 }

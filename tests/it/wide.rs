@@ -44,10 +44,10 @@ impl Site {
         let database = postgres.database().unwrap();
         let (broker, memory) = (rabbit.url(), redis.url());
         let config = format!(
-            "data = {:?}\n[queue]\nkind = \"rabbitmq\"\nurl = {broker:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {broker:?}\n\
+            "[keys]\nfile = {:?}\n[queue]\nkind = \"rabbitmq\"\nurl = {broker:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {broker:?}\n\
              [ledger]\nkind = \"postgres\"\nurl = {database:?}\n[catalog]\nkind = \"postgres\"\nurl = {database:?}\n\
              [registry]\nkind = \"redis\"\nurl = {memory:?}\n[gate]\nkind = \"redis\"\nurl = {memory:?}\n",
-            home.path().join("data").display().to_string(),
+            home.path().join("keys.toml").display().to_string(),
         );
         fs::write(home.path().join("naru.toml"), config).unwrap();
         let (listen, program) = (free_address().unwrap(), Programs::find().unwrap().gateway);
@@ -159,6 +159,12 @@ fn delivered(customer: &mut Customer, ids: &[String]) {
 fn a_process_over_the_engines_at_scale_delivers_what_it_accepted_whichever_of_them_dies() {
     let _alone = alone();
     let mut site = Site::new();
+    let refused = site.naru(&["up"]).output().unwrap();
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("naru keys make"),
+        "nothing runs without secrets"
+    );
+    site.verb(&["keys", "make", &site.home.path().join("keys.toml").display().to_string()]);
     assert!(site.verb(&["migrate"]).contains("version 0 to"), "the tables are made");
     assert!(site.verb(&["migrate"]).contains("up to date"), "and made once");
     let process = site.up();

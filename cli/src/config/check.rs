@@ -3,17 +3,19 @@
 use naru_shared::{
     domain::{BackendConfig, Route},
     engines::{QueueEngine, TopicEngine},
+    ports::Part,
 };
 
 use super::Config;
+use crate::place;
 
 /// Beyond the attempt's own time-out, until its outcome must have been committed.
 const ATTEMPT_GRACE_MS: u64 = 2_000;
 
 /// Settings that would break a promise, each as a sentence that says what to do.
 #[must_use]
-pub fn unsafe_settings(config: &Config, routes: &[Route]) -> Vec<String> {
-    let mut found = Vec::new();
+pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<String> {
+    let mut found = apart(config, part);
     let ingress = &config.ingress;
     if !ingress.listen.ip().is_loopback() && !ingress.allow_plain_http {
         found.push(format!(
@@ -47,6 +49,19 @@ pub fn unsafe_settings(config: &Config, routes: &[Route]) -> Vec<String> {
     found.extend(config.workers.check().err().map(|error| format!("workers: {error}")));
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
     found
+}
+
+/// Why these parts cannot run in a process of their own, or on these engines.
+fn apart(config: &Config, part: Part) -> Vec<String> {
+    let embedded = config.engines().embedded();
+    if embedded.is_empty() {
+        return if config.keys.are_given() { Vec::new() } else { vec![place::NO_KEYS.to_owned()] };
+    }
+    if part == Part::Whole {
+        return Vec::new();
+    }
+    let why = "each belongs to one process: run `naru up`, or give these ports engines that are shared";
+    vec![format!("the engines of {} are embedded, and {why}", embedded.join(", "))]
 }
 
 fn unsafe_engines(config: &Config) -> Vec<String> {
@@ -111,25 +126,25 @@ mod tests {
 
     #[test]
     fn the_defaults_are_safe() {
-        assert_eq!(unsafe_settings(&Config::default(), &[route(15_000)]), Vec::<String>::new());
+        assert_eq!(unsafe_settings(&Config::default(), Part::Whole, &[route(15_000)]), Vec::<String>::new());
     }
 
     #[test]
     fn an_attempt_as_long_as_the_lease_is_refused() {
         let config = Config::default();
         let lease = u32::try_from(config.workers.lease_ms).unwrap();
-        assert_eq!(unsafe_settings(&config, &[route(lease)]).len(), 1);
-        assert_eq!(unsafe_settings(&config, &[route(lease - 2_000)]).len(), 1);
-        assert_eq!(unsafe_settings(&config, &[route(lease - 2_001)]).len(), 0);
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[route(lease)]).len(), 1);
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[route(lease - 2_000)]).len(), 1);
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[route(lease - 2_001)]).len(), 0);
     }
 
     #[test]
     fn a_grace_that_leaves_no_time_to_drain_is_refused() {
         let mut config = Config::default();
         config.ingress.drain_grace_ms = config.process.drain_ms / 2;
-        assert_eq!(unsafe_settings(&config, &[]).len(), 0);
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 0);
         config.ingress.drain_grace_ms += 1;
-        assert_eq!(unsafe_settings(&config, &[]).len(), 1);
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 1);
     }
 
     #[test]
@@ -137,7 +152,7 @@ mod tests {
         let mut config = Config::default();
         let settings = RabbitMqSettings { call_timeout_ms: 5_000, ..RabbitMqSettings::default() };
         config.queue = QueueEngine::RabbitMq(settings);
-        let found = unsafe_settings(&config, &[]);
+        let found = unsafe_settings(&config, Part::Whole, &[]);
         assert!(
             found[0].starts_with("queue: `url`") && found[1].starts_with("queue.call_timeout_ms"),
             "{found:?}"
@@ -150,9 +165,9 @@ mod tests {
         let mut config = Config::default();
         config.ingress.listen = "0.0.0.0:80".parse().unwrap();
         config.operator.listen = "[::]:81".parse().unwrap();
-        assert_eq!(unsafe_settings(&config, &[]).len(), 2);
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 2);
         config.ingress.allow_plain_http = true;
         config.operator.allow_remote = true;
-        assert_eq!(unsafe_settings(&config, &[]).len(), 0);
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod files;
+mod keys;
 mod load;
 mod show;
 mod variables;
@@ -11,6 +12,7 @@ use std::{
     path::PathBuf,
 };
 
+pub use keys::{KeysConfig, KeysText};
 pub use load::{ConfigError, load};
 use naru_ingress::IngressConfig;
 use naru_shared::{
@@ -27,6 +29,8 @@ pub use show::shown;
 pub struct Config {
     /// The data directory.
     pub data: PathBuf,
+    /// The deployment's secrets.
+    pub keys: KeysConfig,
     /// The process.
     pub process: ProcessConfig,
     /// Log lines.
@@ -55,6 +59,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: PathBuf::from("./naru-data"),
+            keys: KeysConfig::default(),
             process: ProcessConfig::default(),
             log: LogConfig::default(),
             operator: OperatorConfig::default(),

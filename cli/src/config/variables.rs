@@ -5,8 +5,8 @@ use toml::{Table, Value};
 
 use super::ConfigError;
 
-/// Read elsewhere: by the command line, and for the log.
-const KNOWN: [&str; 3] = ["NARU_CONFIG", "NARU_DATA", "NARU_LOG"];
+/// Read elsewhere: by the command line, for the log, and the secrets.
+const KNOWN: [&str; 4] = ["NARU_CONFIG", "NARU_DATA", "NARU_LOG", "NARU_KEYS"];
 
 /// How alike two names must be for one to have been meant by the other, from 0 to 1.
 const ALIKE: f64 = 0.85;

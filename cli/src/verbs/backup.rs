@@ -23,6 +23,10 @@ use crate::{config::Config, desk::Desk, exit::Failure, output::Output};
 /// Says what a copy is, and when it was made. Written last: a copy without it is not whole.
 const MANIFEST: &str = "backup.json";
 
+/// Why there is no copy of a deployment on shared engines.
+const SHARED: &str =
+    "the engines are shared: each is copied by its own means (pg_dump, base backups, snapshots)";
+
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     made_at: Timestamp,
@@ -73,11 +77,12 @@ pub fn backup(desk: &Desk, target: &Path) -> anyhow::Result<()> {
 }
 
 fn fill(desk: &Desk, target: &Path) -> anyhow::Result<Manifest> {
-    let sources = parts(&desk.dir);
+    let dir = desk.dir().ok_or_else(|| Failure::Refused(SHARED.to_owned()))?;
+    let sources = parts(dir);
     let copies = sources.each_ref().map(|path| target.join(name_of(path)));
     files::backup(&pairs(&sources, &copies))?;
-    let keys = fs::read(desk.dir.keys()).context("the deployment's secrets cannot be read")?;
-    write_private(&target.join(name_of(&desk.dir.keys())), &keys)?;
+    let keys = fs::read(dir.keys()).context("the deployment's secrets cannot be read")?;
+    write_private(&target.join(name_of(&dir.keys())), &keys)?;
     // After the moment of the copy: what was accepted in between is not in it, and is not harmed by being thought so.
     let manifest =
         Manifest { made_at: desk.now(), files: sources.iter().map(|path| name_of(path)).collect() };

@@ -2,13 +2,16 @@
 
 use naru_shared::{
     engines::{CatalogEngine, Engines, LedgerEngine},
+    ports,
     postgres::{PostgresSettings, migrate},
 };
 use serde_json::json;
+use tokio::runtime::Handle;
 
-use crate::{config::Config, exit::Failure, output::Output};
+use crate::{beginning, config::Config, exit::Failure, output::Output};
 
-/// Brings every database of the configuration up to date; `reader` is the role that ingress reads as.
+/// Brings every database of the configuration up to date, and the catalog to what every deployment begins with; `reader` is the
+/// role that ingress reads as.
 ///
 /// # Errors
 /// [`Failure::Refused`] if no port has its data in PostgreSQL; else if a server cannot be reached or refuses.
@@ -26,6 +29,9 @@ pub async fn run(config: &Config, reader: &str, out: Output) -> anyhow::Result<(
             format!("the tables were brought from version {} to {}", done.from, done.to)
         };
         out.said(&json!({ "from": done.from, "to": done.to }), &sentence)?;
+    }
+    if matches!(config.catalog, CatalogEngine::Postgres(_)) {
+        beginning::write(&ports::open_catalog(&config.catalog, None, &Handle::current())?).await?;
     }
     Ok(())
 }

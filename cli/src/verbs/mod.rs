@@ -1,11 +1,13 @@
-//! The operator's verbs, one file for each noun. They work while a process runs on the data directory and while none
-//! does; what they change is in force within a second.
+//! The operator's verbs, one file for each noun. They work while processes run and while none does; what they change is
+//! in force within a second.
 
 pub mod backup;
 pub mod check;
 pub mod config;
 pub mod credential;
 pub mod customer;
+pub mod health;
+pub mod keys;
 pub mod message;
 pub mod migrate;
 pub mod quota;

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use naru_shared::{
+    data_dir::DataDir,
     domain::{Route, RouteName, State, Timestamp},
     engines::QueueEngine,
     ledger::LaneStatus,
@@ -46,7 +47,7 @@ struct Waiting {
 /// # Errors
 /// If the catalog or the ledger does not answer.
 pub async fn run(desk: &Desk) -> anyhow::Result<()> {
-    let running = desk.dir.holder()?;
+    let running = running(desk).await?;
     let routes = desk.book()?.routes().await?;
     let ledger = desk.ledger()?.desk;
     let suspended = desk.book()?.suspended().await?;
@@ -57,10 +58,7 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     if desk.out.json {
         return print(&serde_json::to_string_pretty(&status)?);
     }
-    print(&status.running.as_ref().map_or_else(
-        || "nothing runs on this data directory".to_owned(),
-        |holder| format!("{holder} runs on this data directory"),
-    ))?;
+    print(&status.running.as_ref().map_or_else(|| "no worker runs".to_owned(), |who| format!("{who} runs")))?;
     desk.out.rows(&status.routes, &["route", "backend", "state", "not ended"], |r| {
         let state = if r.paused { "paused" } else { "open" };
         vec![r.route.to_string(), r.backend.to_owned(), state.to_owned(), r.not_ended.to_string()]
@@ -95,11 +93,26 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     })
 }
 
+/// Who works here, in words.
+async fn running(desk: &Desk) -> anyhow::Result<Option<String>> {
+    if let Some(dir) = desk.dir() {
+        return Ok(dir.holder()?.map(|holder| format!("{holder} on this data directory")));
+    }
+    let lives = desk.ledger()?.ledger.incarnations().await?.len();
+    Ok(match lives {
+        0 => None,
+        1 => Some("one process of workers".to_owned()),
+        _ => Some(format!(
+            "each of {lives} processes of workers (one that died is counted until its lease ends)"
+        )),
+    })
+}
+
 async fn on_queue(desk: &Desk, routes: &[Route]) -> anyhow::Result<Vec<QueueStatus>> {
     match &desk.config.queue {
         QueueEngine::Sqlite { .. } => {
-            let file = desk.dir.queue();
-            Ok(if file.exists() { peek(&file)? } else { Vec::new() })
+            let file = desk.dir().map(DataDir::queue).filter(|file| file.exists());
+            Ok(file.map(|file| peek(&file)).transpose()?.unwrap_or_default())
         }
         QueueEngine::RabbitMq(settings) => {
             let queue = RabbitMqQueue::new(Broker::open(settings, &Handle::current())?);
@@ -148,7 +161,7 @@ fn why(lane: &LaneStatus, route: Option<&Route>, running: bool) -> Cow<'static, 
     let words = match (lane.state, route) {
         (State::Held, _) => "waits for a person: naru uncertain list",
         (State::Stopped, _) => "recalled",
-        _ if !running => "no worker: nothing runs on this data directory",
+        _ if !running => "no worker runs",
         (_, None) => "its route is gone",
         (State::Sending, _) => "an attempt is under way",
         (State::Sent, _) => "its delivery report has not come",

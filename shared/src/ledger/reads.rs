@@ -50,6 +50,9 @@ pub trait LedgerReads: Send + Sync + 'static {
         emit: bool,
     ) -> Result<Cancelled, LedgerError>;
 
+    /// Really asks the ledger, for whoever tells whether a process is ready.
+    async fn answers(&self) -> Result<(), LedgerError>;
+
     /// Units reserved or captured under this quota in the period of `day`.
     async fn used(&self, quota: &Quota, day: Day) -> Result<u64, LedgerError>;
 }

@@ -4,12 +4,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio::runtime::Handle;
 
-use super::{OpenError, of};
+use super::{OpenError, Part, of, place};
 use crate::{
     catalog::{Catalog, PostgresCatalog, SqliteCatalog},
     data_dir::DataDir,
     domain::{Clock, SystemClock},
-    engines::{CatalogEngine, LedgerEngine},
+    engines::{CatalogEngine, LedgerEngine, PostgresLedgerEngine},
     ledger::{Ledger, LedgerDesk, LedgerReads, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
@@ -28,61 +28,84 @@ fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
     }
 }
 
-/// The faces of one ledger, and its file if it has one.
+/// The faces of a ledger behind the queue.
 pub(super) struct Faces {
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) reads: Arc<dyn LedgerReads>,
     pub(super) desk: Arc<dyn LedgerDesk>,
     pub(super) outbox: Arc<dyn Outbox>,
+}
+
+/// What a part has of the ledger, and its file if it has one.
+pub(super) struct Records {
+    pub(super) reads: Arc<dyn LedgerReads>,
+    /// Not where customers are only answered.
+    pub(super) faces: Option<Faces>,
     pub(super) file: Option<Db>,
 }
 
-impl Faces {
+impl Records {
     pub(super) fn open(
+        part: Part,
         engine: &LedgerEngine,
-        dir: &DataDir,
+        dir: Option<&DataDir>,
         clock: &Arc<dyn Clock>,
         runtime: &Handle,
     ) -> Result<Self, OpenError> {
         match engine {
             LedgerEngine::Sqlite {} => {
-                let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-                let file = Some(ledger.db().clone());
-                Ok(Self {
-                    ledger: Arc::<SqliteLedger>::clone(&ledger),
-                    reads: Arc::<SqliteLedger>::clone(&ledger),
-                    desk: Arc::<SqliteLedger>::clone(&ledger),
-                    outbox: ledger,
-                    file,
-                })
-            }
-            LedgerEngine::Postgres(engine) => {
-                let (settings, reads) = (engine.settings(), engine.reads_settings());
-                let ledger = PostgresLedger::open("ledger", &settings, runtime, Arc::clone(clock));
-                let ledger = ledger.map_err(at("ledger"))?.archiving_after(engine.archive_after());
+                let ledger = SqliteLedger::open(&place(dir, "ledger")?.ledger()).map_err(of("ledger"))?;
                 let ledger = Arc::new(ledger);
-                let reads = ledger.with_pool("reads", &reads).map_err(at("ledger"))?;
-                Ok(Self {
-                    ledger: Arc::<PostgresLedger>::clone(&ledger),
-                    reads: Arc::new(reads),
-                    desk: Arc::<PostgresLedger>::clone(&ledger),
-                    outbox: ledger,
-                    file: None,
-                })
+                let file = Some(ledger.db().clone());
+                let faces = Faces {
+                    ledger: Arc::<SqliteLedger>::clone(&ledger),
+                    desk: Arc::<SqliteLedger>::clone(&ledger),
+                    outbox: Arc::<SqliteLedger>::clone(&ledger),
+                };
+                Ok(Self { reads: ledger, faces: Some(faces).filter(|_| part.works()), file })
             }
+            LedgerEngine::Postgres(engine) => Self::postgres(part, engine, clock, runtime),
         }
+    }
+
+    /// A process that only answers customers never has the address of those who work.
+    fn postgres(
+        part: Part,
+        engine: &PostgresLedgerEngine,
+        clock: &Arc<dyn Clock>,
+        runtime: &Handle,
+    ) -> Result<Self, OpenError> {
+        let open = |name: &str, settings: &PostgresSettings| {
+            let ledger = PostgresLedger::open(name, settings, runtime, Arc::clone(clock));
+            ledger.map_err(at("ledger")).map(|ledger| ledger.archiving_after(engine.archive_after()))
+        };
+        if !part.works() {
+            let reads = Arc::new(open("reads", &engine.reads_settings())?);
+            return Ok(Self { reads, faces: None, file: None });
+        }
+        let ledger = Arc::new(open("ledger", &engine.settings())?);
+        let reads: Arc<dyn LedgerReads> = if part.accepts() {
+            Arc::new(ledger.with_pool("reads", &engine.reads_settings()).map_err(at("ledger"))?)
+        } else {
+            Arc::<PostgresLedger>::clone(&ledger)
+        };
+        let faces = Faces {
+            ledger: Arc::<PostgresLedger>::clone(&ledger),
+            desk: Arc::<PostgresLedger>::clone(&ledger),
+            outbox: ledger,
+        };
+        Ok(Self { reads, faces: Some(faces), file: None })
     }
 }
 
 /// The catalog of a process, and its file if it has one.
 pub(super) fn catalog(
     engine: &CatalogEngine,
-    dir: &DataDir,
+    dir: Option<&DataDir>,
     runtime: &Handle,
 ) -> Result<(Arc<dyn Catalog>, Option<Db>), OpenError> {
     Ok(match engine {
         CatalogEngine::Sqlite {} => {
-            let catalog = SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?;
+            let catalog = SqliteCatalog::open(&place(dir, "catalog")?.catalog()).map_err(of("catalog"))?;
             let file = Some(catalog.db().clone());
             (Arc::new(catalog), file)
         }
@@ -99,11 +122,12 @@ pub(super) fn catalog(
 /// If it cannot be opened.
 pub fn open_catalog(
     engine: &CatalogEngine,
-    dir: &DataDir,
+    dir: Option<&DataDir>,
     runtime: &Handle,
 ) -> Result<Arc<dyn Catalog>, OpenError> {
     Ok(match engine {
         CatalogEngine::Sqlite {} => {
+            let dir = place(dir, "catalog")?;
             refuse_missing(dir.catalog())?;
             Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?)
         }
@@ -119,24 +143,39 @@ pub struct DeskPorts {
     pub desk: Arc<dyn LedgerDesk>,
     /// The customers'.
     pub reads: Arc<dyn LedgerReads>,
+    /// The workers'.
+    pub ledger: Arc<dyn Ledger>,
 }
 
 /// The operator's and the customers' faces of the ledger, beside whoever runs on the directory.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn open_desk(engine: &LedgerEngine, dir: &DataDir, runtime: &Handle) -> Result<DeskPorts, OpenError> {
+pub fn open_desk(
+    engine: &LedgerEngine,
+    dir: Option<&DataDir>,
+    runtime: &Handle,
+) -> Result<DeskPorts, OpenError> {
     match engine {
         LedgerEngine::Sqlite {} => {
+            let dir = place(dir, "ledger")?;
             refuse_missing(dir.ledger())?;
             let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
-            Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
+            Ok(DeskPorts {
+                desk: Arc::<SqliteLedger>::clone(&ledger),
+                reads: Arc::<SqliteLedger>::clone(&ledger),
+                ledger,
+            })
         }
         LedgerEngine::Postgres(engine) => {
             let settings = PostgresSettings { connections: 1, ..engine.settings() };
             let ledger = PostgresLedger::open("desk", &settings, runtime, Arc::new(SystemClock));
             let ledger = Arc::new(ledger.map_err(at("ledger"))?);
-            Ok(DeskPorts { desk: Arc::clone(&ledger) as Arc<dyn LedgerDesk>, reads: ledger })
+            Ok(DeskPorts {
+                desk: Arc::<PostgresLedger>::clone(&ledger),
+                reads: Arc::<PostgresLedger>::clone(&ledger),
+                ledger,
+            })
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 
-use super::{OpenError, of};
+use super::{OpenError, Part, of, place};
 use crate::{
     data_dir::DataDir,
     engines::{Engines, QueueEngine, TopicEngine},
@@ -20,17 +20,23 @@ const EVENT_VISIBILITY: Duration = Duration::from_secs(60);
 /// Both, and the files among them.
 pub(super) struct Transport {
     pub(super) queue: Arc<dyn Queue>,
-    pub(super) topic: Arc<dyn Topic>,
+    /// Only where events are published.
+    pub(super) topic: Option<Arc<dyn Topic>>,
     pub(super) files: Vec<Db>,
 }
 
-/// Opens both. On one RabbitMQ with the same settings they share its connections.
-pub(super) fn open(engines: &Engines, dir: &DataDir, runtime: &Handle) -> Result<Transport, OpenError> {
+/// Opens what the part needs. On one RabbitMQ with the same settings they share its connections.
+pub(super) fn open(
+    part: Part,
+    engines: &Engines,
+    dir: Option<&DataDir>,
+    runtime: &Handle,
+) -> Result<Transport, OpenError> {
     let (mut files, mut broker) = (Vec::new(), None);
     let queue: Arc<dyn Queue> = match &engines.queue {
         QueueEngine::Sqlite { visibility_ms } => {
             let visibility = Duration::from_millis(*visibility_ms);
-            let queue = SqliteQueue::open(&dir.queue(), visibility).map_err(of("queue"))?;
+            let queue = SqliteQueue::open(&place(dir, "queue")?.queue(), visibility).map_err(of("queue"))?;
             files.push(queue.db().clone());
             Arc::new(queue)
         }
@@ -40,10 +46,13 @@ pub(super) fn open(engines: &Engines, dir: &DataDir, runtime: &Handle) -> Result
             Arc::new(RabbitMqQueue::new(opened))
         }
     };
+    if !part.works() {
+        return Ok(Transport { queue, topic: None, files });
+    }
     let topic: Arc<dyn Topic> = match &engines.topic {
         TopicEngine::Sqlite { visibility_ms } => {
             let visibility = Duration::from_millis(*visibility_ms);
-            let topic = SqliteTopic::open(&dir.topic(), visibility).map_err(of("topic"))?;
+            let topic = SqliteTopic::open(&place(dir, "topic")?.topic(), visibility).map_err(of("topic"))?;
             files.push(topic.db().clone());
             Arc::new(topic)
         }
@@ -55,7 +64,7 @@ pub(super) fn open(engines: &Engines, dir: &DataDir, runtime: &Handle) -> Result
             Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
         }
     };
-    Ok(Transport { queue, topic, files })
+    Ok(Transport { queue, topic: Some(topic), files })
 }
 
 fn over(port: &'static str) -> impl FnOnce(SettingsError) -> OpenError {

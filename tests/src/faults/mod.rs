@@ -16,7 +16,7 @@ use std::{env, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 pub use fuse::{Fuse, Window};
-use naru_cli::up::Decorations;
+use naru_cli::decorations::Decorations;
 use naru_shared::{domain::SubscriptionName, ports::Ports};
 use naru_workers::BackendFactory;
 use sabotage::Sabotage;
@@ -52,7 +52,10 @@ pub fn from_environment() -> anyhow::Result<Decorations> {
         }),
         started: Box::new(move |ports, runtime| {
             if let Some((name, journal)) = subscriber {
-                runtime.spawn(subscriber::follow(Arc::clone(&ports.topic), name, journal));
+                // Only who has the topic can be a subscriber; a front of its own has none.
+                if let Some(behind) = &ports.behind {
+                    runtime.spawn(subscriber::follow(Arc::clone(&behind.topic), name, journal));
+                }
             }
         }),
     })
@@ -66,8 +69,11 @@ fn named(text: &str) -> anyhow::Result<(SubscriptionName, PathBuf)> {
 fn fused(mut ports: Ports, fuse: Option<Arc<Fuse>>) -> Ports {
     if let Some(fuse) = fuse {
         ports.queue = Arc::new(queue::Fused { inner: ports.queue, fuse: Arc::clone(&fuse) });
-        ports.ledger = Arc::new(ledger::Twisted { inner: ports.ledger, twist: Arc::clone(&fuse) });
-        ports.outbox = Arc::new(outbox::Fused { inner: ports.outbox, fuse });
+        if let Some(behind) = &mut ports.behind {
+            let (ledger, outbox) = (Arc::clone(&behind.ledger), Arc::clone(&behind.outbox));
+            behind.ledger = Arc::new(ledger::Twisted { inner: ledger, twist: Arc::clone(&fuse) });
+            behind.outbox = Arc::new(outbox::Fused { inner: outbox, fuse });
+        }
     }
     ports
 }

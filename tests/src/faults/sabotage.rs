@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use naru_shared::{ledger::Ledger, ports::Ports};
+use naru_shared::{
+    ledger::Ledger,
+    ports::{Behind, Ports},
+};
 
 use super::{ledger, outbox, queue};
 
@@ -43,15 +46,26 @@ impl Sabotage {
 
     /// Lays itself around the ports.
     pub(super) fn around(self, mut ports: Ports) -> Ports {
-        match self {
-            Self::EarlyAck => ports.queue = Arc::new(queue::EarlyAck { inner: ports.queue }),
-            Self::DroppedFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(false)),
-            Self::KeptFence => ports.ledger = twisted(ports.ledger, ledger::Replaying::new(true)),
-            Self::LostEvent => ports.outbox = Arc::new(outbox::Lossy { inner: ports.outbox }),
-            Self::WrongCharge(file, wrong) => ports.ledger = twisted(ports.ledger, misbooking(&file, wrong)),
-            Self::MixedRecipients => ports.ledger = twisted(ports.ledger, ledger::Mixing),
+        if let Self::EarlyAck = self {
+            ports.queue = Arc::new(queue::EarlyAck { inner: ports.queue });
+            return ports;
         }
+        ports.behind = ports.behind.map(|behind| self.around_ledger(behind));
         ports
+    }
+
+    fn around_ledger(self, mut behind: Behind) -> Behind {
+        match self {
+            Self::EarlyAck => {}
+            Self::DroppedFence => behind.ledger = twisted(behind.ledger, ledger::Replaying::new(false)),
+            Self::KeptFence => behind.ledger = twisted(behind.ledger, ledger::Replaying::new(true)),
+            Self::LostEvent => behind.outbox = Arc::new(outbox::Lossy { inner: behind.outbox }),
+            Self::WrongCharge(file, wrong) => {
+                behind.ledger = twisted(behind.ledger, misbooking(&file, wrong));
+            }
+            Self::MixedRecipients => behind.ledger = twisted(behind.ledger, ledger::Mixing),
+        }
+        behind
     }
 }
 

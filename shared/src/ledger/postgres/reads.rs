@@ -80,6 +80,13 @@ impl LedgerReads for PostgresLedger {
         Ok(cancelled)
     }
 
+    async fn answers(&self) -> Result<(), LedgerError> {
+        let asked = self.database.read("answers", &(), |c, ()| {
+            Box::pin(async move { Ok(sqlx::query("SELECT 1").execute(c).await.map(drop)?) })
+        });
+        Ok(asked.await?)
+    }
+
     async fn used(&self, quota: &Quota, day: Day) -> Result<u64, LedgerError> {
         let asked = (quota, day);
         let used = self.database.read("used", &asked, |c, (quota, day)| {

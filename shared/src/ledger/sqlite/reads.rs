@@ -75,6 +75,10 @@ impl LedgerReads for SqliteLedger {
         self.change(move |change| cancel(change, &account, id, now, emit)).await
     }
 
+    async fn answers(&self) -> Result<(), LedgerError> {
+        Ok(self.db.read(|c| c.query_row("SELECT 1", [], |_| Ok(()))).await?)
+    }
+
     async fn used(&self, quota: &Quota, day: Day) -> Result<u64, LedgerError> {
         let quota = quota.clone();
         Ok(self.db.read(move |c| usage::used(c, &quota, day)).await?)
