@@ -8,7 +8,7 @@ use crate::stage::alone;
 fn play(plan: &Plan) -> (Outcome, MutexGuard<'static, ()>) {
     let alone = alone();
     let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
-    eprintln!("{}", outcome.told(plan));
+    eprintln!("{}", outcome.told(plan.seed));
     (outcome, alone)
 }
 

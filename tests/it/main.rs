@@ -22,6 +22,8 @@ mod counts;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod deployment;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod documented;
@@ -33,6 +35,8 @@ mod drain;
 mod drain_load;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod durability_wide;
 #[cfg(test)]
 mod engines;
 #[cfg(test)]

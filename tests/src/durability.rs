@@ -4,6 +4,7 @@
 mod crowd;
 mod in_flight;
 mod rounds;
+pub mod wide;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -95,6 +96,12 @@ pub struct Outcome {
     pub stops: usize,
     /// Deaths at each window.
     pub windows: BTreeMap<&'static str, usize>,
+    /// Restarts of each engine.
+    pub restarts: BTreeMap<String, usize>,
+    /// Harm done to the network before each engine.
+    pub faults: BTreeMap<String, usize>,
+    /// How long after all harm was done everything had ended.
+    pub ended_after: Option<Duration>,
     /// What was under way at each harm.
     pub in_flight: Vec<in_flight::InFlight>,
 }
@@ -119,13 +126,13 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     let seed = plan.seed.to_string();
     let rough = ["journaling-receiver", "--seed", &seed, "--journal", &arrivals];
     let receiver = Helper::start(&programs, &rough)?;
-    let mut gateway = Gateway::prepare(&setup(plan, &receiver))?;
+    let mut gateway = Gateway::prepare(&setup(plan.sweep_ms, &receiver))?;
     let mut environment = vec![journals.subscriber()];
     if let Some(sabotage) = plan.sabotage {
         let ledger = gateway.home().join("data/ledger.db");
         environment.push((faults::SABOTAGE, format!("{sabotage}={}", ledger.display())));
     }
-    let crowd = Crowd::gather(plan, gateway.listen(), &gateway.users.live);
+    let crowd = Crowd::gather(plan.seed, plan.messages, &gateway);
     let mut outcome = Outcome::default();
     rounds::all(plan, &mut gateway, &environment, &crowd, &receiver, &mut outcome, say)?;
     say("all harm is done; waiting until everything has ended");
@@ -136,7 +143,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-fn setup(plan: &Plan, receiver: &Helper) -> Setup {
+fn setup(sweep_ms: u64, receiver: &Helper) -> Setup {
     let route = |name: &str, on_uncertain| RouteSpec {
         attempt_timeout_ms: ATTEMPT_MS,
         concurrency: 32,
@@ -147,7 +154,7 @@ fn setup(plan: &Plan, receiver: &Helper) -> Setup {
         routes: vec![route("retry", OnUncertain::Retry), route("fail", OnUncertain::Fail)],
         quota: Some(1_000_000_000),
         subscription: Some(witness::SUBSCRIPTION.to_owned()),
-        config: format!("[workers]\nlease_ms = {LEASE_MS}\nsweep_ms = {}\n", plan.sweep_ms),
+        config: format!("[workers]\nlease_ms = {LEASE_MS}\nsweep_ms = {sweep_ms}\n"),
         ..Setup::default()
     }
 }
@@ -155,17 +162,21 @@ fn setup(plan: &Plan, receiver: &Helper) -> Setup {
 impl Outcome {
     /// The run in lines for people.
     #[must_use]
-    pub fn told(&self, plan: &Plan) -> String {
+    pub fn told(&self, seed: u64) -> String {
         let found = &self.findings;
         let mut text = format!(
             "seed {}: {} wished, {} accepted, {} accepted but unanswered\n",
-            plan.seed, found.wished, found.accepted, found.accepted_unanswered
+            seed, found.wished, found.accepted, found.accepted_unanswered
         );
         let mut line = |line: String| text.extend([line.as_str(), "\n"]);
         line(format!(
             "kills {} (and {} while starting), stops {}, windows {:?}",
             self.kills, self.kills_while_starting, self.stops, self.windows
         ));
+        if let Some(ended) = self.ended_after {
+            let (restarts, faults) = (&self.restarts, &self.faults);
+            line(format!("restarts {restarts:?}, network {faults:?}, all had ended {ended:.1?} after"));
+        }
         line(format!("under way at each harm (median): {}", in_flight::medians(&self.in_flight)));
         line(format!("lost {}, unexpected {}", found.lost, found.unexpected));
         line(format!(

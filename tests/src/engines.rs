@@ -13,4 +13,8 @@ mod redis_fixture;
 mod server;
 
 pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};
+pub(crate) use self::{
+    keeper::Keeper,
+    server::{Server, free_port, program},
+};
 pub use self::{on_rabbitmq::OnRabbitMq, postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, server::Stop};

@@ -1,38 +1,33 @@
 //! A gateway process of a test's own: its directory, its ports, its customers; started, hurt and ended by its id.
 
+mod member;
 mod process;
 mod provision;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
+pub use member::{DRAIN, Member};
 pub use process::{Helper, Programs, free_address, wait_for_line};
 pub use provision::{RouteSpec, Setup, Users};
+pub(crate) use provision::{entries, put};
 use tempfile::TempDir;
 
-use self::process::Running;
-use crate::{customer::Customer, wire::Wire};
-
-/// How long a gateway may take until it is ready.
-const READY: Duration = Duration::from_secs(30);
-
-/// How long a drain may take by its own promise.
-pub const DRAIN: Duration = Duration::from_secs(25);
+use crate::customer::Customer;
 
 /// A gateway and what it stands on. Dropping it ends the process and asserts that nothing is left.
 pub struct Gateway {
     programs: Programs,
+    // Before the directory that its log is in.
+    member: Member,
     home: TempDir,
     listen: SocketAddr,
-    operator: SocketAddr,
-    arguments: Vec<String>,
-    /// More of them, which differ from start to start.
+    /// More arguments, which differ from start to start.
     more: Vec<String>,
-    running: Option<Running>,
     /// Who may call it.
     pub users: Users,
 }
@@ -66,7 +61,8 @@ impl Gateway {
         arguments.extend(["--listen".to_owned(), listen.to_string()]);
         arguments.extend(["--operator-listen".to_owned(), operator.to_string()]);
         let (programs, more) = (Programs::find()?, setup.arguments.clone());
-        Ok(Self { programs, home, listen, operator, arguments, more, running: None, users })
+        let member = Member::new("gateway", &programs.gateway, arguments, operator, home.path());
+        Ok(Self { programs, member, home, listen, more, users })
     }
 
     /// From its next start on it gets these arguments of `up` in place of the setup's.
@@ -88,13 +84,7 @@ impl Gateway {
     /// # Errors
     /// If it runs already, or cannot be started.
     pub fn launch(&mut self, environment: &[(&str, String)]) -> anyhow::Result<()> {
-        ensure!(self.running.is_none(), "the gateway runs already");
-        let (log, arguments) = (self.log(), [&self.arguments[..], &self.more].concat());
-        // What it is like to be drained is for some tests only.
-        let mut all = vec![("NARU_INGRESS__DRAIN_GRACE_MS", "50".to_owned())];
-        all.extend_from_slice(environment);
-        self.running = Some(Running::start(&self.programs.gateway, &arguments, &all, &log)?);
-        Ok(())
+        self.member.launch_with(&self.more, environment)
     }
 
     /// Waits until `/readyz` says so.
@@ -102,16 +92,7 @@ impl Gateway {
     /// # Errors
     /// If the process ends, or is not ready in time.
     pub fn await_ready(&mut self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + READY;
-        loop {
-            let mut wire = Wire::new(self.operator, Duration::from_secs(1));
-            if wire.call("GET", "/readyz", &[], b"").is_ok_and(|reply| reply.status == 200) {
-                return Ok(());
-            }
-            ensure!(!self.has_ended()?, "the gateway ended before it was ready:\n{}", self.log_tail());
-            ensure!(Instant::now() < deadline, "the gateway is not ready:\n{}", self.log_tail());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.member.await_ready()
     }
 
     /// Whether the process has ended; if so it is collected.
@@ -119,11 +100,7 @@ impl Gateway {
     /// # Errors
     /// If the system does not tell.
     pub fn has_ended(&mut self) -> anyhow::Result<bool> {
-        let ended = self.running.as_mut().map(Running::has_ended).transpose()?.unwrap_or(true);
-        if ended {
-            self.running = None;
-        }
-        Ok(ended)
+        self.member.has_ended()
     }
 
     /// SIGKILL, and collects the process.
@@ -131,7 +108,7 @@ impl Gateway {
     /// # Errors
     /// If it does not run or cannot be collected.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.running.take().context("the gateway does not run")?.kill()
+        self.member.kill()
     }
 
     /// SIGSTOP.
@@ -139,7 +116,7 @@ impl Gateway {
     /// # Errors
     /// If it does not run.
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.process()?.signal(rustix::process::Signal::STOP)
+        self.member.pause()
     }
 
     /// SIGCONT.
@@ -147,7 +124,7 @@ impl Gateway {
     /// # Errors
     /// If it does not run.
     pub fn go_on(&self) -> anyhow::Result<()> {
-        self.process()?.signal(rustix::process::Signal::CONT)
+        self.member.go_on()
     }
 
     /// SIGTERM; returns how long the drain took.
@@ -155,11 +132,7 @@ impl Gateway {
     /// # Errors
     /// If it does not end by itself in time, or not with success.
     pub fn drain(&mut self) -> anyhow::Result<Duration> {
-        let running = self.running.take().context("the gateway does not run")?;
-        let began = Instant::now();
-        let success = running.terminate(DRAIN + Duration::from_secs(3))?;
-        ensure!(success, "the gateway did not end well:\n{}", self.log_tail());
-        Ok(began.elapsed())
+        self.member.drain()
     }
 
     /// The process's id.
@@ -167,11 +140,7 @@ impl Gateway {
     /// # Errors
     /// If it does not run.
     pub fn pid(&self) -> anyhow::Result<u32> {
-        Ok(self.process()?.id())
-    }
-
-    fn process(&self) -> anyhow::Result<&Running> {
-        self.running.as_ref().context("the gateway does not run")
+        self.member.pid()
     }
 
     /// Where customers call.
@@ -183,7 +152,7 @@ impl Gateway {
     /// Where the operator asks.
     #[must_use]
     pub const fn operator(&self) -> SocketAddr {
-        self.operator
+        self.member.operator()
     }
 
     /// A directory for the test's own files; it goes with the gateway.
@@ -215,33 +184,21 @@ impl Gateway {
     /// # Errors
     /// If it fails.
     pub fn verb(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = process::gateway(&self.programs.gateway);
-        let output = command.args(arguments).arg("--config").arg(self.config()).output()?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "naru {arguments:?}: {errors}");
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.home.path().join("gateway.log")
+        verb(&self.programs.gateway, &self.config(), arguments)
     }
 
     /// The last lines that the process logged.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(30).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        self.member.log_tail()
     }
 }
 
-impl Drop for Gateway {
-    #[expect(clippy::panic, reason = "a test that leaves a process behind must fail")]
-    fn drop(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        let ended = running.terminate(DRAIN + Duration::from_secs(3));
-        if !matches!(ended, Ok(true)) && !std::thread::panicking() {
-            panic!("the gateway did not end when asked: {ended:?}\n{}", self.log_tail());
-        }
-    }
+/// Runs one of the operator's verbs with a configuration and returns what it printed.
+pub(crate) fn verb(program: &Path, config: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = process::gateway(program);
+    let output = command.args(arguments).arg("--config").arg(config).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "naru {arguments:?}: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
 }

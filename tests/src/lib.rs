@@ -1,7 +1,8 @@
 //! Proves Naru: what every adapter of a port guarantees, and what whole processes promise to whoever talks to them.
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
-//! (what each side saw); [`wire`] and [`customer`] (who ask), [`engines`] (what it stands on), [`gateway`] (who is asked),
+//! (what each side saw); [`wire`] and [`customer`] (who ask), [`engines`] (what it stands on), [`proxy`] (what is between),
+//! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]),
 //! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers)
 //! and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
@@ -18,7 +19,13 @@ pub mod customer;
 
 pub mod engines;
 
+pub mod proxy;
+
 pub mod gateway;
+
+pub mod deployment;
+
+pub mod site;
 
 pub mod receiver;
 

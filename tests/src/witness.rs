@@ -8,15 +8,16 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     checker::evidence::{EventSeen, Evidence, Told},
     customer::Customer,
-    faults,
-    gateway::Gateway,
-    journal,
+    faults, journal,
     receiver::journaling::Arrival,
+    site::Site,
+    wire::{CallError, Reply},
 };
 
 /// How long nothing may change before everything counts as ended.
@@ -25,6 +26,9 @@ const QUIET: Duration = Duration::from_secs(3);
 /// How long the last events may take to reach the subscriber: one that could not be published comes again when the relay's
 /// claim on it ends, after half a minute.
 const EVENTS: Duration = Duration::from_secs(40);
+
+/// How long one question is asked again while its answer is a passing refusal or none.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// The name of the subscription that is followed; the gateway's setup must have it.
 pub const SUBSCRIPTION: &str = "journal";
@@ -60,22 +64,37 @@ impl Journals {
     }
 }
 
-/// Fills in all that is judged, waiting for at most `patience` until everything has ended; then drains the gateway.
+/// Fills in all that is judged, waiting for at most `patience` until everything has ended; then drains the site.
 ///
 /// # Errors
 /// If somebody cannot be asked. What has not ended is no error here: the checker finds it.
 pub fn gather(
-    gateway: &mut Gateway,
+    site: &mut dyn Site,
     journals: &Journals,
     patience: Duration,
     evidence: &mut Evidence,
 ) -> anyhow::Result<()> {
-    let mut customers: Vec<Customer> = (0..gateway.users.live.len()).map(|i| gateway.customer(i)).collect();
+    gather_at(site, journals, patience, evidence, &mut || ())
+}
+
+/// As [`gather`]; `ended` is called once everything has ended, or patience has.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_at(
+    site: &mut dyn Site,
+    journals: &Journals,
+    patience: Duration,
+    evidence: &mut Evidence,
+    ended: &mut dyn FnMut(),
+) -> anyhow::Result<()> {
+    let mut customers: Vec<Customer> = (0..site.users().len()).map(|i| site.customer(i)).collect();
     read_reports(&mut customers, journals, patience, evidence)?;
+    ended();
     for id in heard_of(evidence) {
         let mut views = Vec::new();
         for (reader, customer) in customers.iter_mut().enumerate() {
-            let reply = customer.get(&format!("/messages/{id}"))?;
+            let reply = answered(customer, |customer| customer.get(&format!("/messages/{id}")))?;
             ensure!(matches!(reply.status, 200 | 404), "GET /messages/{id}: {}", reply.status);
             if reply.status == 200 {
                 views.push(Told { reader, ..serde_json::from_value(reply.json())? });
@@ -84,15 +103,48 @@ pub fn gather(
         evidence.views.insert(id, views);
     }
     for customer in &mut customers {
-        let quota = customer.get("/quota")?;
+        let quota = answered(customer, |customer| customer.get("/quota"))?;
         let used = quota.json()["quotas"][0]["used"].as_u64();
         evidence.used.push(used.with_context(|| format!("GET /quota: {} {}", quota.status, quota.json()))?);
     }
     await_events(journals, evidence)?;
-    gateway.drain()?;
+    site.drain()?;
     evidence.arrivals = journal::read(&journals.arrivals())?;
     evidence.events = journal::read(&journals.events())?;
     Ok(())
+}
+
+/// Asks again while there is no answer, or a passing one: what is asked may be recovering still, and every question here can be
+/// asked twice.
+fn answered(
+    customer: &mut Customer,
+    mut ask: impl FnMut(&mut Customer) -> Result<Reply, CallError>,
+) -> anyhow::Result<Reply> {
+    let deadline = Instant::now() + ANSWER;
+    loop {
+        let answer = ask(customer);
+        let passing = answer.as_ref().map_or(true, |reply| matches!(reply.status, 502..=504));
+        if !passing || Instant::now() > deadline {
+            return Ok(answer?);
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Reads and acknowledges a customer's reports; a page is not read before the one before it is acknowledged.
+fn take_reports(customer: &mut Customer) -> anyhow::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    loop {
+        let reply = answered(customer, |customer| customer.get("/reports?limit=500"))?;
+        ensure!(reply.status == 200, "reports: {} {}", reply.status, reply.json());
+        let page = reply.json()["reports"].as_array().cloned().unwrap_or_default();
+        if page.is_empty() {
+            return Ok(all);
+        }
+        let acknowledged = answered(customer, |customer| customer.acknowledge(&page))?;
+        ensure!(acknowledged.status == 200, "acknowledge: {}", acknowledged.status);
+        all.extend(page);
+    }
 }
 
 /// Reads reports until every message that is known of has one and nothing more has come for a while.
@@ -107,7 +159,7 @@ fn read_reports(
     loop {
         let before = evidence.arrivals.len() + evidence.reports.len();
         for (reader, customer) in customers.iter_mut().enumerate() {
-            for report in customer.take_reports()? {
+            for report in take_reports(customer)? {
                 evidence.reports.push(Told { reader, ..serde_json::from_value(report)? });
             }
         }

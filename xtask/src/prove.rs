@@ -4,13 +4,15 @@ use anyhow::ensure;
 
 use crate::release;
 
-/// Arguments go to the durability run as they are (`--seed N` repeats a run).
+/// Arguments go to both durability runs as they are (`--seed N` repeats a run).
 ///
 /// # Errors
 /// If it cannot be built or run, or a promise was broken.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let durable = release::proof()?.arg("durability").args(arguments).status()?;
     ensure!(durable.success(), "the durability run failed");
+    let wide = release::proof()?.args(["durability", "--wide"]).args(arguments).status()?;
+    ensure!(wide.success(), "the durability run over shared engines failed");
     let scale = release::proof()?.arg("scale").status()?;
     ensure!(scale.success(), "the scale run failed or missed a goal");
     Ok(())

@@ -12,7 +12,10 @@ use std::{
 use clap::Parser;
 use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite},
-    durability,
+    durability::{
+        self, Outcome,
+        wide::{self, WidePlan},
+    },
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
@@ -71,6 +74,9 @@ enum Command {
         /// A tenth of the full size.
         #[arg(long)]
         small: bool,
+        /// Several processes behind a balancer, over engines that they share.
+        #[arg(long)]
+        wide: bool,
     },
     /// The benchmark.
     Bench {
@@ -153,7 +159,10 @@ fn main() -> anyhow::Result<()> {
             let manners = seed.map(Manners::rough).or_else(|| slow_ms.map(Manners::slow));
             journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
         }
-        Command::Durability { seed, small } => durability(seed.unwrap_or_else(nanos), small),
+        Command::Durability { seed, small, wide } => {
+            let seed = seed.unwrap_or_else(nanos);
+            if wide { durability_wide(seed, small) } else { durability(seed, small) }
+        }
         Command::Bench { out, seconds, long_seconds, only } => {
             let options = suite::Options { seconds, long_seconds, only };
             report(out, |say| suite::run(&options, say))
@@ -171,10 +180,19 @@ fn main() -> anyhow::Result<()> {
 
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     let plan = if small { durability::Plan::small(seed) } else { durability::Plan::full(seed) };
+    judge(seed, |say| durability::run(&plan, say))
+}
+
+fn durability_wide(seed: u64, small: bool) -> anyhow::Result<()> {
+    let plan = if small { WidePlan::small(seed) } else { WidePlan::full(seed) };
+    judge(seed, |say| wide::run(&plan, say))
+}
+
+fn judge(seed: u64, run: impl FnOnce(&mut dyn FnMut(&str)) -> anyhow::Result<Outcome>) -> anyhow::Result<()> {
     let mut said = Ok(());
-    let outcome = durability::run(&plan, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    let outcome = run(&mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
     said?;
-    write!(std::io::stdout(), "{}", outcome.told(&plan))?;
+    write!(std::io::stdout(), "{}", outcome.told(seed))?;
     anyhow::ensure!(outcome.findings.broken.is_empty(), "promises were broken");
     Ok(())
 }

@@ -10,6 +10,12 @@ use crate::receiver::{answer::Behaviour, journaling::Arrival};
 /// How long after the receiver's answer an outcome may still be uncommitted, in nanoseconds.
 const COMMIT: u64 = 500_000_000;
 
+/// How long after the ledger was away an outcome may still be uncommitted, in nanoseconds: connections are made again.
+const REACH: u64 = 3_000_000_000;
+
+/// How long after a kill what was sent before it may still lie unread in the receiver's buffers, in nanoseconds.
+const AFTER_KILL: u64 = 300_000_000;
+
 /// How long after SIGCONT an attempt from before may still be under way, in nanoseconds.
 const AFTER_STOP: u64 = 2_000_000_000;
 
@@ -71,15 +77,34 @@ fn judge_repeat(
     }
 }
 
-/// Whether the gateway may have been prevented from committing what this request came to.
+/// Whether the gateway may have been prevented from committing what this request came to: by a kill or a stop before it was
+/// committed. While the ledger is away nothing is; that alone is no reason to repeat anything.
 fn interrupted(arrival: &Arrival, disturbances: &[Disturbance]) -> bool {
+    let committed = committed(arrival, disturbances);
+    disturbances.iter().any(|harm| {
+        let until = match harm.harm {
+            Harm::Kill => harm.to + AFTER_KILL,
+            Harm::Stop => harm.to + AFTER_STOP,
+            Harm::Away => return false,
+        };
+        harm.from <= committed && arrival.at <= until
+    })
+}
+
+/// By when the outcome of a request was committed if nothing but the ledger's absences prevented it.
+fn committed(arrival: &Arrival, disturbances: &[Disturbance]) -> u64 {
     let answered = match arrival.behaviour {
         Behaviour::Slow(ms) => arrival.at + ms * 1_000_000,
         _ => arrival.at,
     };
-    disturbances.iter().any(|harm| {
-        let until = harm.to + if harm.harm == Harm::Stop { AFTER_STOP } else { 0 };
-        harm.from <= answered + COMMIT && arrival.at <= until
+    // In the order of time, which they were noted in: one absence may lead into the next.
+    let absences = disturbances.iter().filter(|harm| harm.harm == Harm::Away);
+    absences.fold(answered + COMMIT, |committed, away| {
+        if away.from <= committed && away.to + REACH >= answered {
+            committed.max(away.to + REACH)
+        } else {
+            committed
+        }
     })
 }
 

@@ -72,6 +72,8 @@ impl Said {
         match (status, text(&problem["code"])) {
             (202, _) => Self::Accepted { id: text(&accepted["id"]) },
             (503, code) if code == "accept-unknown" => Self::Unknown { id: text(&problem["id"]) },
+            // Of a balancer, which sent the call and has no answer: the gateway's own refusals have a code.
+            (502 | 504, code) if code.is_empty() => Self::Unanswered,
             (status, code) => Self::Refused { status, code },
         }
     }
@@ -127,7 +129,7 @@ impl Wish {
     }
 }
 
-/// What was done to the gateway.
+/// What was done to whoever makes attempts, or to what it commits to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Harm {
@@ -135,6 +137,8 @@ pub enum Harm {
     Kill,
     /// SIGSTOP until SIGCONT.
     Stop,
+    /// The ledger, or the way to it, was away: nothing could be committed.
+    Away,
 }
 
 /// A disturbance and its span, in nanoseconds of the monotonic clock.
@@ -144,7 +148,7 @@ pub struct Disturbance {
     pub harm: Harm,
     /// The last moment at which the gateway was certainly undisturbed.
     pub from: u64,
-    /// For a kill, the moment at which it was certainly dead; for a stop, that of SIGCONT.
+    /// For a kill, the moment at which it was certainly dead; for a stop, that of SIGCONT; else when all was well again.
     pub to: u64,
 }
 

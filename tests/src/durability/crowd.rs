@@ -14,10 +14,11 @@ use anyhow::{Context, ensure};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::{CUSTOMERS, Plan};
+use super::CUSTOMERS;
 use crate::{
     checker::evidence::{Policy, Said, Wish},
     customer::Customer,
+    site::Site,
 };
 
 /// Clients at once.
@@ -49,14 +50,15 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn gather(plan: &Plan, target: SocketAddr, users: &[String]) -> Self {
-        let wishes = (0..plan.messages).map(|number| Mutex::new(wish(plan.seed, number))).collect();
+    pub(super) fn gather(seed: u64, messages: usize, site: &dyn Site) -> Self {
+        let (target, users) = (site.target(), site.users());
+        let wishes = (0..messages).map(|number| Mutex::new(wish(seed, number))).collect();
         let zero = || AtomicUsize::new(0);
         let board = Board { wishes, released: zero(), next: zero(), decided: zero(), open: zero() };
         let board = Arc::new(board);
         let threads = (0..CLIENTS).map(|_| {
             let board = Arc::clone(&board);
-            let customers = users.iter().map(|user| Customer::live(target, user, PATIENCE)).collect();
+            let customers = users.iter().map(|user| caller(target, user)).collect();
             thread::spawn(move || board.work(customers))
         });
         Self { threads: threads.collect(), board }
@@ -99,6 +101,10 @@ impl Crowd {
         let board = Arc::into_inner(self.board).context("a client is still there")?;
         Ok(board.wishes.into_iter().map(Mutex::into_inner).collect())
     }
+}
+
+fn caller(target: SocketAddr, user: &str) -> Customer {
+    Customer::live(target, user, PATIENCE)
 }
 
 /// Half of the wishes on each route, half of each with a key, half of these of each customer. Both customers use the same

@@ -6,17 +6,17 @@ use naru_shared::domain::State;
 use rusqlite::{Connection, OpenFlags};
 
 use super::crowd::Crowd;
-use crate::{gateway::Helper, wire::Wire};
+use crate::{deployment::Deployment, gateway::Helper, wire::Wire};
 
 /// What was under way at one harm.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InFlight {
     /// Calls without an answer.
     pub calls: u64,
-    /// Packs on the queue, found in its file afterwards.
-    pub packs: u64,
-    /// Messages in `sending`, found in the ledger's file afterwards.
-    pub sending: u64,
+    /// Packs on the queue, found in its file afterwards; of a broker it is not asked.
+    pub packs: Option<u64>,
+    /// Messages in `sending`, found in the ledger afterwards, if it answered.
+    pub sending: Option<u64>,
     /// Requests open at the receiver.
     pub requests: u64,
 }
@@ -35,23 +35,29 @@ pub(super) fn after(data: &Path, seen: &mut InFlight) {
         connection.query_row(sql, [], |row| row.get(0))
     };
     let sending = format!("SELECT count(*) FROM message WHERE state = {}", State::Sending.as_u8());
-    // Shown, not judged: a file that cannot be read counts as empty.
-    seen.packs = count("queue.db", "SELECT count(*) FROM pack").unwrap_or(0);
-    seen.sending = count("ledger.db", &sending).unwrap_or(0);
+    // Shown, not judged: a file that cannot be read is passed over.
+    seen.packs = count("queue.db", "SELECT count(*) FROM pack").ok();
+    seen.sending = count("ledger.db", &sending).ok();
 }
 
-/// The median of each figure.
+/// From the shared ledger, if it is there.
+pub(super) fn after_wide(site: &Deployment, seen: &mut InFlight) {
+    let sql = format!("SELECT count(*) FROM naru.message WHERE state = {}", State::Sending.as_u8());
+    seen.sending = site.psql(&sql).ok().and_then(|count| count.parse().ok());
+}
+
+/// The median of each figure that was seen.
 pub(super) fn medians(all: &[InFlight]) -> String {
-    let median = |of: fn(&InFlight) -> u64| {
-        let mut values: Vec<u64> = all.iter().map(of).collect();
+    let median = |of: fn(&InFlight) -> Option<u64>| {
+        let mut values: Vec<u64> = all.iter().filter_map(of).collect();
         values.sort_unstable();
-        values.get(values.len() / 2).copied().unwrap_or(0)
+        values.get(values.len() / 2).map_or_else(|| "?".to_owned(), u64::to_string)
     };
     format!(
         "{} calls unanswered, {} packs queued, {} messages sending, {} requests open at the receiver",
-        median(|f| f.calls),
+        median(|f| Some(f.calls)),
         median(|f| f.packs),
         median(|f| f.sending),
-        median(|f| f.requests)
+        median(|f| Some(f.requests))
     )
 }

@@ -24,14 +24,14 @@ rm -rf "$1"
 
 /// A process that outlives its parent by as long as the cleaning takes.
 #[derive(Debug)]
-pub(super) struct Keeper(Child);
+pub(crate) struct Keeper(Child);
 
 impl Keeper {
     /// Keeps a directory and the processes named in its folder `pids`.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub(super) fn of(home: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn of(home: &Path) -> anyhow::Result<Self> {
         let mut shell = Command::new("setsid");
         shell.args(["sh", "-c", SCRIPT, "keeper"]).arg(home);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -127,9 +127,17 @@ impl Postgres {
     /// # Errors
     /// If the server refuses it.
     pub fn psql(&self, database: &str, statement: &str) -> anyhow::Result<String> {
+        Self::psql_at(&self.url(database), statement)
+    }
+
+    /// As [`Postgres::psql`], at any address.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    pub fn psql_at(url: &str, statement: &str) -> anyhow::Result<String> {
         let mut psql = Command::new(bin("psql")?);
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement]);
-        let output = psql.arg(self.url(database)).output()?;
+        let output = psql.arg(url).output()?;
         ensure!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }

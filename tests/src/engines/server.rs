@@ -28,7 +28,7 @@ pub enum Stop {
 
 /// A server process with its directory.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     name: &'static str,
     child: Option<Child>,
     // Before the directory: it removes it.
@@ -38,7 +38,7 @@ pub(super) struct Server {
 
 impl Server {
     /// A directory for a server that is not yet started.
-    pub(super) fn prepare(name: &'static str) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(name: &'static str) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix(&format!("naru-{name}-")).tempdir()?.keep();
         let keeper = Keeper::of(&home)?;
         // A server that runs as another user must reach what is inside.
@@ -47,12 +47,12 @@ impl Server {
         Ok(Self { name, child: None, _keeper: keeper, home })
     }
 
-    pub(super) fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         &self.home
     }
 
     /// Starts it, with its words in `log`, and notes its id for the keeper.
-    pub(super) fn start(&mut self, command: &mut Command) -> anyhow::Result<()> {
+    pub(crate) fn start(&mut self, command: &mut Command) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.name);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.home.join("server.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
@@ -63,13 +63,13 @@ impl Server {
     }
 
     /// Has the keeper end this process too.
-    pub(super) fn note(&self, name: &str, pid: u32) -> anyhow::Result<()> {
+    pub(crate) fn note(&self, name: &str, pid: u32) -> anyhow::Result<()> {
         let mut file = fs::File::create(self.home.join("pids").join(name))?;
         Ok(file.write_all(pid.to_string().as_bytes())?)
     }
 
     /// Asks until it answers.
-    pub(super) fn await_ready(
+    pub(crate) fn await_ready(
         &mut self,
         patience: Duration,
         mut is_ready: impl FnMut() -> bool,
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Sends a signal and waits for its end.
-    pub(super) fn end(&mut self, signal: Signal, patience: Duration) -> anyhow::Result<()> {
+    pub(crate) fn end(&mut self, signal: Signal, patience: Duration) -> anyhow::Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process has an id")?;
         // It may have ended by itself.
@@ -110,13 +110,13 @@ impl Server {
     }
 
     /// Stops its processes where they are, or lets them go on: a server that is there and does not answer.
-    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let child = self.child.as_ref().with_context(|| format!("{} does not run", self.name))?;
         let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process has an id")?;
         Ok(kill_process(pid, signal)?)
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
@@ -139,7 +139,7 @@ impl Drop for Server {
 }
 
 /// A program of a Debian package.
-pub(super) fn program(path: &str, package: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(path: &str, package: &str) -> anyhow::Result<PathBuf> {
     let found = if path.starts_with('/') {
         Some(PathBuf::from(path)).filter(|path| path.is_file())
     } else {
@@ -160,7 +160,7 @@ pub(super) fn listens(port: u16) -> bool {
 const PORTS: Range<u16> = 12_000..32_000;
 
 /// A loopback port that is free now.
-pub(super) fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     (0..100).map(|_| fastrand::u16(PORTS)).find(free).context("no loopback port is free")
 }

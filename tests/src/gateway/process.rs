@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::engines::free_port;
 
 /// The programs of this workspace, wherever they were built.
 #[derive(Debug, Clone)]
@@ -37,12 +39,13 @@ impl Programs {
     }
 }
 
-/// A loopback address that is free now.
+/// A loopback address that is free now, and that the system gives to nobody by chance: a process that is restarted finds it
+/// free again.
 ///
 /// # Errors
-/// If the system has none.
+/// If none is found.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }
 
 /// The gateway's program, with none of the settings in the caller's environment.
@@ -92,12 +95,15 @@ impl Running {
         Ok(())
     }
 
-    /// SIGTERM, and whether it ended with success; SIGKILL and an error after `patience`.
-    pub(super) fn terminate(mut self, patience: Duration) -> anyhow::Result<bool> {
+    /// SIGTERM, unless it was asked already (the second ends a process at once), and whether it ended with success; SIGKILL
+    /// and an error after `patience`.
+    pub(super) fn terminate(mut self, asked: bool, patience: Duration) -> anyhow::Result<bool> {
         if let Some(status) = self.0.try_wait()? {
             return Ok(status.success());
         }
-        self.signal(Signal::TERM)?;
+        if !asked {
+            self.signal(Signal::TERM)?;
+        }
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = self.0.try_wait()? {

@@ -1,4 +1,4 @@
-//! Customers, credentials, routes and limits, written to the catalog before the gateway first starts.
+//! Customers, credentials, routes and limits, written to the catalog, whichever it is, before anything first starts.
 
 use std::{
     net::SocketAddr,
@@ -7,14 +7,15 @@ use std::{
 };
 
 use naru_shared::{
-    catalog::{Catalog, Entry, SqliteCatalog, Subscription},
+    catalog::{Catalog, Entry, Kind, SqliteCatalog, Subscription},
     data_dir::DataDir,
     domain::{
         Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
-        GatePolicy, HttpBackend, OnUncertain, Period, Quota, Route, SimulatorBackend, SystemClock, TimeZone,
+        GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
+        SystemClock, TimeZone,
     },
     key_file,
-    keys::CredentialHasher,
+    keys::{CredentialHasher, Keyring},
     ledger::SqliteLedger,
     queue::SqliteQueue,
     topic::SqliteTopic,
@@ -62,6 +63,10 @@ pub struct Setup {
     pub routes: Vec<RouteSpec>,
     /// Units in a month, for each customer.
     pub quota: Option<u64>,
+    /// How fast each customer may call.
+    pub rates: Vec<RatePolicy>,
+    /// What becomes of its calls while nobody can be asked about that.
+    pub gate_policy: GatePolicy,
     /// A subscription to the topic.
     pub subscription: Option<String>,
     /// Lines of the configuration file.
@@ -78,6 +83,8 @@ impl Default for Setup {
             customers: 1,
             routes: vec![RouteSpec::simulator("demo")],
             quota: None,
+            rates: Vec::new(),
+            gate_policy: GatePolicy::Local,
             subscription: None,
             config: String::new(),
             arguments: Vec::new(),
@@ -99,6 +106,21 @@ pub struct Users {
 pub(super) fn write(data: &Path, setup: &Setup) -> anyhow::Result<Users> {
     let directory = DataDir::acquire(data)?;
     let keyring = key_file::create(&directory.keys())?;
+    let (entries, users) = entries(setup, &keyring)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // All of them, in the order of a first start: a file that is missing beside another was lost.
+        let queue = SqliteQueue::open(&directory.queue(), Duration::from_secs(60))?;
+        let topic = SqliteTopic::open(&directory.topic(), Duration::from_secs(60))?;
+        let ledger = SqliteLedger::open(&directory.ledger())?;
+        drop((queue, topic, ledger));
+        put(&SqliteCatalog::open(&directory.catalog())?, entries).await
+    })?;
+    Ok(users)
+}
+
+/// What a setup asks for, and who may call then.
+pub(crate) fn entries(setup: &Setup, keyring: &Keyring) -> anyhow::Result<(Vec<Entry>, Users)> {
     let hasher = CredentialHasher::new(&keyring.credentials);
     let mut entries: Vec<Entry> = routes(setup)?;
     if let Some(name) = &setup.subscription {
@@ -107,7 +129,7 @@ pub(super) fn write(data: &Path, setup: &Setup) -> anyhow::Result<Users> {
     let mut users = Users::default();
     for index in 0..setup.customers {
         let id: CustomerId = format!("c{index}").parse()?;
-        entries.push(customer(&id));
+        entries.push(customer(setup, &id));
         entries.extend(agreements(setup, &id)?);
         for (environment, list) in
             [(Environment::Live, &mut users.live), (Environment::Sandbox, &mut users.sandbox)]
@@ -127,37 +149,32 @@ pub(super) fn write(data: &Path, setup: &Setup) -> anyhow::Result<Users> {
             list.push(format!("{name}:{password}:{key}"));
         }
     }
-    put(&directory, entries)?;
-    Ok(users)
+    Ok((entries, users))
 }
 
-fn put(directory: &DataDir, mut entries: Vec<Entry>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        // All of them, in the order of a first start: a file that is missing beside another was lost.
-        let queue = SqliteQueue::open(&directory.queue(), Duration::from_secs(60))?;
-        let topic = SqliteTopic::open(&directory.topic(), Duration::from_secs(60))?;
-        let ledger = SqliteLedger::open(&directory.ledger())?;
-        drop((queue, topic, ledger));
-        let catalog = SqliteCatalog::open(&directory.catalog())?;
-        while !entries.is_empty() {
-            let rest = entries.split_off(entries.len().min(PAGE));
-            catalog.put(std::mem::replace(&mut entries, rest)).await?;
-        }
-        anyhow::Ok(())
-    })
+/// Writes what is not there yet: a catalog may begin with some of it.
+pub(crate) async fn put(catalog: &dyn Catalog, mut entries: Vec<Entry>) -> anyhow::Result<()> {
+    let mut there = Vec::new();
+    for route in catalog.list(Kind::Route, "", "", PAGE).await? {
+        there.push(route.key());
+    }
+    entries.retain(|entry| entry.kind() != Kind::Route || !there.contains(&entry.key()));
+    while !entries.is_empty() {
+        let rest = entries.split_off(entries.len().min(PAGE));
+        catalog.put(std::mem::replace(&mut entries, rest)).await?;
+    }
+    Ok(())
 }
 
-fn customer(id: &CustomerId) -> Entry {
-    let (id, title, rates) = (id.clone(), id.to_string(), Vec::new());
+fn customer(setup: &Setup, id: &CustomerId) -> Entry {
     Entry::Customer(Customer {
-        id,
-        title,
+        id: id.clone(),
+        title: id.to_string(),
         suspended: false,
         time_zone: TimeZone::UTC,
         weight: 1,
-        rates,
-        gate_policy: GatePolicy::Local,
+        rates: setup.rates.clone(),
+        gate_policy: setup.gate_policy,
         version: 0,
     })
 }
