@@ -40,6 +40,10 @@ impl Postgres {
         Ok(postgres)
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        self.server.home()
+    }
+
     fn data(&self) -> PathBuf {
         self.server.home().join("data")
     }
