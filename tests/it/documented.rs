@@ -3,15 +3,17 @@
 mod amqp;
 mod psql;
 mod redis_cli;
-mod site;
 mod tables;
 
 use std::{fs, path::Path, time::Duration};
 
-use naru_tests::customer::Customer;
+use naru_tests::{
+    customer::Customer,
+    deployment::{Deployment, Shape},
+    gateway::Setup,
+};
 use serde_json::{Value, json};
 
-use self::site::Site;
 use crate::stage::{alone, until, within};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,14 +39,18 @@ fn accepted(customer: &mut Customer, message: &Value, key: Option<&str>) -> Stri
     reply.json()["id"].as_str().unwrap().to_owned()
 }
 
+fn verb(site: &Deployment, arguments: &[&str]) -> String {
+    site.verb(arguments).unwrap()
+}
+
 /// The customer `acme` on `carrier-a`, which holds what is in doubt; its live and its sandbox credential.
-fn customers(site: &Site) -> [String; 2] {
-    site.verb(&["customer", "add", "acme", "--time-zone", "Asia/Seoul", "--rate", "burst=100/1s+200"]);
-    site.verb(&["route", "add", "carrier-a", "simulator", "--assign", "acme", "--on-uncertain", "hold"]);
-    site.verb(&["quota", "set", "acme", "1000", "--period", "month"]);
-    site.verb(&["subscription", "add", "watch"]);
+fn customers(site: &Deployment) -> [String; 2] {
+    verb(site, &["customer", "add", "acme", "--time-zone", "Asia/Seoul", "--rate", "burst=100/1s+200"]);
+    verb(site, &["route", "add", "carrier-a", "simulator", "--assign", "acme", "--on-uncertain", "hold"]);
+    verb(site, &["quota", "set", "acme", "1000", "--period", "month"]);
+    verb(site, &["subscription", "add", "watch"]);
     ["live", "sandbox"].map(|environment| {
-        let made = site.verb(&["credential", "add", "acme", "--environment", environment, "--json"]);
+        let made = verb(site, &["credential", "add", "acme", "--environment", environment, "--json"]);
         let made: Value = serde_json::from_str(&made).unwrap();
         ["id", "password", "api_key"].map(|part| made[part].as_str().unwrap()).join(":")
     })
@@ -53,12 +59,14 @@ fn customers(site: &Site) -> [String; 2] {
 #[test]
 fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     let _alone = alone();
-    let site = Site::new();
-    site.verb(&["migrate"]);
-    let accepting = site.up(&["--no-demo", "--workers", "0"]);
-    within(PATIENCE, "it is ready", || site.is_ready().then_some(()));
+    let setup = Setup { customers: 0, ..Setup::default() };
+    let mut site = Deployment::prepare(&Shape { setup, ..Shape::default() }).unwrap();
+    for front in &mut site.ingress {
+        front.start(&[]).unwrap();
+    }
     let [live, test] = customers(&site);
-    let (mut live, mut test) = (site.customer(&live), Customer::sandbox(site.listen, &test, PATIENCE));
+    let mut live = Customer::live(site.front(0), &live, PATIENCE);
+    let mut test = Customer::sandbox(site.front(1), &test, PATIENCE);
     within(PATIENCE, "the customer is known", || live.get("/quota").ok().filter(|reply| reply.status == 200));
 
     // What lies on a lane while no worker takes it.
@@ -77,10 +85,10 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     amqp::message(&rabbit, "one that was thrown out", &thrown);
     assert_eq!((client.waiting(lane), &thrown["body"]), (Some(0), &envelope["body"]));
     client.run(json!({ "do": "publish", "queue": lane, "body": "no envelope" }));
-    accepting.kill();
 
-    let working = site.up(&["--no-demo"]);
-    within(PATIENCE, "it is ready", || site.is_ready().then_some(()));
+    for workers in &mut site.workers {
+        workers.start(&[]).unwrap();
+    }
     // It was not lost, and what is no envelope is set aside.
     until(&mut live, &first, &["delivered"], PATIENCE);
     let aside = within(PATIENCE, "it is set aside", || {
@@ -98,7 +106,8 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     assert_eq!((&told["id"], &told["type"]), (&event["properties"]["message_id"], &event["routing_key"]));
     assert_eq!((&told["subject"], &event["exchange"]), (&json!(first), &json!("naru.main.events")));
     amqp::queues(&mut client, &rabbit);
-    amqp::names(&site.queues(), &rabbit, &["carrier-a", "sandbox"]);
+    let listed = site.rabbit.ctl(&["list_queues", "--silent", "name"]).unwrap();
+    amqp::names(&listed, &rabbit, &["carrier-a", "sandbox", "demo"]);
 
     let mut ids = vec![first];
     for (digits, state) in FATES {
@@ -109,7 +118,7 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     let id = accepted(&mut test, &message("tried", "00"), None);
     until(&mut test, &id, &["delivered"], PATIENCE);
     ids.push(id);
-    let psql = psql::Psql { postgres: &site.postgres, database: &site.database };
+    let psql = psql::Psql(&site);
     let mut later = message("later", "00");
     later["send_at"] = json!(
         psql.one("SELECT to_char((now() + '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
@@ -117,8 +126,9 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     ids.push(accepted(&mut live, &later, None));
     until(&mut live, &ids[ids.len() - 1], &["scheduled"], PATIENCE);
 
-    let shown =
-        |id: &String| serde_json::from_str::<Value>(&site.verb(&["message", "show", id, "--json"])).unwrap();
+    let shown = |id: &String| {
+        serde_json::from_str::<Value>(&verb(&site, &["message", "show", id, "--json"])).unwrap()
+    };
     let views: Vec<Value> = ids.iter().map(shown).collect();
     let postgres = document("postgresql.md");
     psql::shape(&psql, &postgres);
@@ -128,5 +138,4 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     psql::examples(&psql, &postgres);
     psql::counts(&psql, &mut live);
     redis_cli::keys(site.redis.port(), &document("redis.md"));
-    drop(working);
 }

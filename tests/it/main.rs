@@ -52,6 +52,8 @@ mod ledger_postgres;
 #[cfg(test)]
 mod model_ledger;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod quota;

@@ -20,7 +20,7 @@ use crate::{
     bench::{Table, cpu},
     customer::Customer,
     deployment::{Deployment, Shape},
-    gateway::Setup,
+    gateway::{Gateway, Setup},
 };
 
 /// How long after the last message a deployment is at rest: loops that find nothing ask ever less often.
@@ -44,9 +44,9 @@ pub struct Bounds {
 /// What holds. A build without optimisation costs more time, not more questions.
 pub const BOUNDS: Bounds = Bounds {
     commands: 400.0,
-    statements: 500.0,
-    heartbeats: 160.0,
-    frames: 200.0,
+    statements: 550.0,
+    heartbeats: 120.0,
+    frames: 500.0,
     cpu_seconds: if cfg!(debug_assertions) { 0.6 } else { 0.3 },
 };
 
@@ -75,7 +75,8 @@ impl Resting {
     /// # Errors
     /// If it cannot be started, or does not work.
     pub fn begin() -> anyhow::Result<Self> {
-        let setup = Setup { quota: Some(100_000), subscription: Some("watch".to_owned()), ..Setup::default() };
+        let setup =
+            Setup { quota: Some(100_000), subscription: Some("watch".to_owned()), ..Setup::default() };
         let mut site = Deployment::prepare(&Shape { setup, ..Shape::default() })?;
         let wire = CountingWire::start(site.rabbit.port())?;
         let url = wire.before(&site.rabbit.url(), site.rabbit.port())?;
@@ -180,8 +181,52 @@ impl Rest {
     pub fn details(&self) -> String {
         let mut all: Vec<(&String, &u64)> = self.commands.iter().chain(&self.statements).collect();
         all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        all.iter().map(|(what, count)| format!("{:8.1} a minute  {what}\n", self.per_minute(**count))).collect()
+        all.iter()
+            .map(|(what, count)| format!("{:8.1} a minute  {what}\n", self.per_minute(**count)))
+            .collect()
     }
+}
+
+/// One process on engines of its own at rest: what it costs.
+///
+/// # Errors
+/// If it cannot be run.
+pub fn run(span: Duration, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table> {
+    say(&format!("a process comes to rest, and is watched for {span:?}"));
+    let gateway = Gateway::spawn(&Setup { quota: Some(100_000), ..Setup::default() })?;
+    delivered(&mut gateway.customer(0), "before")?;
+    thread::sleep(SETTLING);
+    let (pid, began) = (gateway.pid()?, Instant::now());
+    let before = cpu::nanos_of(pid);
+    thread::sleep(span);
+    let used = Duration::from_nanos(cpu::nanos_of(pid) - before).as_secs_f64();
+    let (seconds, most) = (used * 60.0 / began.elapsed().as_secs_f64(), BOUNDS.cpu_seconds);
+    let mut table = Table::default();
+    let figure = format!("{seconds:.3} CPU seconds a minute");
+    table.judge("one process on engines of its own", figure, &format!("≤ {most}"), seconds <= most);
+    woken(&mut table, delivered(&mut gateway.customer(0), "after")?);
+    Ok(table)
+}
+
+fn woken(table: &mut Table, took: Duration) {
+    let most = Duration::from_secs(1);
+    table.judge("a message after that, until it is delivered", format!("{took:?}"), "≤ 1 s", took <= most);
+}
+
+/// Two fronts and two workers at rest: what they ask of their engines, and what everything costs.
+///
+/// # Errors
+/// If it cannot be run.
+pub fn run_wide(span: Duration, details: bool, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table> {
+    say(&format!("two fronts and two workers come to rest, and are watched for {span:?}"));
+    let mut resting = Resting::begin()?;
+    let rest = resting.watch(span)?;
+    if details {
+        say(&rest.details());
+    }
+    let mut table = rest.table();
+    woken(&mut table, resting.wake()?);
+    Ok(table)
 }
 
 /// A message of this deployment, from its call to the answer that says it is delivered.

@@ -102,7 +102,7 @@ pub(super) fn queues(client: &mut Client, document: &str) {
 }
 
 /// The names that the document allows, for any route, lane and subscription: what is on the broker beside is a lie.
-pub(super) fn names(found: &[String], document: &str, routes: &[&str]) {
+pub(super) fn names(listed: &str, document: &str, routes: &[&str]) {
     let mut allowed = std::collections::BTreeSet::new();
     for row in table(document, &["name", "what", "arguments"]) {
         let name = words(&row[0]).remove(0).replace("NAMESPACE", "main").replace("SUBSCRIPTION", "watch");
@@ -112,7 +112,7 @@ pub(super) fn names(found: &[String], document: &str, routes: &[&str]) {
             }
         }
     }
-    for name in found {
+    for name in listed.lines().map(str::trim).filter(|name| !name.is_empty()) {
         assert!(allowed.contains(name), "{name} is on the broker and not in the document");
     }
 }

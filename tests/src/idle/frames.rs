@@ -43,7 +43,8 @@ impl CountingWire {
     /// # Errors
     /// If no port is free.
     pub fn start(broker: u16) -> anyhow::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wire").enable_all().build()?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("wire").enable_all().build()?;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;

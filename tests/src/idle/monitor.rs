@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(line(r#"[0 127.0.0.1:5] "EVALSHA" "ab" "1" "n:turn" "x""#).unwrap(), "EVALSHA n:turn");
         assert_eq!(line(r#"[0 127.0.0.1:5] "multi""#).unwrap(), "MULTI");
         assert_eq!(line(r#"[0 lua] "get" "n:turn""#), None);
-        let (before, after) = ([("a".to_owned(), 1)].into(), [("a".to_owned(), 3), ("b".to_owned(), 1)].into());
+        let (before, after) =
+            ([("a".to_owned(), 1)].into(), [("a".to_owned(), 3), ("b".to_owned(), 1)].into());
         assert_eq!(since(&before, &after), [("a".to_owned(), 2), ("b".to_owned(), 1)].into());
     }
 }

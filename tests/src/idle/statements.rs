@@ -6,8 +6,6 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Context;
-
 use super::monitor::Counts;
 use crate::engines::Postgres;
 
@@ -81,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_statement_is_told_by_its_client_and_its_beginning() {
-        assert_eq!(asked("asked|naru-w|LOG:  execute sqlx_s_1: SELECT  1").context("").unwrap(), "naru-w: SELECT 1");
+        assert_eq!(asked("asked|naru-w|LOG:  execute sqlx_s_1: SELECT  1").unwrap(), "naru-w: SELECT 1");
         assert_eq!(asked("asked|psql|LOG:  statement: BEGIN").unwrap(), "psql: BEGIN");
         assert_eq!(asked("asked||LOG:  checkpoint starting: time"), None);
         assert_eq!(asked("    FROM naru.message"), None);
