@@ -244,14 +244,26 @@ impl Link {
         }
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         connection.req_packed_command(&redis::cmd("PING")).await?;
-        for script in &self.scripts {
-            script.load_async(&mut connection).await?;
-        }
+        self.teach(&mut connection).await?;
         self.look(&mut connection).await;
         if let Some(bell) = &self.bell {
             bell.listen(self.port, &mut connection).await;
         }
         Ok(connection)
+    }
+
+    /// Loads the scripts that it does not know: most often it knows all.
+    async fn teach(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let mut ask = redis::cmd("SCRIPT");
+        ask.arg("EXISTS");
+        for script in &self.scripts {
+            ask.arg(script.get_hash());
+        }
+        let known: Vec<bool> = ask.query_async(connection).await?;
+        for (script, _) in self.scripts.iter().zip(known).filter(|(_, known)| !known) {
+            script.load_async(connection).await?;
+        }
+        Ok(())
     }
 
     /// Tells of a Redis that is too old or forgets keys of its own accord. One that does not tell is taken as it is.

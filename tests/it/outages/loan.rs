@@ -63,6 +63,11 @@ fn begin() -> Deployment {
     for (customer, policy) in [(customers::OPEN, "open"), (customers::CLOSED, "closed")] {
         site.verb(&["customer", "set", &format!("c{customer}"), "--gate-policy", policy]).unwrap();
     }
+    site.verb(&["quota", "set", &format!("c{}", customers::READER), "1000000", "--period", "month"]).unwrap();
+    // A gate over a new Redis lets nobody in for its first second.
+    for front in [0, 1] {
+        super::accepted_in_the_end(&mut site.customer_at(front, customers::LOCAL), "doubtful");
+    }
     site
 }
 

@@ -20,6 +20,9 @@ use crate::{
 const OBSERVE: Duration = Duration::from_secs(1);
 const OBSERVE_IDLE: Duration = Duration::from_secs(5);
 
+/// What intake sees of limits is told to ingress together, so often at the most: under load every transaction sees some.
+const TELL: Duration = Duration::from_millis(200);
+
 /// How often the queues are asked how much lies on them; and while nothing lies there and nothing comes.
 const QUEUES: Duration = Duration::from_secs(5);
 const QUEUES_IDLE: Duration = Duration::from_secs(15);
@@ -45,17 +48,26 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
         progress.mark();
         // A call that may bring rows, of intake or a courier, is a sign that something comes.
         let calls = crew.transit.latest();
-        if observed.is_due(calls, OBSERVE_IDLE) {
+        if observed.is_due(calls, OBSERVE, OBSERVE_IDLE) {
             let waiting = waiting::observe(&crew, &mut gauges).await;
             let busy = !matches!(waiting, Ok(false));
             let well = said("observe what waits", waiting);
             let well = said("observe what is used", quota::observe(&crew).await) && well;
             observed = Turn::taken(calls, busy || !well);
         }
-        if asked.is_due(calls, QUEUES_IDLE) && asked.elapsed() >= QUEUES {
+        if asked.is_due(calls, QUEUES, QUEUES_IDLE) {
             asked = Turn::taken(calls, waiting::observe_queues(&crew, &progress).await);
         }
-        rest(OBSERVE, &crew.end).await;
+        pause(&crew).await;
+        quota::tell(&crew).await;
+    }
+}
+
+/// Returns when intake saw something and others had a moment to see more, or when it is time to look.
+async fn pause(crew: &Crew) {
+    tokio::select! {
+        () = rest(OBSERVE, &crew.end) => {}
+        () = crew.seen() => rest(TELL, &crew.end).await,
     }
 }
 
@@ -76,8 +88,9 @@ impl Turn {
         self.at.map_or(Duration::MAX, |at| at.elapsed())
     }
 
-    /// Whether it is time for another: at once while there is something, seldom while there is nothing.
-    fn is_due(&self, calls: u64, seldom: Duration) -> bool {
-        self.busy || self.calls != calls || self.elapsed() >= seldom
+    /// Whether it is time for another: often while there is something, seldom while there is nothing.
+    fn is_due(&self, calls: u64, often: Duration, seldom: Duration) -> bool {
+        let elapsed = self.elapsed();
+        elapsed >= seldom || (elapsed >= often && (self.busy || self.calls != calls))
     }
 }
