@@ -91,6 +91,9 @@ pub enum Command {
         /// The role that ingress reads as; made without a password if it is not there
         #[arg(long, default_value = "naru_ingress", value_name = "ROLE")]
         reader: String,
+        /// How long to wait for whoever else changes or uses the tables, in seconds
+        #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
+        wait: u64,
     },
     /// Copy everything, as of one moment, while it runs
     Backup {

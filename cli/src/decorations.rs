@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use naru_shared::ports::Ports;
+use naru_shared::{ports::Ports, release::Release};
 use naru_workers::BackendFactory;
 use tokio::runtime::Handle;
 
@@ -24,6 +24,8 @@ pub struct Decorations {
     pub backends: DecorateBackends,
     /// Told when everything has started.
     pub started: Started,
+    /// What this release knows: the next one differs here.
+    pub release: Release,
     /// The variables of the environment that it reads, beside those of the configuration.
     pub variables: &'static [&'static str],
 }
@@ -34,6 +36,7 @@ impl Default for Decorations {
             ports: Box::new(|ports| ports),
             backends: Box::new(|backends| backends),
             started: Box::new(|_, _| {}),
+            release: Release::THIS,
             variables: &[],
         }
     }

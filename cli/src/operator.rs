@@ -183,12 +183,12 @@ fn judge(watched: &Watched, engines: Engines) -> Readiness {
     Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }
 }
 
-/// What a probe says. Damage stays until a person acts, so nobody should be sent here; what is merely away is told by the
+/// What a probe says. Damage, and what must not be used, stay until a person acts, so nobody should be sent here; what is merely away is told by the
 /// part that it belongs to.
 async fn probed(probe: &dyn Probe) -> Footing {
     let (needed, why) = match timeout(PROBE, probe.ask()).await {
         Ok(Ok(())) => (false, None),
-        Ok(Err(error @ ProbeError::Damaged(_))) => (true, Some(error.to_string())),
+        Ok(Err(error @ (ProbeError::Damaged(_) | ProbeError::Unfit(_)))) => (true, Some(error.to_string())),
         Ok(Err(error)) => (false, Some(error.to_string())),
         Err(_) => (false, Some(SILENT.to_owned())),
     };

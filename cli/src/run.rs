@@ -5,13 +5,15 @@ use std::{
     ffi::OsString,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, error::ErrorKind};
+use naru_shared::telemetry;
 
 use crate::{
     args::{Cli, Command, Global},
-    config::{self, Config, KeysText},
+    config::{self, Config, ConfigError, KeysText},
     decorations::Decorations,
     desk::Desk,
     exit::{self, Exit},
@@ -89,12 +91,15 @@ fn configure(global: &Global, others: &[&str]) -> anyhow::Result<Config> {
     if let Some(filter) = ["NARU_LOG", "RUST_LOG"].iter().find_map(|name| env::var(name).ok()) {
         config.log.filter = filter;
     }
+    telemetry::check_filter(&config.log.filter)
+        .map_err(|error| ConfigError::Wrong { place: "log.filter".to_owned(), what: error.to_string() })?;
     config.keys.text = env::var("NARU_KEYS").ok().map(KeysText::new);
     Ok(config)
 }
 
 fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
-    let config = configure(&cli.global, decorate.variables)?;
+    let mut config = configure(&cli.global, decorate.variables)?;
+    config.release = decorate.release;
     let file = cli.global.config;
     let out = Output { json: cli.global.json };
     match cli.command {
@@ -104,7 +109,9 @@ fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
         Command::Health { ready } => wait(verbs::health::run(config.operator.listen, ready, out)),
         Command::Keys(verb) => verbs::keys::run(&verb, out),
         Command::Config(verb) => verbs::config::run(&verb, &config, out),
-        Command::Migrate { reader } => wait(verbs::migrate::run(&config, &reader, out)),
+        Command::Migrate { reader, wait: seconds } => {
+            wait(verbs::migrate::run(&config, &reader, Duration::from_secs(seconds), out))
+        }
         Command::Check => wait(verbs::check::run(config, out)),
         Command::Backup { dir } => verbs::backup::backup(&Desk::open(config, out)?, &dir),
         Command::Restore { dir, replace } => wait(verbs::backup::restore(config, out, dir, replace)),

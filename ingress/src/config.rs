@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use naru_shared::domain::WRITTEN;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the HTTP front; every field has a default that protects.
@@ -21,6 +22,13 @@ pub struct IngressConfig {
     pub publish_in_flight: usize,
     /// How long a publish may take, in milliseconds, before its outcome counts as unknown.
     pub publish_timeout_ms: u64,
+    /// The version of the envelopes that are written. Workers of an older release leave a newer version alone: it is raised
+    /// once all of them read it.
+    pub envelope_version: u32,
+    /// How long a server that was asked to stop still accepts as ever, while its readiness says no already, in milliseconds: as
+    /// long as whatever spreads calls over several servers needs to notice. Then comes `drain_grace_ms`; a part of the time
+    /// that a drain may take.
+    pub drain_notice_ms: u64,
     /// How long a server that was asked to stop still answers on open and on new connections, accepts with `503`, in
     /// milliseconds; a part of the time that a drain may take.
     pub drain_grace_ms: u64,
@@ -39,6 +47,8 @@ impl Default for IngressConfig {
             allow_plain_http: false,
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
+            envelope_version: WRITTEN,
+            drain_notice_ms: 0,
             drain_grace_ms: 1_500,
             route_backlog: 5_000_000,
             customer_backlog: 1_000_000,

@@ -9,17 +9,18 @@ use std::{
 
 use actix_web::dev::ServerHandle;
 use naru_shared::{
-    domain::{Clock, Minter, PackEncoder},
+    domain::{Clock, EnvelopeFormat, Minter, PackEncoder},
     gate::Gate,
     keys::{CredentialHasher, Keyring},
     ledger::LedgerReads,
+    metrics,
     queue::Queue,
     registry::Registry,
 };
 use tokio::{
     runtime::Handle,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,8 @@ pub struct IngressDeps {
     pub reads: Arc<dyn LedgerReads>,
     /// The deployment's secrets.
     pub keyring: Keyring,
+    /// The versions of envelopes that this release knows.
+    pub formats: &'static [EnvelopeFormat],
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether there is enough room to accept; asked at every accept, so it must be cheap.
@@ -73,6 +76,7 @@ pub struct Ingress {
     listener: TcpListener,
     addr: SocketAddr,
     size: Size,
+    notice: Duration,
     grace: Duration,
     front: Arc<Front>,
     connections: Arc<Connections>,
@@ -86,7 +90,7 @@ impl Ingress {
     ///
     /// # Errors
     /// If the address is taken, if it would carry readable credentials beyond this machine without leave, or if the
-    /// keyring has no key to sign envelopes with.
+    /// keyring has no key to sign envelopes with, or if they are to be of a version that this release does not write.
     pub fn bind(config: &IngressConfig, deps: IngressDeps) -> io::Result<Self> {
         let refuse = |sentence: &str| io::Error::new(io::ErrorKind::InvalidInput, sentence);
         if !config.listen.ip().is_loopback() && !config.allow_plain_http {
@@ -96,6 +100,9 @@ impl Ingress {
             ));
         }
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
+        let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version);
+        let encoder = encoder.map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
+        metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
         let sandbox = "sandbox".parse().map_err(|_| refuse("the sandbox's route cannot be named"))?;
         let listener = listener::listen(config.listen, &deps.runtime)?;
         let addr = listener.local_addr()?;
@@ -107,7 +114,7 @@ impl Ingress {
         let parts = PublisherParts {
             queue: deps.queue,
             gate: Arc::clone(&deps.gate),
-            encoder: PackEncoder::new(keys),
+            encoder,
             time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
         };
         let (publisher, publishing) =
@@ -133,9 +140,10 @@ impl Ingress {
             draining: CancellationToken::new(),
         });
         let size = Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) };
+        let notice = Duration::from_millis(config.drain_notice_ms);
         let grace = Duration::from_millis(config.drain_grace_ms);
         let connections = Connections::new();
-        Ok(Self { listener, addr, size, grace, front, connections, publishing, telling, ends })
+        Ok(Self { listener, addr, size, notice, grace, front, connections, publishing, telling, ends })
     }
 
     /// Where it listens; the port is known even where the configuration said 0.
@@ -144,14 +152,14 @@ impl Ingress {
         self.addr
     }
 
-    /// Answers calls until `stop` is cancelled. Then, for a grace, still takes connections and calls, and answers accepts
-    /// with `503`; then takes no connection any more, ends idle ones, answers what is under way and publishes what was
+    /// Answers calls until `stop` is cancelled, and for a notice after that. Then, for a grace, still takes connections and
+    /// calls, and answers accepts with `503`; then takes no connection any more, ends idle ones, answers what is under way and publishes what was
     /// accepted. All of it takes at most `drain`.
     ///
     /// # Errors
     /// If the threads cannot be started, or the publishing task did not end in time.
     pub async fn serve(self, stop: CancellationToken, drain: Duration) -> io::Result<()> {
-        let Self { listener, size, grace, front, connections, publishing, telling, ends, .. } = self;
+        let Self { listener, size, notice, grace, front, connections, publishing, telling, ends, .. } = self;
         let ours = listener.try_clone()?;
         let draining = front.draining.clone();
         let mut server = listener::serve(listener, size, drain, front, Arc::clone(&connections))?;
@@ -159,8 +167,9 @@ impl Ingress {
         let stopping = async {
             stop.cancelled().await;
             let deadline = Instant::now() + drain;
+            sleep(notice.min(drain)).await;
             draining.cancel();
-            sleep(grace.min(drain)).await;
+            sleep_until((Instant::now() + grace).min(deadline)).await;
             end(ours, &connections, &handle, deadline).await;
             deadline
         };

@@ -8,12 +8,17 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 /// How the name of a file ends that is written and not yet in its place.
 pub const PARTIAL: &str = ".partial";
+
+/// How long a start waits for the lock of a process that was ended just before.
+const HANDOVER: Duration = Duration::from_secs(2);
 
 /// How the names of Naru's own files begin.
 const OWN: [&str; 6] = ["lock", "keys.toml", "queue.db", "topic.db", "ledger.db", "catalog.db"];
@@ -104,8 +109,21 @@ impl DataDir {
         }
         let mut dir = Self::open(path)?;
         dir.close_to_others()?;
-        dir.lock = Some(dir.take_lock()?);
+        dir.lock = Some(dir.await_lock()?);
         Ok(dir)
+    }
+
+    /// Takes the lock; waits for a moment for a process that was killed and whose memory the kernel has not yet taken back.
+    fn await_lock(&self) -> Result<File, DataDirError> {
+        let begun = Instant::now();
+        loop {
+            match self.take_lock() {
+                Err(DataDirError::InUse { .. }) if begun.elapsed() < HANDOVER => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                taken => return taken,
+            }
+        }
     }
 
     /// What others may do in the directory: its mode, if that is anything.
@@ -281,6 +299,19 @@ mod tests {
         drop(first);
         assert_eq!(DataDir::open(&path).unwrap().holder().unwrap(), None);
         DataDir::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_start_waits_for_one_that_is_just_ending() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("data");
+        let ending = DataDir::acquire(&path).unwrap();
+        let end = thread::spawn(move || {
+            thread::sleep(HANDOVER / 4);
+            drop(ending);
+        });
+        DataDir::acquire(&path).unwrap();
+        end.join().unwrap();
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings};
+use crate::{postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings, release::Release};
 
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,13 @@ pub struct PostgresLedgerEngine {
     /// How long after its end a message moves to the archive, in milliseconds.
     #[serde(default = "archive_after_ms")]
     pub archive_after_ms: u64,
+    /// See [`PostgresSettings::tables`].
+    #[serde(skip, default = "tables")]
+    pub tables: i32,
+}
+
+const fn tables() -> i32 {
+    Release::THIS.tables()
 }
 
 const fn eight() -> u32 {
@@ -104,6 +111,7 @@ impl PostgresLedgerEngine {
             connections: self.connections,
             statement_ms: self.statement_ms,
             lock_ms: self.lock_ms,
+            tables: self.tables,
             ..PostgresSettings::at(&self.url)
         }
     }
@@ -268,6 +276,18 @@ pub struct Engines {
 }
 
 impl Engines {
+    /// The same for a release that needs these tables.
+    #[must_use]
+    pub const fn needing(mut self, tables: i32) -> Self {
+        if let LedgerEngine::Postgres(engine) = &mut self.ledger {
+            engine.tables = tables;
+        }
+        if let CatalogEngine::Postgres(settings) = &mut self.catalog {
+            settings.tables = tables;
+        }
+        self
+    }
+
     /// The ports whose engine belongs to one process, by name: with any, everything runs in one process.
     #[must_use]
     pub fn embedded(&self) -> Vec<&'static str> {

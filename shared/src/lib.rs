@@ -23,6 +23,8 @@ pub mod engines;
 
 pub mod ports;
 
+pub mod release;
+
 pub mod sqlite;
 
 pub mod rabbitmq;

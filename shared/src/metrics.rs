@@ -76,6 +76,8 @@ metrics_table! {
     counter INTAKE = "naru_intake_messages_total", Count, "Messages seen by intake, by route and verdict";
     histogram INTAKE_SECONDS = "naru_intake_seconds", Seconds, "Time of one intake transaction";
     counter QUARANTINED = "naru_envelopes_quarantined_total", Count, "Envelopes set aside because they could not be opened";
+    counter NEWER = "naru_envelopes_newer_total", Count, "Deliveries of envelopes that a newer release wrote, left for a newer worker, by route and lane; a log line a minute names their version";
+    gauge ENVELOPE_VERSION = "naru_envelope_version", Count, "Version of envelopes: `use` is `written` by this ingress, or `read` (the newest) by these workers";
     counter ATTEMPTS = "naru_attempts_total", Count, "Attempts ended, by route and outcome";
     histogram ATTEMPT_SECONDS = "naru_attempt_seconds", Seconds, "Time of one attempt at a backend, by route";
     gauge ATTEMPTS_UNDER_WAY = "naru_attempts_under_way", Count, "Attempts begun whose outcome is not committed, by route";

@@ -104,6 +104,9 @@ pub enum ProbeError {
     /// It is damaged, and stays so until a person acts.
     #[error("{0}")]
     Damaged(String),
+    /// It answers, and must not be used as it is: by its settings, or its tables are older than the program.
+    #[error("{0}")]
+    Unfit(String),
     /// It does not answer; it may do so again.
     #[error("it does not answer")]
     Away(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -180,10 +183,9 @@ pub fn open(
     runtime: &Handle,
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
-    let Transport { queue, topic, mut files } = transport::open(part, engines, dir, runtime)?;
+    let Transport { queue, topic, files } = transport::open(part, engines, dir, runtime)?;
     let records = Records::open(part, &engines.ledger, dir, clock, runtime)?;
-    let (catalog, catalog_file) = records::catalog(&engines.catalog, dir, runtime)?;
-    files.extend(records.file.into_iter().chain(catalog_file));
+    let (catalog, of_catalog) = records::catalog(&engines.catalog, dir, runtime)?;
     let (registry, following) = open_registry(&engines.registry, &catalog)?;
     let (gate, keeping) = open_gate(&engines.gate, clock, runtime)?;
     let tasks = runtime.spawn(async move {
@@ -193,7 +195,8 @@ pub fn open(
         let records::Faces { ledger, desk, outbox } = faces;
         Behind { ledger, desk, outbox, topic }
     });
-    let probes = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>).collect();
+    let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>);
+    let probes = files.chain(records.probes).chain([of_catalog]).collect();
     let ports = Ports { queue, reads: records.reads, catalog, registry, gate, behind, probes };
     Ok((ports, tasks))
 }

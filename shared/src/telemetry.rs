@@ -54,6 +54,14 @@ pub enum TelemetryError {
     Metrics(#[source] metrics_exporter_prometheus::BuildError),
 }
 
+/// Whether a text is a log filter.
+///
+/// # Errors
+/// If it is not.
+pub fn check_filter(filter: &str) -> Result<(), TelemetryError> {
+    EnvFilter::try_new(filter).map(drop).map_err(|_| TelemetryError::Filter(filter.to_owned()))
+}
+
 /// Sends log lines to standard error from now on.
 ///
 /// # Errors

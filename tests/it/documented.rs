@@ -105,6 +105,14 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     let told: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
     assert_eq!((&told["id"], &told["type"]), (&event["properties"]["message_id"], &event["routing_key"]));
     assert_eq!((&told["subject"], &event["exchange"]), (&json!(first), &json!("naru.main.events")));
+    // What a newer program wrote is put off until one comes that can open it.
+    client.run(json!({ "do": "publish", "queue": lane, "body": "999.key.mac\n{}" }));
+    let later = format!("{lane}.later");
+    let put_off = within(PATIENCE, "it is put off", || {
+        client.waiting(&later).filter(|waiting| *waiting > 0)?;
+        Some(client.get(&later, "requeue")).filter(|m| !m.is_null())
+    });
+    amqp::message(&rabbit, "one that was put off", &put_off);
     amqp::queues(&mut client, &rabbit);
     let listed = site.rabbit.ctl(&["list_queues", "--silent", "name"]).unwrap();
     amqp::names(&listed, &rabbit, &["carrier-a", "sandbox", "demo"]);

@@ -3,8 +3,10 @@
 mod archive;
 mod faults;
 mod plans;
+mod rollout;
 mod server;
 mod sharing;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

@@ -18,6 +18,8 @@ mod backup;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod compose;
+#[cfg(test)]
 mod counts;
 #[cfg(test)]
 mod damage;
@@ -64,6 +66,8 @@ mod readme;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod rollout;
+
 mod stage;
 #[cfg(test)]
 mod sync;

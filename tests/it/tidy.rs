@@ -227,7 +227,9 @@ fn the_korean_readme_shows_the_same_commands() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut documents: Vec<PathBuf> =
-        ["README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|f| root().join(f)).to_vec();
+        ["README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "compose/README.md"]
+            .map(|f| root().join(f))
+            .to_vec();
     for folder in ["docs", "docs/decisions"] {
         let entries = fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().path());
         documents.extend(entries.filter(|p| p.extension().is_some_and(|e| e == "md")));

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod in_flight;
+pub mod rollout;
 mod rounds;
 pub mod wide;
 

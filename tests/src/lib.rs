@@ -2,7 +2,7 @@
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`engines`] (what it stands on), [`proxy`] (what is between),
-//! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]),
+//! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]), [`compose`] (the same as its containers are configured),
 //! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers)
 //! and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
@@ -27,9 +27,13 @@ pub mod deployment;
 
 pub mod site;
 
+pub mod compose;
+
 pub mod receiver;
 
 pub mod faults;
+
+pub mod next;
 
 pub mod checker;
 

@@ -21,6 +21,7 @@ use crate::{
     config::WorkersConfig,
     courier::Desk,
     incarnation::{Incarnations, Transit},
+    intake::Newer,
     outcome::Ended,
     start::WorkersDeps,
 };
@@ -39,6 +40,7 @@ pub(crate) struct Crew {
     pub(crate) deps: WorkersDeps,
     pub(crate) config: WorkersConfig,
     pub(crate) envelopes: EnvelopeKeys,
+    pub(crate) newer: Newer,
     pub(crate) incarnations: Incarnations,
     pub(crate) transit: Transit,
     pub(crate) ended: mpsc::Sender<Ended>,
@@ -70,6 +72,7 @@ impl Crew {
             deps,
             config,
             envelopes,
+            newer: Newer::default(),
             incarnations: Incarnations::new(),
             transit: Transit::default(),
             ended,

@@ -9,10 +9,11 @@ use std::{
 use actix_rt::{ArbiterHandle, System};
 use naru_shared::{
     catalog::Catalog,
-    domain::{Clock, IncarnationId},
+    domain::{Clock, EnvelopeFormat, IncarnationId},
     gate::Gate,
     keys::{Keyring, NoEnvelopeKey},
     ledger::{Ledger, LedgerReads},
+    metrics,
     outbox::Outbox,
     queue::Queue,
     registry::Registry,
@@ -57,6 +58,8 @@ pub struct WorkersDeps {
     pub gate: Arc<dyn Gate>,
     /// Opens envelopes.
     pub keyring: Keyring,
+    /// The versions of envelopes that this release knows.
+    pub formats: &'static [EnvelopeFormat],
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Makes the backends of routes.
@@ -99,7 +102,8 @@ impl Workers {
     /// See [`StartError`].
     pub fn start(config: &WorkersConfig, deps: WorkersDeps) -> Result<Self, StartError> {
         config.check()?;
-        let envelopes = deps.keyring.envelope_keys()?;
+        let envelopes = deps.keyring.envelope_keys()?.knowing(deps.formats);
+        metrics::ENVELOPE_VERSION.of(&[("use", "read")]).set(envelopes.newest());
         let runtime = deps.runtime.clone();
         let (ended, incoming) = tokio::sync::mpsc::channel(config.settle_backlog);
         let crew = Arc::new(Crew::new(deps, config.clone(), envelopes, ended));

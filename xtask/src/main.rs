@@ -1,6 +1,7 @@
 //! `cargo xtask`: the development commands of Naru.
 
 mod bench;
+mod engines;
 mod needs;
 mod prove;
 mod release;
@@ -29,6 +30,12 @@ enum Task {
     },
     /// Only install what the tests need
     Needs,
+    /// PostgreSQL, RabbitMQ and Redis for a developer, on free loopback ports, until Ctrl-C
+    Engines {
+        /// Also run Naru on them: two ingress behind haproxy, and two workers
+        #[arg(long)]
+        naru: bool,
+    },
     /// Measure, each figure beside the bare thing it is compared with
     Bench {
         /// Passed on to the benchmark
@@ -49,6 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Task::Test { more } => test::run(&more)?,
         Task::Needs => needs::install()?,
+        Task::Engines { naru } => engines::run(naru)?,
         Task::Bench { more } => bench::run(&more)?,
         Task::Prove { more } => prove::run(&more)?,
         Task::Ci => run(Command::new("bash").arg(".ci/run"))?,

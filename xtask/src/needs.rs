@@ -21,7 +21,6 @@ const PACKAGES: [(&str, &str); 10] = [
     ("redis-server", "/usr/bin/redis-server"),
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
     ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),
-    ("haproxy", "/usr/sbin/haproxy"),
 ];
 
 /// Installs packages without starting the servers that they bring: the tests start their own, on loopback.
@@ -46,7 +45,11 @@ pub fn install() -> anyhow::Result<()> {
     tools::install()
 }
 
-fn install_packages() -> anyhow::Result<()> {
+/// Installs the Debian packages that are missing.
+///
+/// # Errors
+/// If one cannot be installed.
+pub fn install_packages() -> anyhow::Result<()> {
     let missing: Vec<&str> =
         PACKAGES.iter().filter(|(_, file)| !is_there(file)).map(|(package, _)| *package).collect();
     if missing.is_empty() {

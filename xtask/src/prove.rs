@@ -4,7 +4,7 @@ use anyhow::ensure;
 
 use crate::release;
 
-/// Arguments go to both durability runs as they are (`--seed N` repeats a run).
+/// Arguments go to the durability runs and to the roll-out as they are (`--seed N` repeats a run).
 ///
 /// # Errors
 /// If it cannot be built or run, or a promise was broken.
@@ -13,6 +13,8 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(durable.success(), "the durability run failed");
     let wide = release::proof()?.args(["durability", "--wide"]).args(arguments).status()?;
     ensure!(wide.success(), "the durability run over shared engines failed");
+    let rolled = release::proof()?.arg("rollout").args(arguments).status()?;
+    ensure!(rolled.success(), "the roll-out under load failed");
     let scale = release::proof()?.arg("scale").status()?;
     ensure!(scale.success(), "the scale run failed or missed a goal");
     Ok(())

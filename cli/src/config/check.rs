@@ -38,11 +38,12 @@ pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<Str
                 .to_owned(),
         );
     }
-    if config.ingress.drain_grace_ms > config.process.drain_ms / 2 {
+    let lasting = config.ingress.drain_notice_ms.saturating_add(config.ingress.drain_grace_ms);
+    if lasting > config.process.drain_ms / 2 {
         found.push(format!(
-            "ingress.drain_grace_ms = {} is more than half of process.drain_ms = {}: nothing would be left for what is \
-             under way",
-            config.ingress.drain_grace_ms, config.process.drain_ms
+            "ingress.drain_notice_ms and ingress.drain_grace_ms = {lasting} are more than half of process.drain_ms = {}: \
+             nothing would be left for what is under way",
+            config.process.drain_ms
         ));
     }
     found.extend(unsafe_engines(config));
@@ -143,7 +144,7 @@ mod tests {
         let mut config = Config::default();
         config.ingress.drain_grace_ms = config.process.drain_ms / 2;
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 0);
-        config.ingress.drain_grace_ms += 1;
+        config.ingress.drain_notice_ms += 1;
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 1);
     }
 

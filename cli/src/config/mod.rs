@@ -17,6 +17,7 @@ pub use load::{ConfigError, load};
 use naru_ingress::IngressConfig;
 use naru_shared::{
     engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine, TopicEngine},
+    release::Release,
     telemetry::LogFormat,
 };
 use naru_workers::WorkersConfig;
@@ -53,6 +54,9 @@ pub struct Config {
     pub registry: RegistryEngine,
     /// The engine of the gate.
     pub gate: GateEngine,
+    /// The release that is configured; no setting.
+    #[serde(skip)]
+    pub release: Release,
 }
 
 impl Default for Config {
@@ -71,6 +75,7 @@ impl Default for Config {
             catalog: CatalogEngine::default(),
             registry: RegistryEngine::default(),
             gate: GateEngine::default(),
+            release: Release::THIS,
         }
     }
 }
@@ -87,6 +92,7 @@ impl Config {
             registry: self.registry.clone(),
             gate: self.gate.clone(),
         }
+        .needing(self.release.tables())
     }
 }
 

@@ -1,9 +1,11 @@
 //! `naru migrate`: the tables in PostgreSQL, made or brought up to date before the program that needs them starts.
 
+use std::time::Duration;
+
 use naru_shared::{
     engines::{CatalogEngine, Engines, LedgerEngine},
     ports,
-    postgres::{PostgresSettings, migrate},
+    postgres::{Migration, PostgresSettings},
 };
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -11,18 +13,20 @@ use tokio::runtime::Handle;
 use crate::{beginning, config::Config, exit::Failure, output::Output};
 
 /// Brings every database of the configuration up to date, and the catalog to what every deployment begins with; `reader` is the
-/// role that ingress reads as.
+/// role that ingress reads as, `patience` how long others may be in the way.
 ///
 /// # Errors
 /// [`Failure::Refused`] if no port has its data in PostgreSQL; else if a server cannot be reached or refuses.
-pub async fn run(config: &Config, reader: &str, out: Output) -> anyhow::Result<()> {
-    let databases = databases(&config.engines());
+pub async fn run(config: &Config, reader: &str, patience: Duration, out: Output) -> anyhow::Result<()> {
+    let engines = config.engines();
+    let databases = databases(&engines);
     if databases.is_empty() {
         let why = "neither the ledger nor the catalog is in PostgreSQL: there is nothing to migrate";
         return Err(Failure::Refused(why.to_owned()).into());
     }
     for settings in &databases {
-        let done = migrate(settings, Some(reader)).await?;
+        let migration = Migration { steps: config.release.migrations, reader: Some(reader), patience };
+        let done = migration.run(settings).await?;
         let sentence = if done.from == done.to {
             format!("the tables are up to date (version {})", done.to)
         } else {
@@ -30,8 +34,8 @@ pub async fn run(config: &Config, reader: &str, out: Output) -> anyhow::Result<(
         };
         out.said(&json!({ "from": done.from, "to": done.to }), &sentence)?;
     }
-    if matches!(config.catalog, CatalogEngine::Postgres(_)) {
-        beginning::write(&ports::open_catalog(&config.catalog, None, &Handle::current())?).await?;
+    if matches!(engines.catalog, CatalogEngine::Postgres(_)) {
+        beginning::write(&ports::open_catalog(&engines.catalog, None, &Handle::current())?).await?;
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
 /// Who works here, in words.
 async fn running(desk: &Desk) -> anyhow::Result<Option<String>> {
     if let Some(dir) = desk.dir() {
-        return Ok(dir.holder()?.map(|holder| format!("{holder} on this data directory")));
+        return Ok(dir.holder()?);
     }
     let lives = desk.ledger()?.ledger.incarnations().await?.len();
     Ok(match lives {

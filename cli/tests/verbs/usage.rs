@@ -167,6 +167,8 @@ fn a_variable_that_names_no_setting_is_refused_and_the_right_one_offered() {
     for (right, value) in [("NARU_LOG", "debug"), ("NARU_INGRESS__LISTEN", "127.0.0.1:9"), ("NARUX", "1")] {
         assert_eq!(with(right, value).status.code(), Some(0), "{right}");
     }
+    let output = with("NARU_LOG", "naru=loud");
+    assert!(output.status.code() == Some(2) && complained(&output).contains("`naru=loud`"), "{output:?}");
     // A cluster that has a service called `naru` sets these in every container; nobody mistyped them.
     for (given, value) in [
         ("NARU_SERVICE_HOST", "10.0.0.1"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use metrics::{Counter, Histogram};
 use naru_shared::{
+    domain::PackHead,
     gate::{AFTER, GateError, patiently},
     metrics as names,
     queue::{Outgoing, PublishError, QueueName},
@@ -120,13 +121,13 @@ impl Shared {
         let mut packs = Vec::with_capacity(groups.len());
         for group in &groups {
             let (account, route, lane) = group.destination;
-            let fragments =
-                group.members.iter().filter_map(|m| items.get(*m)).map(|(_, i)| i.fragment.as_slice());
+            let of_group = group.members.iter().filter_map(|member| items.get(*member));
+            let fragments: Vec<&[u8]> = of_group.map(|(_, item)| item.fragment.as_slice()).collect();
             self.pack_messages.record(group.members.len() as f64);
             packs.push(Outgoing {
                 queue: QueueName { route: route.clone(), lane },
                 group: account.customer.clone(),
-                envelope: self.parts.encoder.seal(account, route, lane, fragments),
+                envelope: self.parts.encoder.seal(PackHead { account, route, lane }, &fragments),
             });
         }
         let began = Instant::now();

@@ -13,7 +13,7 @@ use naru_ingress::{Ingress, IngressConfig, IngressDeps};
 use naru_shared::{
     catalog::Entry,
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment,
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, FORMATS,
         GatePolicy, Lane, Message, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
         SystemClock, TimeZone, Timestamp,
     },
@@ -107,6 +107,7 @@ impl Gateway {
             queue: queue.clone(),
             reads: ledger.clone(),
             keyring,
+            formats: FORMATS,
             clock: Arc::new(SystemClock),
             disk: Arc::new(move || has_room.load(Ordering::SeqCst)),
             runtime: Handle::current(),

@@ -7,7 +7,10 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use tokio::runtime::Handle;
 
 use super::{Catalog, CatalogError, Entry, Kind};
-use crate::postgres::{Database, InvalidUrl, PgError, Pool, PostgresSettings};
+use crate::{
+    ports::Probe,
+    postgres::{Database, Fitness, InvalidUrl, PgError, Pool, PostgresSettings},
+};
 
 /// A catalog in one database.
 pub struct PostgresCatalog {
@@ -20,8 +23,13 @@ impl PostgresCatalog {
     /// # Errors
     /// If the URL is not valid.
     pub fn open(name: &str, settings: &PostgresSettings, runtime: &Handle) -> Result<Self, InvalidUrl> {
-        let pool: Arc<Pool> = Pool::new(name, settings, runtime, true)?;
+        let pool: Arc<Pool> = Pool::new(name, settings, runtime)?;
         Ok(Self { database: Database::new(pool, settings) })
+    }
+
+    /// Whether its server may be used, as readiness asks.
+    pub(crate) fn fitness(&self, name: &'static str) -> Arc<dyn Probe> {
+        Arc::new(Fitness::new(name, self.database.pool()))
     }
 }
 

@@ -1,21 +1,22 @@
 //! Packs and envelopes: how messages travel on a queue.
 //!
-//! An envelope is text: `VERSION.KEY-ID.MAC` and a line feed, then the pack as JSON. The MAC (HMAC-SHA-256, base64url)
-//! covers everything but itself. The version stands first, so that a newer one is told from a forged one unread.
+//! An envelope begins with `VERSION.KEY-ID.MAC` and a line feed; then comes the pack, as that version writes it
+//! (`envelope_format`). The MAC (HMAC-SHA-256, base64url) covers everything but itself. The version stands first, so that a
+//! newer one is told from a forged one unread.
 
 use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{Account, Lane, Message, RouteName};
+use super::{
+    Account, Lane, Message, RouteName,
+    envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead},
+};
 use crate::keys::Secret;
 
 /// The most messages in a pack.
 pub const PACK_MESSAGES: usize = 64;
-
-/// The envelope version that this program writes, and the newest that it reads.
-const VERSION: u32 = 1;
 
 /// About the bytes of a message's JSON besides its text.
 const FRAGMENT: usize = 384;
@@ -45,21 +46,39 @@ pub struct Envelope(pub Bytes);
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     /// Written by a newer program: give it back to the queue, a newer worker will open it.
-    #[error("envelope version {0} is newer than {VERSION}")]
-    Newer(u32),
+    #[error("envelope version {version} is newer than {newest}")]
+    Newer {
+        /// Its version.
+        version: u32,
+        /// The newest that this program reads.
+        newest: u32,
+    },
     /// Forged, cut or damaged: quarantine it.
     #[error("not an envelope that this deployment wrote: {0}")]
     Forged(&'static str),
     /// The MAC is ours and the content is not a pack: quarantine it.
     #[error("the envelope's content is not a pack: {0}")]
-    Malformed(#[source] serde_json::Error),
+    Malformed(#[source] Malformed),
 }
 
-/// The keys that envelopes are signed with: one that signs, and any that still verify.
+/// A version that this program does not write was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("envelopes of version {asked} cannot be written: this program knows {oldest} to {newest}")]
+pub struct UnknownFormat {
+    /// What was asked for.
+    pub asked: u32,
+    /// The oldest that it knows.
+    pub oldest: u32,
+    /// The newest that it knows.
+    pub newest: u32,
+}
+
+/// The keys that envelopes are signed with: one that signs, and any that still verify; and the versions that are known.
 #[derive(Clone)]
 pub struct EnvelopeKeys {
     signing: (String, Hmac<Sha256>),
     verifying: Vec<(String, Hmac<Sha256>)>,
+    formats: &'static [EnvelopeFormat],
 }
 
 impl EnvelopeKeys {
@@ -68,7 +87,29 @@ impl EnvelopeKeys {
     pub fn new(signing: (&str, &Secret), also_valid: &[(&str, &Secret)]) -> Self {
         let keyed = |(id, secret): (&str, &Secret)| (id.to_owned(), secret.hmac());
         let verifying = std::iter::once(signing).chain(also_valid.iter().copied()).map(keyed).collect();
-        Self { signing: keyed(signing), verifying }
+        Self { signing: keyed(signing), verifying, formats: FORMATS }
+    }
+
+    /// The same keys, for a release that knows these versions.
+    #[must_use]
+    pub const fn knowing(mut self, formats: &'static [EnvelopeFormat]) -> Self {
+        self.formats = formats;
+        self
+    }
+
+    /// The newest version that can be opened.
+    #[must_use]
+    pub fn newest(&self) -> u32 {
+        self.formats.iter().map(|format| format.version).max().unwrap_or(0)
+    }
+
+    fn format(&self, version: u32) -> Result<&'static EnvelopeFormat, UnknownFormat> {
+        let known = self.formats.iter().find(|format| format.version == version);
+        known.ok_or_else(|| UnknownFormat {
+            asked: version,
+            oldest: self.formats.iter().map(|format| format.version).min().unwrap_or(0),
+            newest: self.newest(),
+        })
     }
 
     /// Opens an envelope.
@@ -80,9 +121,11 @@ impl EnvelopeKeys {
         let mut parts = head.split('.');
         let version =
             parts.next().and_then(|v| v.parse::<u32>().ok()).ok_or(EnvelopeError::Forged("no version"))?;
-        if version > VERSION {
-            return Err(EnvelopeError::Newer(version));
+        if version > self.newest() {
+            return Err(EnvelopeError::Newer { version, newest: self.newest() });
         }
+        let format =
+            self.format(version).map_err(|_older| EnvelopeError::Forged("a version that is not read"))?;
         let (Some(id), Some(tag), None) = (parts.next(), parts.next(), parts.next()) else {
             return Err(EnvelopeError::Forged("head of another form"));
         };
@@ -96,7 +139,7 @@ impl EnvelopeKeys {
             .ok_or(EnvelopeError::Forged("unknown key"))?;
         let mac = signed(key, version, id, [body]);
         mac.verify_slice(&tag).map_err(|_| EnvelopeError::Forged("MAC"))?;
-        let pack: Pack = serde_json::from_slice(body).map_err(EnvelopeError::Malformed)?;
+        let pack = (format.read)(body).map_err(EnvelopeError::Malformed)?;
         if pack.messages.len() > PACK_MESSAGES {
             return Err(EnvelopeError::Forged("more messages than a pack holds"));
         }
@@ -127,13 +170,17 @@ fn signed<'a>(
 #[derive(Clone)]
 pub struct PackEncoder {
     keys: EnvelopeKeys,
+    format: &'static EnvelopeFormat,
 }
 
 impl PackEncoder {
-    /// An encoder that signs with these keys.
-    #[must_use]
-    pub const fn new(keys: EnvelopeKeys) -> Self {
-        Self { keys }
+    /// An encoder that signs with these keys and writes this version.
+    ///
+    /// # Errors
+    /// If these keys do not know the version.
+    pub fn new(keys: EnvelopeKeys, version: u32) -> Result<Self, UnknownFormat> {
+        let format = keys.format(version)?;
+        Ok(Self { keys, format })
     }
 
     /// One message as JSON, ready to be put into a pack.
@@ -148,39 +195,17 @@ impl PackEncoder {
 
     /// The envelope of these fragments, at most [`PACK_MESSAGES`].
     #[must_use]
-    pub fn seal<'a>(
-        &self,
-        account: &Account,
-        route: &RouteName,
-        lane: Lane,
-        fragments: impl IntoIterator<Item = &'a [u8]> + Clone,
-    ) -> Envelope {
+    pub fn seal(&self, head: PackHead<'_>, fragments: &[&[u8]]) -> Envelope {
         let (id, key) = &self.keys.signing;
-        let mut out = format!("{VERSION}.{id}.").into_bytes();
+        let version = self.format.version;
+        let mut out = format!("{version}.{id}.").into_bytes();
         // The tag is written last, into the place that is kept for it here.
         let tag_at = out.len();
         out.extend_from_slice(&[b'-'; TAG]);
         out.push(b'\n');
         let body_at = out.len();
-        // Names hold only plain characters: no escaping is needed.
-        out.extend_from_slice(
-            format!(
-                r#"{{"customer":"{}","environment":"{}","route":"{route}","lane":"{}","messages":["#,
-                account.customer,
-                account.environment.as_str(),
-                lane.as_str()
-            )
-            .as_bytes(),
-        );
-        out.reserve(fragments.clone().into_iter().map(|fragment| fragment.len() + 1).sum::<usize>() + 2);
-        for (index, fragment) in fragments.into_iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(fragment);
-        }
-        out.extend_from_slice(b"]}");
-        let tag = signed(key, VERSION, id, [&out[body_at..]]).finalize().into_bytes();
+        (self.format.write)(&mut out, head, fragments);
+        let tag = signed(key, version, id, [&out[body_at..]]).finalize().into_bytes();
         data_encoding::BASE64URL_NOPAD.encode_mut(&tag, &mut out[tag_at..tag_at + TAG]);
         Envelope(out.into())
     }
@@ -189,7 +214,7 @@ impl PackEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Content, Environment, Fingerprint, MessageId, Timestamp, Units};
+    use crate::domain::{Content, Environment, Fingerprint, MessageId, Timestamp, Units, WRITTEN};
 
     fn message(body: &str) -> Message {
         let content = Content {
@@ -216,11 +241,17 @@ mod tests {
     }
 
     fn sealed(keys: &EnvelopeKeys, messages: &[Message]) -> (Pack, Envelope) {
+        sealed_as(WRITTEN, keys, messages)
+    }
+
+    fn sealed_as(version: u32, keys: &EnvelopeKeys, messages: &[Message]) -> (Pack, Envelope) {
         let account = Account { customer: "acme".parse().unwrap(), environment: Environment::Live };
         let route: RouteName = "carrier-a".parse().unwrap();
         let fragments: Vec<Vec<u8>> = messages.iter().map(|m| PackEncoder::fragment(m).unwrap()).collect();
-        let encoder = PackEncoder::new(keys.clone());
-        let envelope = encoder.seal(&account, &route, Lane::Bulk, fragments.iter().map(Vec::as_slice));
+        let fragments: Vec<&[u8]> = fragments.iter().map(Vec::as_slice).collect();
+        let encoder = PackEncoder::new(keys.clone(), version).unwrap();
+        let head = PackHead { account: &account, route: &route, lane: Lane::Bulk };
+        let envelope = encoder.seal(head, &fragments);
         (Pack { account, route, lane: Lane::Bulk, messages: messages.to_vec() }, envelope)
     }
 
@@ -261,6 +292,63 @@ mod tests {
     fn a_newer_version_is_told_from_a_forged_one() {
         let keys = EnvelopeKeys::new(("a", &Secret::random()), &[]);
         let newer = Envelope(Bytes::from_static(b"2.whatever\nbinary"));
-        assert!(matches!(keys.open(&newer), Err(EnvelopeError::Newer(2))));
+        assert!(matches!(keys.open(&newer), Err(EnvelopeError::Newer { version: 2, newest: 1 })));
+        let none = Envelope(Bytes::from_static(b"0.whatever\nbinary"));
+        assert!(matches!(keys.open(&none), Err(EnvelopeError::Forged(_))));
+    }
+
+    /// Another way to write a pack: backwards.
+    const NEXT: &[EnvelopeFormat] = &[
+        FORMATS[0],
+        EnvelopeFormat {
+            version: 2,
+            write: |out, head, fragments| {
+                let begin = out.len();
+                (FORMATS[0].write)(out, head, fragments);
+                out[begin..].reverse();
+            },
+            read: |content| (FORMATS[0].read)(&content.iter().rev().copied().collect::<Vec<_>>()),
+        },
+    ];
+
+    #[test]
+    fn a_release_reads_all_its_versions_and_writes_the_one_it_is_told_to() {
+        let now = EnvelopeKeys::new(("a", &Secret::random()), &[]);
+        let next = now.clone().knowing(NEXT);
+        let messages = [message("one"), message("two")];
+        for version in [1, 2] {
+            let (pack, envelope) = sealed_as(version, &next, &messages);
+            assert!(envelope.0.starts_with(format!("{version}.").as_bytes()));
+            assert_eq!(next.open(&envelope).unwrap(), pack);
+        }
+        let (pack, older) = sealed_as(1, &next, &messages);
+        assert_eq!(
+            now.open(&older).unwrap(),
+            pack,
+            "the release before reads what the next one writes unless told"
+        );
+        let (_, newer) = sealed_as(2, &next, &messages);
+        assert!(matches!(now.open(&newer), Err(EnvelopeError::Newer { version: 2, newest: 1 })));
+        let refused = PackEncoder::new(now, 2).err().map(|error| error.to_string());
+        assert_eq!(
+            refused.as_deref(),
+            Some("envelopes of version 2 cannot be written: this program knows 1 to 1")
+        );
+    }
+
+    /// The MAC covers the version: a pack is not read as another version than it was written in.
+    #[test]
+    fn an_envelope_cannot_be_passed_off_as_another_version() {
+        let next = EnvelopeKeys::new(("a", &Secret::random()), &[]).knowing(NEXT);
+        let (_, envelope) = sealed_as(2, &next, &[message("x")]);
+        let mut bytes = envelope.0.to_vec();
+        bytes[0] = b'1';
+        assert!(matches!(next.open(&Envelope(bytes.into())), Err(EnvelopeError::Forged("MAC"))));
+    }
+
+    #[test]
+    fn what_is_written_unless_told_is_in_the_table_and_versions_are_in_order() {
+        let versions: Vec<u32> = FORMATS.iter().map(|format| format.version).collect();
+        assert!(versions.contains(&WRITTEN) && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio::runtime::Handle;
 
-use super::{OpenError, Part, of, place};
+use super::{OpenError, Part, Probe, of, place};
 use crate::{
     catalog::{Catalog, PostgresCatalog, SqliteCatalog},
     data_dir::DataDir,
@@ -13,7 +13,6 @@ use crate::{
     ledger::{Ledger, LedgerDesk, LedgerReads, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
-    sqlite::Db,
 };
 
 fn at(port: &'static str) -> impl FnOnce(InvalidUrl) -> OpenError {
@@ -35,12 +34,12 @@ pub(super) struct Faces {
     pub(super) outbox: Arc<dyn Outbox>,
 }
 
-/// What a part has of the ledger, and its file if it has one.
+/// What a part has of the ledger, and what readiness asks of it.
 pub(super) struct Records {
     pub(super) reads: Arc<dyn LedgerReads>,
     /// Not where customers are only answered.
     pub(super) faces: Option<Faces>,
-    pub(super) file: Option<Db>,
+    pub(super) probes: Vec<Arc<dyn Probe>>,
 }
 
 impl Records {
@@ -55,13 +54,13 @@ impl Records {
             LedgerEngine::Sqlite {} => {
                 let ledger = SqliteLedger::open(&place(dir, "ledger")?.ledger()).map_err(of("ledger"))?;
                 let ledger = Arc::new(ledger);
-                let file = Some(ledger.db().clone());
+                let probes: Vec<Arc<dyn Probe>> = vec![Arc::new(ledger.db().clone())];
                 let faces = Faces {
                     ledger: Arc::<SqliteLedger>::clone(&ledger),
                     desk: Arc::<SqliteLedger>::clone(&ledger),
                     outbox: Arc::<SqliteLedger>::clone(&ledger),
                 };
-                Ok(Self { reads: ledger, faces: Some(faces).filter(|_| part.works()), file })
+                Ok(Self { reads: ledger, faces: Some(faces).filter(|_| part.works()), probes })
             }
             LedgerEngine::Postgres(engine) => Self::postgres(part, engine, clock, runtime),
         }
@@ -80,7 +79,8 @@ impl Records {
         };
         if !part.works() {
             let reads = Arc::new(open("reads", &engine.reads_settings())?);
-            return Ok(Self { reads, faces: None, file: None });
+            let probes = vec![reads.fitness("ledger-tables")];
+            return Ok(Self { reads, faces: None, probes });
         }
         let ledger = Arc::new(open("ledger", &engine.settings())?);
         let reads: Arc<dyn LedgerReads> = if part.accepts() {
@@ -91,27 +91,28 @@ impl Records {
         let faces = Faces {
             ledger: Arc::<PostgresLedger>::clone(&ledger),
             desk: Arc::<PostgresLedger>::clone(&ledger),
-            outbox: ledger,
+            outbox: Arc::<PostgresLedger>::clone(&ledger),
         };
-        Ok(Self { reads, faces: Some(faces), file: None })
+        Ok(Self { reads, faces: Some(faces), probes: vec![ledger.fitness("ledger-tables")] })
     }
 }
 
-/// The catalog of a process, and its file if it has one.
+/// The catalog of a process, and what readiness asks of it.
 pub(super) fn catalog(
     engine: &CatalogEngine,
     dir: Option<&DataDir>,
     runtime: &Handle,
-) -> Result<(Arc<dyn Catalog>, Option<Db>), OpenError> {
+) -> Result<(Arc<dyn Catalog>, Arc<dyn Probe>), OpenError> {
     Ok(match engine {
         CatalogEngine::Sqlite {} => {
             let catalog = SqliteCatalog::open(&place(dir, "catalog")?.catalog()).map_err(of("catalog"))?;
-            let file = Some(catalog.db().clone());
+            let file = Arc::new(catalog.db().clone());
             (Arc::new(catalog), file)
         }
         CatalogEngine::Postgres(settings) => {
             let catalog = PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?;
-            (Arc::new(catalog), None)
+            let fitness = catalog.fitness("catalog-tables");
+            (Arc::new(catalog), fitness)
         }
     })
 }

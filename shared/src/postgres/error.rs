@@ -61,8 +61,10 @@ impl PgError {
         match self {
             Self::Sql(sqlx::Error::Database(_)) => {
                 self.sqlstate().is_some_and(|code| {
-                    // The server ends the session, or this is not the primary any more: the next may be elsewhere.
-                    matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "25006") || code.starts_with("08")
+                    // The server ends the session, or this is not the primary any more: the next may be elsewhere. Or a
+                    // migration changed what a statement gives that this session has prepared (0A000).
+                    matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "25006" | "0A000")
+                        || code.starts_with("08")
                 })
             }
             Self::Sql(_) | Self::TimedOut(_) => true,

@@ -2,18 +2,27 @@
 //!
 //! A migration must leave the tables such that the program before it goes on working: during a roll-out both run.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{Connection, PgConnection, Row};
+use tokio::time::sleep;
 
 use super::{InvalidUrl, PgError, PostgresSettings};
 
 /// Applied in order, each once, each in a transaction of its own.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
-
-/// The version that this program needs; a greater one is a newer program's, and compatible.
-pub(super) const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
 
 /// The advisory lock under which tables change.
 const LOCK: i64 = 0x6e61_7275_0001;
+
+/// How long a step waits for a table. Whoever comes after it waits with it, so it gives up soon, lets them pass, and tries again.
+const LOCK_MS: u64 = 1_000;
+
+/// Between two tries, for a table or for the turn.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long all of it may wait for others, unless it is told otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tables could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +33,17 @@ pub enum MigrateError {
     /// The server did not do it; what was begun is undone.
     #[error("the tables could not be brought up to date")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else changes the tables.
+    #[error(
+        "another program has been changing the tables for more than {0:?} ({1}): wait for its end and try again"
+    )]
+    Busy(Duration, String),
+    /// Somebody uses a table that is to be changed, in one long transaction.
+    #[error(
+        "a table could not be had within {0:?}; nothing is changed. The oldest transaction is {1}: try again after its \
+         end, or end it (SELECT pg_terminate_backend(PID))"
+    )]
+    Blocked(Duration, String),
     /// Only plain names can be given rights.
     #[error("`{0}` cannot be a role's name: lower-case letters, digits and `_`")]
     Role(String),
@@ -50,47 +70,142 @@ pub struct Migrated {
     pub to: i32,
 }
 
-/// Brings the tables up to date, under a lock that only one program holds, and gives the role `reader` what ingress needs and
-/// nothing else. A role that does not exist is made without a password: who may log in by it, and how, is the operator's.
-///
-/// # Errors
-/// If the server cannot be reached or refuses; nothing of a migration that failed stays.
-pub async fn migrate(settings: &PostgresSettings, reader: Option<&str>) -> Result<Migrated, MigrateError> {
-    if let Some(role) = reader
-        && (role.is_empty()
-            || role.len() > 63
-            || !role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
-    {
-        return Err(MigrateError::Role(role.to_owned()));
-    }
-    let patient = PostgresSettings { statement_ms: 600_000, lock_ms: 30_000, ..settings.clone() };
-    let options = patient.options("migrate")?;
-    let connecting = tokio::time::timeout(settings.acquire(), PgConnection::connect_with(&options)).await;
-    let mut connection = connecting.map_err(|_elapsed| PgError::TimedOut(settings.acquire()))??;
-    // Held by the session: it ends with it, however that is.
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await?;
-    let from = version(&mut connection).await?;
-    for (index, step) in MIGRATIONS.iter().enumerate().skip(usize::try_from(from).unwrap_or(0)) {
-        apply(&mut connection, index, step).await?;
-    }
-    if let Some(role) = reader {
-        grant(&mut connection, role).await?;
-    }
-    let to = version(&mut connection).await?;
-    connection.close().await?;
-    Ok(Migrated { from, to })
+/// How tables are brought up to date.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration<'a> {
+    /// The steps from nothing, in order.
+    pub steps: &'a [&'static str],
+    /// The role that is given what ingress needs and nothing else. One that does not exist is made without a password: who
+    /// may log in by it, and how, is the operator's.
+    pub reader: Option<&'a str>,
+    /// How long it may wait for others.
+    pub patience: Duration,
 }
 
-async fn apply(connection: &mut PgConnection, index: usize, step: &'static str) -> Result<(), MigrateError> {
-    let mut change = connection.begin().await?;
-    sqlx::raw_sql(step).execute(&mut *change).await?;
-    sqlx::query("INSERT INTO naru.migration (version, applied_at) VALUES ($1, now())")
-        .bind(i32::try_from(index + 1).unwrap_or(i32::MAX))
-        .execute(&mut *change)
-        .await?;
-    change.commit().await?;
-    Ok(())
+impl Default for Migration<'_> {
+    fn default() -> Self {
+        Self { steps: MIGRATIONS, reader: None, patience: PATIENCE }
+    }
 }
+
+/// Brings the tables up to date for this release.
+///
+/// # Errors
+/// As [`Migration::run`].
+pub async fn migrate(settings: &PostgresSettings, reader: Option<&str>) -> Result<Migrated, MigrateError> {
+    Migration { reader, ..Migration::default() }.run(settings).await
+}
+
+impl Migration<'_> {
+    /// Brings the tables up to date, under a lock that only one program holds.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or refuses, or others are in the way for longer than its patience; nothing of a step
+    /// that failed stays.
+    pub async fn run(&self, settings: &PostgresSettings) -> Result<Migrated, MigrateError> {
+        if let Some(role) = self.reader
+            && (role.is_empty()
+                || role.len() > 63
+                || !role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+        {
+            return Err(MigrateError::Role(role.to_owned()));
+        }
+        let patient = PostgresSettings { statement_ms: 600_000, lock_ms: LOCK_MS, ..settings.clone() };
+        let options = patient.options("migrate")?;
+        let connecting = tokio::time::timeout(settings.acquire(), PgConnection::connect_with(&options)).await;
+        let mut connection = connecting.map_err(|_elapsed| PgError::TimedOut(settings.acquire()))??;
+        self.turn(&mut connection).await?;
+        let from = version(&mut connection).await?;
+        for (index, step) in self.steps.iter().enumerate().skip(usize::try_from(from).unwrap_or(0)) {
+            let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
+            let mark = "INSERT INTO naru.migration (version, applied_at) VALUES ($1, now())";
+            self.apply(&mut connection, step, Some((mark, number))).await?;
+        }
+        if let Some(role) = self.reader {
+            // The name was checked: it is a plain word.
+            self.apply(&mut connection, &GRANTS.replace("naru_ingress", role), None).await?;
+        }
+        let to = version(&mut connection).await?;
+        connection.close().await?;
+        Ok(Migrated { from, to })
+    }
+
+    /// Waits for the lock. It is held by the session: it ends with it, however that is.
+    async fn turn(&self, connection: &mut PgConnection) -> Result<(), MigrateError> {
+        let begun = Instant::now();
+        loop {
+            let row = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *connection);
+            if row.await?.try_get::<bool, _>(0)? {
+                return Ok(());
+            }
+            if begun.elapsed() >= self.patience {
+                let holder = sqlx::query_scalar(HOLDER).bind(LOCK).fetch_optional(connection).await?;
+                return Err(MigrateError::Busy(
+                    self.patience,
+                    holder.unwrap_or_else(|| "it just ended".to_owned()),
+                ));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// One step in one transaction, tried again while it is only in the way of others.
+    async fn apply(
+        &self,
+        connection: &mut PgConnection,
+        step: &str,
+        mark: Option<(&'static str, i32)>,
+    ) -> Result<(), MigrateError> {
+        let begun = Instant::now();
+        loop {
+            match attempt(connection, step, mark).await {
+                Err(error) if is_in_the_way(&error) => {
+                    if begun.elapsed() >= self.patience {
+                        let oldest = sqlx::query_scalar(OLDEST).fetch_optional(connection).await?;
+                        let oldest = oldest.unwrap_or_else(|| "over by now".to_owned());
+                        return Err(MigrateError::Blocked(self.patience, oldest));
+                    }
+                    tracing::info!("the tables are in use: trying again");
+                    sleep(PAUSE).await;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+async fn attempt(
+    connection: &mut PgConnection,
+    step: &str,
+    mark: Option<(&'static str, i32)>,
+) -> Result<(), PgError> {
+    let mut change = connection.begin().await?;
+    // A step is part of the program.
+    sqlx::raw_sql(sqlx::AssertSqlSafe(step.to_owned())).execute(&mut *change).await?;
+    if let Some((mark, number)) = mark {
+        sqlx::query(mark).bind(number).execute(&mut *change).await?;
+    }
+    Ok(change.commit().await?)
+}
+
+/// Whether it waited too long for a lock, or each for the other: it is undone, and may succeed later.
+fn is_in_the_way(error: &PgError) -> bool {
+    matches!(error.sqlstate().as_deref(), Some("55P03" | "40P01"))
+}
+
+/// Who holds the lock. It is shown as two halves.
+const HOLDER: &str = "SELECT format('%s, process %s%s', coalesce(nullif(application_name, ''), 'a session'), a.pid, \
+      coalesce(' from ' || host(client_addr), '')) \
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+      AND (l.classid::bigint << 32) | l.objid::bigint = $1 LIMIT 1";
+
+/// The transaction in this database that began first.
+const OLDEST: &str = "SELECT format('process %s (%s%s), since %s', pid, coalesce(nullif(application_name, ''), 'no name'), \
+      coalesce(', from ' || host(client_addr), ''), to_char(xact_start AT TIME ZONE 'UTC', 'HH24:MI:SS UTC')) \
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL \
+    ORDER BY xact_start LIMIT 1";
 
 /// The version of the tables; 0 where there are none.
 pub(super) async fn version(connection: &mut PgConnection) -> Result<i32, PgError> {
@@ -106,10 +221,3 @@ pub(super) async fn version(connection: &mut PgConnection) -> Result<i32, PgErro
 
 /// What ingress's role may do: read how messages stand, hand out and take back reports, cancel.
 const GRANTS: &str = include_str!("migrations/reader.sql");
-
-async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), MigrateError> {
-    // The name was checked: it is a plain word.
-    let statements = GRANTS.replace("naru_ingress", role);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(connection).await?;
-    Ok(())
-}

@@ -5,13 +5,16 @@
 //! the tables are those of this program.
 
 mod error;
+mod fitness;
 mod migrate;
 mod pool;
 mod settings;
 mod transact;
 
 pub(crate) use error::PgError;
-pub use migrate::{MigrateError, Migrated, migrate};
+pub(crate) use fitness::Fitness;
+pub(crate) use migrate::MIGRATIONS;
+pub use migrate::{MigrateError, Migrated, Migration, migrate};
 pub(crate) use pool::Pool;
 pub use settings::{InvalidUrl, PostgresSettings};
 pub(crate) use transact::Database;

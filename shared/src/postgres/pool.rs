@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{InvalidUrl, PgError, PostgresSettings, migrate::SCHEMA_VERSION};
+use super::{InvalidUrl, PgError, PostgresSettings};
 use crate::metrics::{POSTGRES_CONNECTIONS, POSTGRES_UP};
 
 /// A connection that nobody used for so long is closed.
@@ -61,7 +61,8 @@ pub(crate) struct Pool {
     health: Mutex<Health>,
     open: Gauge,
     up: Gauge,
-    checked: bool,
+    /// The version that the tables must have at the least.
+    tables: i32,
 }
 
 /// A connection in use. Unless it is said to be clean it is closed when dropped, which ends whatever it had begun.
@@ -73,7 +74,7 @@ pub(super) struct Lease {
 }
 
 impl Pool {
-    /// A pool that connects when it is asked to. `checked`: only to tables of this program's version.
+    /// A pool that connects when it is asked to, and only to tables that are not older than its release.
     ///
     /// # Errors
     /// If the URL is not valid.
@@ -81,7 +82,6 @@ impl Pool {
         name: &str,
         settings: &PostgresSettings,
         runtime: &Handle,
-        checked: bool,
     ) -> Result<Arc<Self>, InvalidUrl> {
         let labels = [("pool", name)];
         Ok(Arc::new(Self {
@@ -93,7 +93,7 @@ impl Pool {
             health: Mutex::new(Health::default()),
             open: POSTGRES_CONNECTIONS.of(&labels),
             up: POSTGRES_UP.of(&labels),
-            checked,
+            tables: settings.tables,
         }))
     }
 
@@ -155,13 +155,11 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<PgConnection, PgError> {
-        let (options, checked) = (self.options.clone(), self.checked);
+        let (options, tables) = (self.options.clone(), self.tables);
         let connecting = self.runtime.spawn(async move {
             let mut connection = PgConnection::connect_with(&options).await?;
             refuse_unsafe(&mut connection).await?;
-            if checked {
-                refuse_other_tables(&mut connection).await?;
-            }
+            refuse_older_tables(&mut connection, tables).await?;
             Ok::<_, PgError>(connection)
         });
         connecting.await.map_err(|_ended| PgError::Away)?
@@ -233,11 +231,11 @@ async fn refuse_unsafe(connection: &mut PgConnection) -> Result<(), PgError> {
     Ok(())
 }
 
-async fn refuse_other_tables(connection: &mut PgConnection) -> Result<(), PgError> {
+async fn refuse_older_tables(connection: &mut PgConnection, needed: i32) -> Result<(), PgError> {
     let version = super::migrate::version(connection).await?;
-    if version < SCHEMA_VERSION {
+    if version < needed {
         return Err(PgError::Refused(format!(
-            "the tables in PostgreSQL have version {version}, this program needs {SCHEMA_VERSION}: run `naru migrate`"
+            "the tables in PostgreSQL have version {version}, this program needs {needed}: run its `naru migrate`"
         )));
     }
     Ok(())

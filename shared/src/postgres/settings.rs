@@ -5,6 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use crate::release::Release;
+
 /// The settings of a pool. Only `url` must be given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,13 @@ pub struct PostgresSettings {
     /// How long a whole call may take, all its tries together, in milliseconds.
     #[serde(default = "call_ms")]
     pub call_ms: u64,
+    /// The version that the tables must have at the least: what the release needs, and no setting.
+    #[serde(skip, default = "tables")]
+    pub tables: i32,
+}
+
+const fn tables() -> i32 {
+    Release::THIS.tables()
 }
 
 const fn connections() -> u32 {
@@ -65,6 +74,7 @@ impl PostgresSettings {
             statement_ms: statement_ms(),
             lock_ms: lock_ms(),
             call_ms: call_ms(),
+            tables: tables(),
         }
     }
 

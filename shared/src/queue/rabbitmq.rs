@@ -5,7 +5,14 @@
 //! again as duplicates, which the ledger knows. What the broker throws out (an operator's policy may make it) lies on a
 //! queue beside, and is received like any other, as one that came often.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -20,17 +27,23 @@ use super::{Capabilities, Delivery, Depth, Outgoing, PublishError, Queue, QueueE
 use crate::{
     domain::Envelope,
     metrics,
-    rabbitmq::{Broker, Inbox, Item, Mark, Message, Plan, Standing, Trouble, Unconfirmed, dead, properties},
+    rabbitmq::{
+        Broker, ENVELOPE, Inbox, Item, Mark, Message, Plan, Standing, Trouble, Unconfirmed, dead, later,
+        properties,
+    },
 };
 
 /// What is said about the deliveries of a pack that the broker threw out: it came often, nobody knows how often.
 const THROWN_OUT: u32 = 100;
 
+/// A pack that is released for longer waits on the broker: in hand it would take a place from those behind it.
+const IN_HAND: Duration = Duration::from_secs(1);
+
 /// A queue on RabbitMQ.
 pub struct RabbitMqQueue {
     broker: Arc<Broker>,
     /// Makes ids of messages: a start that nobody else has, and a count.
-    ids: (u64, std::sync::atomic::AtomicU64),
+    ids: (u64, AtomicU64),
     inboxes: Mutex<HashMap<QueueName, Arc<Inboxes>>>,
 }
 
@@ -39,6 +52,8 @@ struct Inboxes {
     arrived: Arc<Notify>,
     packs: Inbox,
     dead: Inbox,
+    /// Whether this process has put any off.
+    put_off: AtomicBool,
 }
 
 /// A receipt of another engine, or none at all.
@@ -55,7 +70,7 @@ impl RabbitMqQueue {
 
     async fn put(&self, pack: Outgoing) -> Result<(), Unconfirmed> {
         let Outgoing { queue, group, envelope } = pack;
-        let number = self.ids.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.ids.1.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:016x}-{number:x}", self.ids.0);
         let mut headers = FieldTable::default();
         headers.insert("naru-customer".into(), AMQPValue::LongString(group.as_str().into()));
@@ -65,7 +80,7 @@ impl RabbitMqQueue {
             key: plan.queue().to_owned(),
             mandatory: true,
             body: envelope.0,
-            properties: properties(&id, "application/vnd.naru.envelope").with_headers(headers),
+            properties: properties(&id, ENVELOPE).with_headers(headers),
             id,
         };
         self.broker.publish_to(&plan, message, self.broker.deadline()).await
@@ -82,6 +97,7 @@ impl RabbitMqQueue {
             packs: self.broker.inbox(Plan::WithDead(name.clone()), 1, Arc::clone(&arrived)),
             dead: self.broker.inbox(Plan::Plain(dead(&name)), THROWN_OUT, Arc::clone(&arrived)),
             arrived,
+            put_off: AtomicBool::new(false),
         });
         inboxes.insert(queue.clone(), Arc::clone(&made));
         made
@@ -95,6 +111,19 @@ impl RabbitMqQueue {
             return Ok(count);
         }
         Ok(self.broker.waiting(name).await? + inbox.map_or(0, Inbox::in_hand))
+    }
+
+    /// Moves what is held to where it waits for its time.
+    async fn put_off(
+        &self,
+        inboxes: &Inboxes,
+        mark: Mark,
+        item: Item,
+        after: Duration,
+    ) -> Result<(), Trouble> {
+        self.broker.put_off(inboxes.packs.queue(), item, after).await?;
+        inboxes.put_off.store(true, Ordering::Release);
+        Self::holder(inboxes, mark).ack(vec![mark]).await.into_iter().collect()
     }
 
     /// The end that a receipt belongs to. Marks name the life of one consumer, so only one end can know it.
@@ -189,8 +218,18 @@ impl Queue for RabbitMqQueue {
     async fn release(&self, queue: &QueueName, receipt: Receipt, after: Duration) -> Result<(), QueueError> {
         let mark = mark(&receipt)?;
         let inboxes = self.inboxes(queue);
+        let holder = Self::holder(&inboxes, mark);
+        let until = Instant::now() + after;
+        if after > IN_HAND
+            && let Some(item) = holder.held(mark)
+        {
+            match metered("put-off", self.put_off(&inboxes, mark, item, after)).await {
+                Ok(()) => return Ok(()),
+                Err(trouble) => tracing::debug!(error = %trouble, "a pack that is put off stays in hand"),
+            }
+        }
         // It stays in this process's hands until then, so that it comes back at once if the process dies.
-        Self::holder(&inboxes, mark).release(mark, after);
+        holder.release(mark, until.saturating_duration_since(Instant::now()));
         Ok(())
     }
 
@@ -217,8 +256,10 @@ impl Queue for RabbitMqQueue {
         let count = async {
             let packs = self.count(&name, known.as_ref().map(|inboxes| &inboxes.packs)).await?;
             let thrown_out = self.count(&dead(&name), known.as_ref().map(|inboxes| &inboxes.dead)).await?;
+            let put_off = known.as_ref().is_some_and(|inboxes| inboxes.put_off.load(Ordering::Acquire));
+            let put_off = if put_off { self.broker.waiting(&later(&name)).await? } else { 0 };
             let quarantined = self.broker.quarantined(&name).await?;
-            Ok(Depth { packs: packs + thrown_out, quarantined, oldest: None })
+            Ok(Depth { packs: packs + thrown_out + put_off, quarantined, oldest: None })
         };
         metered("depth", count).await.map_err(failed)
     }

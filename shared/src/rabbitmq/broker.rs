@@ -44,6 +44,9 @@ const ABSENT: Duration = Duration::from_secs(60);
 /// The first pause before a message is published again for which the broker refused responsibility.
 const AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
+/// The content type of a pack.
+pub(crate) const ENVELOPE: &str = "application/vnd.naru.envelope";
+
 /// `delivery_mode`: on the disk.
 const PERSISTENT: u8 = 2;
 
@@ -196,6 +199,22 @@ impl Broker {
             id,
         };
         self.publish_to(&aside, message, self.deadline()).await.map_err(Unconfirmed::trouble)
+    }
+
+    /// Puts an item beside its queue, from where the broker puts it back at the queue's end after a while; `Ok` once it is
+    /// kept there. The original is still in hand.
+    pub(crate) async fn put_off(&self, queue: &str, item: Item, after: Duration) -> Result<(), Trouble> {
+        let later = Plan::Later { queue: names::later(queue), back: queue.to_owned() };
+        let id = format!("{:032x}", fastrand::u128(..));
+        let message = Message {
+            exchange: String::new(),
+            key: later.queue().to_owned(),
+            mandatory: true,
+            body: item.body,
+            properties: properties(&id, ENVELOPE).with_expiration(after.as_millis().to_string().into()),
+            id,
+        };
+        self.publish_to(&later, message, self.deadline()).await.map_err(Unconfirmed::trouble)
     }
 
     /// Messages set aside from a queue.

@@ -33,11 +33,11 @@ mod inbox;
 mod broker;
 
 pub use broker::Broker;
-pub(crate) use broker::properties;
+pub(crate) use broker::{ENVELOPE, properties};
 pub(crate) use confirms::Unconfirmed;
 pub(crate) use hand::{Item, Mark, Standing};
 pub(crate) use inbox::Inbox;
-pub(crate) use names::dead;
+pub(crate) use names::{dead, later};
 pub(crate) use publisher::Message;
 pub use settings::{RabbitMqSettings, SettingsError};
 pub(crate) use topology::Plan;

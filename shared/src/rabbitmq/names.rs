@@ -40,6 +40,11 @@ pub(crate) fn dead(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
+/// Where what was put off waits for its time; then the broker puts it back at the queue's end.
+pub(crate) fn later(queue: &str) -> String {
+    format!("{queue}.later")
+}
+
 /// Where a person finds what could not be read.
 pub(crate) fn quarantine(queue: &str) -> String {
     format!("{queue}.quarantine")

@@ -1,5 +1,5 @@
-//! What is declared on the broker, and how. Nothing here lets the broker decide about a message: no time to live, no
-//! length, no count of deliveries; and what an operator's policy makes it throw out goes to a queue that is consumed too.
+//! What is declared on the broker, and how. Nothing here lets the broker decide about a message: no time to live but that
+//! after which it goes back to where it was, no length, no count of deliveries; and what an operator's policy makes it throw out goes to a queue that is consumed too.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -21,6 +21,13 @@ use super::{
 pub(crate) enum Plan {
     /// Quorum; what the broker throws out goes to its own `….dead`, which is declared with it.
     WithDead(String),
+    /// Quorum, for what was put off: what has waited long enough there goes back to another queue, which is there.
+    Later {
+        /// Its name.
+        queue: String,
+        /// The other's.
+        back: String,
+    },
     /// Quorum, with nowhere else to go.
     Plain(String),
     /// Quorum, bound to a fanout exchange; both are declared.
@@ -44,6 +51,7 @@ impl Plan {
             | Self::Plain(queue)
             | Self::Exchange(queue)
             | Self::Existing(queue)
+            | Self::Later { queue, .. }
             | Self::Bound { queue, .. } => queue,
         }
     }
@@ -68,6 +76,7 @@ impl Topology {
         match plan {
             Plan::Existing(queue) => self.find(connection, queue).await,
             Plan::Exchange(name) => self.exchange(connection, name).await,
+            Plan::Later { queue, back } => self.quorum(connection, queue, Some(back)).await,
             Plan::Plain(queue) => self.quorum(connection, queue, None).await,
             Plan::WithDead(queue) => {
                 // First where it leads to: at no time may something be thrown out to nowhere.

@@ -128,3 +128,48 @@ async fn a_subscription_that_the_broker_lost_is_made_again_before_the_next_event
     assert_eq!(got[0].event, event);
     Ok(())
 }
+
+/// Longer than any wait of the test below.
+const MUCH_LATER: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_are_put_off_those_behind_them_come_and_a_death_loses_none() -> anyhow::Result<()> {
+    let (mut on, at) = (shared().await?, name("r")?);
+    // More than the broker leaves in the hands of one process, in front of one that can be read.
+    let most = usize::from(on.settings().prefetch) + 50;
+    let packs = (0..most).map(|i| pack(&at, i.to_string())).collect::<anyhow::Result<_>>()?;
+    on.queue.publish(packs).await.into_iter().collect::<Result<(), _>>()?;
+    publish_one(&*on.queue, &at, "behind").await?;
+    // One that comes back while the test runs; what waits shorter must not stand behind what waits longer.
+    let first = one(&*on.queue, &at).await?;
+    on.queue.release(&at, first.receipt.clone(), Duration::from_secs(2)).await?;
+    let (mut put_off, mut behind) = (1, None);
+    while behind.is_none() || put_off < most {
+        let got = on.queue.receive(&at, 64, SOON).await?;
+        anyhow::ensure!(!got.is_empty(), "{put_off} of {most} were put off, and nothing more comes");
+        let mut releases = Vec::new();
+        for delivery in got {
+            if text(&delivery) == "behind" {
+                behind = Some(delivery.receipt);
+            } else {
+                put_off += 1;
+                releases.push(on.queue.release(&at, delivery.receipt, MUCH_LATER));
+            }
+        }
+        join_all(releases).await.into_iter().collect::<Result<(), _>>()?;
+    }
+    assert_eq!(put_off, most);
+    assert_eq!(on.queue.depth(&at).await?.packs, most as u64 + 1, "what is put off is counted");
+    ack(&*on.queue, &at, behind.into_iter().collect()).await?;
+    on.crash(VISIBILITY)?;
+    let back = one(&*on.queue, &at).await?;
+    assert_eq!((text(&back), back.deliveries), (text(&first), 1));
+    ack(&*on.queue, &at, vec![back.receipt]).await?;
+    let (_connection, channel) = stranger(&on.settings().url).await?;
+    let later = format!("{}.later", broker_name(&on, &at));
+    let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+    let waiting =
+        channel.queue_declare(later.as_str().into(), options, lapin::types::FieldTable::default()).await?;
+    assert_eq!(waiting.message_count() as usize, most - 1);
+    Ok(())
+}

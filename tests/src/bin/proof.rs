@@ -12,8 +12,10 @@ use std::{
 use clap::Parser;
 use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite},
+    compose,
     durability::{
         self, Outcome,
+        rollout::{self, RolloutPlan},
         wide::{self, WidePlan},
     },
     idle,
@@ -67,6 +69,15 @@ enum Command {
         #[arg(long, conflicts_with_all = ["seed", "cutting"])]
         slow_ms: Option<u64>,
     },
+    /// Every process is replaced by another release under load, in full size unless told otherwise.
+    Rollout {
+        /// Every draw follows from it; without it, from the clock.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Once, under a small load.
+        #[arg(long)]
+        small: bool,
+    },
     /// The durability run, in full size unless told otherwise.
     Durability {
         /// Every draw follows from it; without it, from the clock.
@@ -105,6 +116,12 @@ enum Command {
         /// Only these stages, by letter (`bc`).
         #[arg(long, default_value = "")]
         only: String,
+    },
+    /// Engines for a developer, until the end of standard input or a signal.
+    Engines {
+        /// Also two ingress behind haproxy and two workers on them.
+        #[arg(long)]
+        naru: bool,
     },
     /// A million messages waiting, a hundred thousand customers.
     Scale,
@@ -172,6 +189,10 @@ fn main() -> anyhow::Result<()> {
             let manners = seed.map(Manners::rough).or_else(|| slow_ms.map(Manners::slow));
             journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
         }
+        Command::Rollout { seed, small } => {
+            let seed = seed.unwrap_or_else(nanos);
+            roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
+        }
         Command::Durability { seed, small, wide } => {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small) } else { durability(seed, small) }
@@ -183,6 +204,10 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { out, seconds, long_seconds, only } => {
             let options = suite::Options { seconds, long_seconds, only };
             report(out, |say| suite::run(&options, say))
+        }
+        Command::Engines { naru } => {
+            let wish = if naru { compose::Wish::Naru } else { compose::Wish::Engines };
+            compose::run(wish, &mut |line| Ok(writeln!(std::io::stdout(), "{line}")?))
         }
         Command::Scale => report(None, scale::run),
         Command::RawSqlite { dir, rows, seconds } => {
@@ -203,6 +228,16 @@ fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
 fn durability_wide(seed: u64, small: bool) -> anyhow::Result<()> {
     let plan = if small { WidePlan::small(seed) } else { WidePlan::full(seed) };
     judge(seed, |say| wide::run(&plan, say))
+}
+
+fn roll_out(plan: RolloutPlan) -> anyhow::Result<()> {
+    let mut said = Ok(());
+    let rolled = rollout::run(plan, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
+    said?;
+    write!(std::io::stdout(), "{}", rolled.told(plan))?;
+    anyhow::ensure!(rolled.findings.broken.is_empty(), "promises were broken");
+    anyhow::ensure!(rolled.others.is_empty(), "not every call was answered 202");
+    Ok(())
 }
 
 fn judge(seed: u64, run: impl FnOnce(&mut dyn FnMut(&str)) -> anyhow::Result<Outcome>) -> anyhow::Result<()> {

@@ -208,6 +208,36 @@ fn at_a_limit_some_are_refused_or_rejected_and_nothing_of_them_is_sent() {
 }
 
 #[test]
+fn an_absence_of_the_ledger_is_no_reason_to_repeat_and_leaves_doubt_until_it_is_over() {
+    let away = |from, to| Disturbance { harm: Harm::Away, from, to };
+    let mut alone = repeated();
+    alone.disturbances = vec![away(2_000, 3_900_000_000)];
+    assert_eq!(check(&alone).broken.len(), 1, "nobody died: {:?}", check(&alone).broken);
+    let mut dead = alone.clone();
+    dead.disturbances.push(kill(4_000_000_000));
+    assert_eq!(
+        check(&dead).broken,
+        Vec::<String>::new(),
+        "whoever had it in hand died before it could commit"
+    );
+    dead.disturbances[0] = away(1_000_000_000, 3_900_000_000);
+    assert_eq!(check(&dead).broken.len(), 1, "it was committed before: {:?}", check(&dead).broken);
+}
+
+#[test]
+fn what_a_balancer_says_of_a_call_that_it_sent_is_no_answer() {
+    let reply = |status, body: &str| {
+        Ok(crate::wire::Reply { status, head: String::new(), body: body.as_bytes().to_vec() })
+    };
+    for status in [502, 504] {
+        assert_eq!(Said::of_call(&reply(status, "<html>")), Said::Unanswered);
+    }
+    let refused = |code: &str| Said::Refused { status: 503, code: code.to_owned() };
+    assert_eq!(Said::of_call(&reply(503, "<html>")), refused(""), "it had nobody to send it to");
+    assert_eq!(Said::of_call(&reply(503, r#"{"code":"draining"}"#)), refused("draining"));
+}
+
+#[test]
 fn a_duplicate_needs_a_doubt_a_label_and_a_route_that_retries() {
     let mut unlabelled = repeated();
     unlabelled.arrivals[1].labelled = false;

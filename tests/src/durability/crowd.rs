@@ -39,6 +39,8 @@ struct Board {
     /// Wishes below this number may be tried.
     released: AtomicUsize,
     next: AtomicUsize,
+    /// Wishes from this number on are never tried.
+    end: AtomicUsize,
     decided: AtomicUsize,
     open: AtomicUsize,
 }
@@ -53,8 +55,9 @@ impl Crowd {
     pub(super) fn gather(seed: u64, messages: usize, site: &dyn Site) -> Self {
         let (target, users) = (site.target(), site.users());
         let wishes = (0..messages).map(|number| Mutex::new(wish(seed, number))).collect();
-        let zero = || AtomicUsize::new(0);
-        let board = Board { wishes, released: zero(), next: zero(), decided: zero(), open: zero() };
+        let at = AtomicUsize::new;
+        let board =
+            Board { wishes, released: at(0), next: at(0), end: at(messages), decided: at(0), open: at(0) };
         let board = Arc::new(board);
         let threads = (0..CLIENTS).map(|_| {
             let board = Arc::clone(&board);
@@ -86,12 +89,18 @@ impl Crowd {
         self.board.open.load(Ordering::SeqCst)
     }
 
+    /// No wish is tried beside those that were let go.
+    pub(super) fn enough(&self) {
+        self.board.end.store(self.released(), Ordering::SeqCst);
+    }
+
     /// Waits for the last answers and returns what everybody was told.
     pub(super) fn disperse(self) -> anyhow::Result<Vec<Wish>> {
         self.release(usize::MAX / 2);
         let deadline = Instant::now() + PERSISTENCE;
-        while self.decided() < self.board.wishes.len() {
-            let open = self.board.wishes.len() - self.decided();
+        let end = self.board.end.load(Ordering::SeqCst);
+        while self.decided() < end {
+            let open = end - self.decided();
             ensure!(Instant::now() < deadline, "{open} calls were never answered for good");
             thread::sleep(Duration::from_millis(20));
         }
@@ -99,7 +108,7 @@ impl Crowd {
             thread.join().map_err(|_| anyhow::anyhow!("a client failed"))?;
         }
         let board = Arc::into_inner(self.board).context("a client is still there")?;
-        Ok(board.wishes.into_iter().map(Mutex::into_inner).collect())
+        Ok(board.wishes.into_iter().take(end).map(Mutex::into_inner).collect())
     }
 }
 
@@ -128,11 +137,11 @@ impl Board {
     fn work(&self, mut customers: Vec<Customer>) {
         loop {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
-            if number >= self.wishes.len() {
-                return;
-            }
-            while number >= self.released.load(Ordering::SeqCst) {
+            while number >= self.released.load(Ordering::SeqCst) && number < self.end.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(1));
+            }
+            if number >= self.end.load(Ordering::SeqCst) {
+                return;
             }
             let wish = &self.wishes[number];
             let customer = wish.lock().customer;

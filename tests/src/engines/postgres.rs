@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
 
-use super::server::{Server, Stop, free_port, program};
+use super::{
+    authority::certify,
+    server::{Server, Stop, free_port, program},
+};
 
 const READY: Duration = Duration::from_secs(60);
 const PACKAGE: &str = "postgresql";
@@ -24,6 +27,7 @@ const USER: &str = "postgres";
 pub struct Postgres {
     server: Server,
     port: u16,
+    tls: bool,
     made: AtomicU32,
 }
 
@@ -33,15 +37,39 @@ impl Postgres {
     /// # Errors
     /// If it is not installed or does not start.
     pub fn start() -> anyhow::Result<Self> {
+        Self::make(false)
+    }
+
+    /// As [`Postgres::start`], with a certificate for `localhost`.
+    ///
+    /// # Errors
+    /// If it, or openssl, is not installed, or does not start.
+    pub fn start_with_tls() -> anyhow::Result<Self> {
+        Self::make(true)
+    }
+
+    fn make(tls: bool) -> anyhow::Result<Self> {
         let server = Server::prepare("postgres")?;
-        let mut postgres = Self { server, port: free_port()?, made: AtomicU32::new(0) };
+        let mut postgres = Self { server, port: free_port()?, tls, made: AtomicU32::new(0) };
         postgres.make_cluster()?;
+        if tls {
+            let home = postgres.server.home();
+            certify(home)?;
+            own(&home.join("key.pem"))?;
+        }
         postgres.begin()?;
         Ok(postgres)
     }
 
     pub(crate) fn home(&self) -> &Path {
         self.server.home()
+    }
+
+    /// Where a database is by this name of the host, and the file of the authority that certified `localhost`.
+    #[must_use]
+    pub fn encrypted(&self, host: &str, database: &str) -> (String, PathBuf) {
+        let url = format!("postgres://postgres@{host}:{}/{database}", self.port);
+        (url, self.server.home().join("ca.pem"))
     }
 
     fn data(&self) -> PathBuf {
@@ -51,10 +79,7 @@ impl Postgres {
     fn make_cluster(&self) -> anyhow::Result<()> {
         let data = self.data();
         fs::create_dir(&data)?;
-        if is_root() {
-            let owned = Command::new("chown").arg(USER).arg(&data).status()?;
-            ensure!(owned.success(), "there is no user `{USER}`: apt-get install {PACKAGE}");
-        }
+        own(&data)?;
         let mut initdb = unprivileged(&bin("initdb")?);
         initdb.args(["--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]);
         let output = initdb.arg("--no-sync").arg("-D").arg(&data).current_dir("/").output()?;
@@ -94,6 +119,12 @@ impl Postgres {
             "wal_compression=off",
         ] {
             command.args(["-c", setting]);
+        }
+        if self.tls {
+            let file = |name: &str| self.server.home().join(name).display().to_string();
+            let certificate = format!("ssl_cert_file={}", file("cert.pem"));
+            let key = format!("ssl_key_file={}", file("key.pem"));
+            command.args(["-c", "ssl=on", "-c", &certificate, "-c", &key]);
         }
         self.server.start(&mut command)?;
         let (ready, port) = (bin("pg_isready")?, self.port.to_string());
@@ -146,6 +177,21 @@ impl Postgres {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
+    /// Runs a script of shell that calls `psql` as the server's owner, as an image's own scripts are run.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn run(&self, script: &Path, environment: &[(&str, &Path)]) -> anyhow::Result<()> {
+        let mut folders = vec![bin("psql")?.parent().context("a program is in a folder")?.to_owned()];
+        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut shell = Command::new("sh");
+        shell.arg(script).env("PATH", std::env::join_paths(folders)?).envs(environment.iter().copied());
+        shell.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string()).env("POSTGRES_USER", USER);
+        let output = shell.output()?;
+        ensure!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     /// Where a database is.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
@@ -163,6 +209,15 @@ impl Postgres {
     pub fn pid(&self) -> Option<u32> {
         self.server.pid()
     }
+}
+
+/// Gives a file or directory to whom the server runs as.
+fn own(path: &Path) -> anyhow::Result<()> {
+    if is_root() {
+        let owned = Command::new("chown").arg(USER).arg(path).status()?;
+        ensure!(owned.success(), "there is no user `{USER}`: apt-get install {PACKAGE}");
+    }
+    Ok(())
 }
 
 /// A program of the newest version that is installed.

@@ -51,7 +51,7 @@ impl RabbitMq {
     /// # Errors
     /// If it is not installed or does not start.
     pub fn start() -> anyhow::Result<Self> {
-        Self::start_as(None)
+        Self::start_as(None, "")
     }
 
     /// Starts one that listens for TLS too, with a certificate of an authority of its own.
@@ -59,10 +59,18 @@ impl RabbitMq {
     /// # Errors
     /// If it is not installed or does not start.
     pub fn start_with_tls() -> anyhow::Result<Self> {
-        Self::start_as(Some(free_port()?))
+        Self::start_as(Some(free_port()?), "")
     }
 
-    fn start_as(encrypted: Option<u16>) -> anyhow::Result<Self> {
+    /// Starts one with more settings, as files in `conf.d` of an installed one would be read.
+    ///
+    /// # Errors
+    /// If it is not installed or does not start.
+    pub fn start_with(settings: &str) -> anyhow::Result<Self> {
+        Self::start_as(None, settings)
+    }
+
+    fn start_as(encrypted: Option<u16>, settings: &str) -> anyhow::Result<Self> {
         let mut rabbit = Self {
             server: Server::prepare("rabbitmq")?,
             mapper: Server::prepare("epmd")?,
@@ -73,6 +81,7 @@ impl RabbitMq {
             encrypted,
         };
         rabbit.prepare()?;
+        fs::write(rabbit.server.home().join("conf.d/more.conf"), settings)?;
         rabbit.start_mapper()?;
         rabbit.launch()?;
         Ok(rabbit)

@@ -23,6 +23,8 @@ pub struct Redis {
     port: u16,
     /// Where it listens for TLS, if it does.
     tls: Option<u16>,
+    /// A file of settings.
+    settings: Option<PathBuf>,
 }
 
 impl Redis {
@@ -31,7 +33,19 @@ impl Redis {
     /// # Errors
     /// If it is not installed or does not start.
     pub fn start() -> anyhow::Result<Self> {
-        let mut redis = Self { server: Server::prepare("redis")?, port: free_port()?, tls: None };
+        let mut redis =
+            Self { server: Server::prepare("redis")?, port: free_port()?, tls: None, settings: None };
+        redis.begin()?;
+        Ok(redis)
+    }
+
+    /// Starts one with a file of settings. One that asks for a password answers only whoever connects by it.
+    ///
+    /// # Errors
+    /// If it is not installed or does not start.
+    pub fn start_with(settings: PathBuf) -> anyhow::Result<Self> {
+        let server = Server::prepare("redis")?;
+        let mut redis = Self { server, port: free_port()?, tls: None, settings: Some(settings) };
         redis.begin()?;
         Ok(redis)
     }
@@ -43,7 +57,7 @@ impl Redis {
     pub fn start_tls() -> anyhow::Result<Self> {
         let server = Server::prepare("redis")?;
         certify(server.home())?;
-        let mut redis = Self { server, port: free_port()?, tls: Some(free_port()?) };
+        let mut redis = Self { server, port: free_port()?, tls: Some(free_port()?), settings: None };
         redis.begin()?;
         Ok(redis)
     }
@@ -64,6 +78,7 @@ impl Redis {
     pub fn begin(&mut self) -> anyhow::Result<()> {
         let port = self.port.to_string();
         let mut command = Command::new(program("redis-server", "redis-server")?);
+        command.args(&self.settings);
         command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "yes"]);
         command.args(["--daemonize", "no", "--dir"]).arg(self.server.home());
         if let Some(tls) = self.tls {
@@ -74,7 +89,8 @@ impl Redis {
         }
         self.server.start(&mut command)?;
         let port = self.port;
-        self.server.await_ready(READY, || ask(port, "PING").is_ok_and(|answer| answer.starts_with("+PONG")))
+        let ready = |answer: String| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH");
+        self.server.await_ready(READY, || ask(port, "PING").is_ok_and(ready))
     }
 
     /// Ends it.

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     ops::Range,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -56,6 +57,8 @@ impl Server {
         ensure!(self.child.is_none(), "{} runs already", self.name);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.home.join("server.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
+        // Ctrl-C at a terminal goes to whoever started it, who ends it in its turn.
+        command.process_group(0);
         let child = command.spawn().with_context(|| format!("starting {}", self.name))?;
         self.note(self.name, child.id())?;
         self.child = Some(child);

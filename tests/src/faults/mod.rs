@@ -17,9 +17,11 @@ use std::{env, path::PathBuf, sync::Arc};
 use anyhow::Context;
 pub use fuse::{Fuse, Window};
 use naru_cli::decorations::Decorations;
-use naru_shared::{domain::SubscriptionName, ports::Ports};
+use naru_shared::{domain::SubscriptionName, ports::Ports, release::Release};
 use naru_workers::BackendFactory;
 use sabotage::Sabotage;
+
+use crate::next;
 
 /// The variable that names a window and a number.
 pub const FAULT: &str = "NARU_FAULT";
@@ -36,9 +38,15 @@ pub fn from_environment() -> anyhow::Result<Decorations> {
     let fuse = env::var(FAULT).ok().map(|text| text.parse::<Fuse>()).transpose()?.map(Arc::new);
     let sabotage = env::var(SABOTAGE).ok().map(|text| Sabotage::named(&text)).transpose()?;
     let subscriber = env::var(SUBSCRIBER).ok().map(|text| named(&text)).transpose()?;
+    let release = match env::var(next::RELEASE).ok().as_deref() {
+        None => Release::THIS,
+        Some("next") => next::release(),
+        Some(other) => anyhow::bail!("there is no release `{other}`"),
+    };
     let (for_ports, for_backends) = (fuse.clone(), fuse);
     Ok(Decorations {
-        variables: &[FAULT, SABOTAGE, SUBSCRIBER],
+        release,
+        variables: &[FAULT, SABOTAGE, SUBSCRIBER, next::RELEASE],
         ports: Box::new(move |ports| {
             let ports = fused(ports, for_ports);
             match sabotage {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use naru_shared::{
     domain::{
         Account, CustomerId, Day, EnvelopeError, Environment, Lane, Message, Pack, Quota, RouteName, TimeZone,
@@ -59,21 +60,23 @@ impl Opened {
 
 /// Opens what was received. What cannot be opened is set aside or given back, and is no longer in hand.
 pub(super) async fn open(crew: &Crew, queue: &QueueName, deliveries: Vec<Delivery>) -> Vec<Opened> {
-    let mut opened = Vec::with_capacity(deliveries.len());
+    let (mut opened, mut strange) = (Vec::with_capacity(deliveries.len()), Vec::new());
     for Delivery { receipt, envelope, deliveries } in deliveries {
         match crew.envelopes.open(&envelope) {
             Ok(pack) => opened.push(Opened::new(receipt, pack, deliveries)),
-            Err(error) => put_away(crew, queue, receipt, &error).await,
+            Err(error) => strange.push(put_away(crew, queue, receipt, error)),
         }
     }
+    // Together: however many there are, those that were opened wait for one answer of the queue, and no more.
+    join_all(strange).await;
     opened
 }
 
-async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: &EnvelopeError) {
+async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: EnvelopeError) {
     let (route, lane) = (queue.route.as_str(), queue.lane.as_str());
     let put = match error {
-        EnvelopeError::Newer(_) => {
-            tracing::warn!(route, lane, %error, "a pack is left for a newer worker");
+        EnvelopeError::Newer { version, newest } => {
+            crew.newer.left(queue, version, newest);
             crew.deps.queue.release(queue, receipt, FOR_NEWER).await
         }
         EnvelopeError::Forged(_) | EnvelopeError::Malformed(_) => {

@@ -6,6 +6,8 @@
 mod actor;
 mod classify;
 mod group;
+mod newer;
 mod record;
 
 pub(crate) use actor::routine;
+pub(crate) use newer::Newer;

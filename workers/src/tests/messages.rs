@@ -1,12 +1,12 @@
 //! The way of a message through the workers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use naru_shared::{
     catalog::{Catalog, Entry, Subscription},
     domain::{
-        BackendConfig, Clock, Code, Day, HttpBackend, OnUncertain, Quota, Route, State, SystemClock,
-        TimeZone, Units,
+        BackendConfig, Clock, Code, Day, EnvelopeFormat, FORMATS, HttpBackend, OnUncertain, Quota, Route,
+        State, SystemClock, TimeZone, Units,
     },
     gate::{Gate, QuotaVerdict},
     ledger::{LedgerDesk, LedgerReads},
@@ -18,7 +18,7 @@ use super::{
     http::{Act, Server},
     site::{Site, config, holds_within},
 };
-use crate::{Workers, WorkersConfig, samples};
+use crate::{Workers, WorkersConfig, WorkersDeps, samples};
 
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -325,15 +325,51 @@ async fn a_backend_that_asks_for_more_than_the_time_to_live_is_called_once_more_
     workers.drain(DRAIN).await;
 }
 
+/// A release after this one, which can also write a pack backwards.
+const NEXT: &[EnvelopeFormat] = &[
+    FORMATS[0],
+    EnvelopeFormat {
+        version: 2,
+        write: |out, head, fragments| {
+            let begin = out.len();
+            (FORMATS[0].write)(out, head, fragments);
+            out[begin..].reverse();
+        },
+        read: |content| (FORMATS[0].read)(&content.iter().rev().copied().collect::<Vec<_>>()),
+    },
+];
+
+/// More than intake receives at once, in front of what it can read.
+const NEWER: u32 = 300;
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pack_of_a_newer_program_is_left_for_a_newer_worker() {
+async fn packs_of_a_newer_release_wait_for_a_newer_worker_and_hold_nothing_up() {
     let site = Site::new(&[route()]);
-    let envelope = naru_shared::domain::Envelope(bytes::Bytes::from_static(b"2.later\nbinary"));
-    site.publish_envelope("carrier-a", envelope).await;
+    let mut newer = Vec::new();
+    for _ in 0..NEWER {
+        let message = site.message("+820000000001");
+        site.publish_envelope("carrier-a", site.sealed_as(NEXT, 2, &message)).await;
+        newer.push(message.id);
+    }
     let workers = site.start();
-    let ids = site.accept("carrier-a", &["+820000000001"]).await;
-    assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let ids = site.accept("carrier-a", &["+820000000001"]).await;
+        assert_eq!(site.report(ids[0]).await.status, State::Delivered);
+    }
     workers.drain(DRAIN).await;
+    let turns = begun.elapsed().as_secs() / 5 + 1;
     let depth = site.queue.depth(&queue()).await.unwrap();
-    assert_eq!((depth.packs, depth.quarantined), (1, 0));
+    assert_eq!((depth.packs, depth.quarantined), (NEWER.into(), 0));
+    // They were not asked for again and again: once in each five seconds at the most.
+    let patience = Duration::from_secs(10);
+    let waiting = site.queue.receive(&queue(), 1, patience).await.unwrap().remove(0);
+    assert!(u64::from(waiting.deliveries) <= turns + 1, "{} times in {turns} turns", waiting.deliveries);
+    site.queue.release(&queue(), waiting.receipt, Duration::ZERO).await.unwrap();
+    let workers = Workers::start(&config(), WorkersDeps { formats: NEXT, ..site.deps() }).unwrap();
+    for report in site.reports(&newer).await {
+        assert_eq!((report.status, report.attempts), (State::Delivered, 1));
+    }
+    workers.drain(DRAIN).await;
+    site.assert_each_was_sent_once(&newer);
 }

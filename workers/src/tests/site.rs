@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, Clock, Customer, Envelope, GatePolicy, Lane, Message, MessageId, MessageView, Minter,
-        Outcome, PackEncoder, Quota, Report, Route, State, SystemClock, TimeZone,
+        Assignment, Clock, Customer, Envelope, EnvelopeFormat, FORMATS, GatePolicy, Lane, Message, MessageId,
+        MessageView, Minter, Outcome, PackEncoder, PackHead, Quota, Report, Route, State, SystemClock,
+        TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},
@@ -90,7 +91,7 @@ impl Site {
             catalog: Arc::new(SqliteCatalog::open(&at("catalog.db")).unwrap()),
             registry: MemoryRegistry::new(),
             gate: Arc::new(MemoryGate::new(Arc::new(SystemClock))),
-            encoder: PackEncoder::new(keyring.envelope_keys().unwrap()),
+            encoder: PackEncoder::new(keyring.envelope_keys().unwrap(), 1).unwrap(),
             minter: Minter::new(&keyring.ids),
             keyring,
             sent: Sent::default(),
@@ -150,6 +151,7 @@ impl Site {
             registry: self.registry.clone(),
             gate: self.gate.clone(),
             keyring: self.keyring.clone(),
+            formats: FORMATS,
             clock: Arc::new(SystemClock),
             backends: Arc::new(Counting(Arc::clone(&self.sent))),
             runtime: tokio::runtime::Handle::current(),
@@ -171,11 +173,27 @@ impl Site {
         }
     }
 
+    /// A message to the usual route, as a release that knows these versions writes it.
+    pub(super) fn sealed_as(
+        &self,
+        formats: &'static [EnvelopeFormat],
+        version: u32,
+        message: &Message,
+    ) -> Envelope {
+        let keys = self.keyring.envelope_keys().unwrap().knowing(formats);
+        Self::seal(&PackEncoder::new(keys, version).unwrap(), "carrier-a", std::slice::from_ref(message))
+    }
+
     /// These messages in one envelope of this site.
     pub(super) fn sealed(&self, route: &str, messages: &[Message]) -> Envelope {
+        Self::seal(&self.encoder, route, messages)
+    }
+
+    fn seal(encoder: &PackEncoder, route: &str, messages: &[Message]) -> Envelope {
         let fragments: Vec<Vec<u8>> = messages.iter().map(|m| PackEncoder::fragment(m).unwrap()).collect();
-        let fragments = fragments.iter().map(Vec::as_slice);
-        self.encoder.seal(&samples::account(), &route.parse().unwrap(), Lane::Express, fragments)
+        let fragments: Vec<&[u8]> = fragments.iter().map(Vec::as_slice).collect();
+        let (account, route) = (samples::account(), route.parse().unwrap());
+        encoder.seal(PackHead { account: &account, route: &route, lane: Lane::Express }, &fragments)
     }
 
     /// Publishes one message to each recipient, in one pack.

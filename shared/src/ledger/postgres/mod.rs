@@ -35,7 +35,8 @@ use super::{
 };
 use crate::{
     domain::{Clock, IncarnationId, MessageId, RouteName, Timestamp},
-    postgres::{Database, InvalidUrl, PgError, Pool, PostgresSettings},
+    ports::Probe,
+    postgres::{Database, Fitness, InvalidUrl, PgError, Pool, PostgresSettings},
 };
 
 /// Changes of the backlog that are summed up when so many rows were read for each place.
@@ -65,7 +66,7 @@ impl PostgresLedger {
         runtime: &Handle,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, InvalidUrl> {
-        let pool = Pool::new(name, settings, runtime, true)?;
+        let pool = Pool::new(name, settings, runtime)?;
         let database = Database::new(pool, settings);
         Ok(Self { database, memory: Arc::new(Memory::new()), clock, archive_after: ARCHIVE_AFTER })
     }
@@ -82,8 +83,13 @@ impl PostgresLedger {
     /// # Errors
     /// If the URL is not valid.
     pub fn with_pool(&self, name: &str, settings: &PostgresSettings) -> Result<Self, InvalidUrl> {
-        let pool = Pool::new(name, settings, self.database.pool().runtime(), true)?;
+        let pool = Pool::new(name, settings, self.database.pool().runtime())?;
         Ok(Self { database: Database::new(pool, settings), ..self.clone() })
+    }
+
+    /// Whether its server may be used, as readiness asks.
+    pub(crate) fn fitness(&self, name: &'static str) -> Arc<dyn Probe> {
+        Arc::new(Fitness::new(name, self.database.pool()))
     }
 
     pub(crate) const fn database(&self) -> &Database {

@@ -15,6 +15,10 @@ use crate::{
     proxy::Proxy,
 };
 
+/// Wishes let go while a process is awaited at a window, and how often.
+const TRICKLE: usize = 4;
+const EVERY: Duration = Duration::from_millis(50);
+
 impl Stage<'_> {
     /// Whether it came to what it was for.
     pub(super) fn do_harm(&mut self, act: Act) -> anyhow::Result<bool> {
@@ -55,13 +59,17 @@ impl Stage<'_> {
         self.kill(target)?;
         self.launch(target, Some((faults::FAULT, format!("{}:{passage}", window.as_str()))))?;
         self.fused = Some(target);
-        // Somebody must pass it.
-        self.crowd.release(50);
+        let mut more = Instant::now();
         let deadline = Instant::now() + MOMENT;
         let mut alive = nanos();
         let mut dead = self.member(target)?.has_ended()?;
         while !dead && Instant::now() < deadline {
             alive = nanos();
+            if Instant::now() >= more {
+                // Somebody must pass it once the process is there.
+                self.crowd.release(TRICKLE);
+                more += EVERY;
+            }
             self.wait(Duration::from_millis(1))?;
             dead = self.member(target)?.has_ended()?;
         }

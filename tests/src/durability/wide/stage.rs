@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long an act may wait for its moment.
-pub(super) const MOMENT: Duration = Duration::from_secs(20);
+pub(super) const MOMENT: Duration = Duration::from_secs(10);
 
 /// Everything that takes part.
 pub(super) struct Stage<'a> {
@@ -55,12 +55,13 @@ impl<'a> Stage<'a> {
     /// Every act of the plan.
     pub(super) fn play(&mut self, plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let mut acts = acts::draw(plan, &mut self.rng);
-        let share = plan.messages.div_ceil(acts.len().max(1));
         let mut number = 0;
         while let Some(act) = acts.pop() {
             number += 1;
             ensure!(number < 1_000, "the windows are never passed");
             let began = Instant::now();
+            // Some are left for the end, when nothing is in the way any more.
+            let share = plan.messages.saturating_sub(self.crowd.released()) / (acts.len() + 2);
             let goal = self.crowd.decided() + self.rng.usize(share / 8..=share * 3 / 4);
             self.crowd.release(share);
             self.await_goal(goal)?;
