@@ -17,5 +17,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(rolled.success(), "the roll-out under load failed");
     let scale = release::proof()?.arg("scale").status()?;
     ensure!(scale.success(), "the scale run failed or missed a goal");
+    let idle = release::proof()?.args(["idle", "--wide", "--details"]).status()?;
+    ensure!(idle.success(), "a deployment at rest asked for more than it may");
     Ok(())
 }

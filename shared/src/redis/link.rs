@@ -7,10 +7,7 @@ use std::{
 
 use metrics::{Counter, Gauge, Histogram};
 use parking_lot::RwLock;
-use redis::{
-    AsyncConnectionConfig, Client, RedisError, RedisResult, Script,
-    aio::{ConnectionLike, MultiplexedConnection},
-};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script, aio::MultiplexedConnection};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -68,6 +65,7 @@ pub struct Link {
     scripts: Vec<Script>,
     slot: RwLock<Slot>,
     broken: Notify,
+    mended: Notify,
     bell: Option<Arc<Bell>>,
     meters: Meters,
 }
@@ -114,8 +112,13 @@ impl Link {
             away: calls("away"),
             seconds: names::REDIS_SECONDS.of(&[("port", port)]),
         };
-        let (slot, broken) = (RwLock::default(), Notify::new());
-        Ok(Arc::new(Self { port, client, timeout, scripts, slot, broken, bell, meters }))
+        let (slot, broken, mended) = (RwLock::default(), Notify::new(), Notify::new());
+        Ok(Arc::new(Self { port, client, timeout, scripts, slot, broken, mended, bell, meters }))
+    }
+
+    /// Returns when a connection was made since the last wait. One may wait at a time.
+    pub async fn mended(&self) {
+        self.mended.notified().await;
     }
 
     /// Returns when something was published on the channel, or there is a new connection; at the latest after `heard`, or
@@ -223,6 +226,7 @@ impl Link {
             slot.connection = Some(connection);
         }
         self.meters.connected.set(1.0);
+        self.mended.notify_one();
         tracing::info!(port = self.port, failures, "connected to Redis");
     }
 
@@ -243,7 +247,6 @@ impl Link {
             config = config.set_push_sender(bell.ear());
         }
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        connection.req_packed_command(&redis::cmd("PING")).await?;
         self.teach(&mut connection).await?;
         self.look(&mut connection).await;
         if let Some(bell) = &self.bell {

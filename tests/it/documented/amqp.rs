@@ -121,10 +121,14 @@ pub(super) fn names(listed: &str, document: &str, routes: &[&str]) {
 pub(super) fn message(document: &str, kind: &str, seen: &Value) {
     let rows = table(document, &["message", "lies on", "properties", "headers"]);
     let row = rows.iter().find(|row| row[0] == kind).unwrap_or_else(|| panic!("{kind} is not told of"));
+    // One without a value may have any.
+    let any = |name: &str| seen["properties"][name].clone();
     let mut told: Map<String, Value> = words(&row[2])
         .iter()
-        .map(|word| word.split_once(": ").unwrap())
-        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .map(|word| match word.split_once(": ") {
+            Some((name, value)) => (name.to_owned(), json!(value)),
+            None => (word.clone(), any(word)),
+        })
         .collect();
     told.insert("delivery_mode".to_owned(), json!(2));
     told.insert("app_id".to_owned(), json!("naru"));

@@ -12,7 +12,8 @@ use naru_tests::{
 };
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::stage::alone;
+use super::PATIENCE;
+use crate::stage::{alone, within};
 
 /// How many tests borrow it; whoever is last ends it, and it is judged then as any other.
 const BORROWERS: usize = 7;
@@ -67,6 +68,10 @@ fn begin() -> Deployment {
     // A gate over a new Redis lets nobody in for its first second.
     for front in [0, 1] {
         super::accepted_in_the_end(&mut site.customer_at(front, customers::LOCAL), "doubtful");
+        within(PATIENCE, "limits are in force", || {
+            let told = site.customer_at(front, customers::READER).get("/quota").unwrap().json();
+            (told["quotas"][0]["limit"] == 1_000_000).then_some(())
+        });
     }
     site
 }
