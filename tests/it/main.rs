@@ -67,7 +67,7 @@ mod readme;
 mod reference;
 #[cfg(test)]
 mod rollout;
-
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod sync;

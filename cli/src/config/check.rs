@@ -46,6 +46,14 @@ pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<Str
             config.process.drain_ms
         ));
     }
+    let (asked, known) = (config.ingress.envelope_version, config.release.formats);
+    if part.accepts() && known.iter().all(|format| format.version != asked) {
+        let known: Vec<String> = known.iter().map(|format| format.version.to_string()).collect();
+        found.push(format!(
+            "ingress.envelope_version = {asked} cannot be written: this program knows {}",
+            known.join(", ")
+        ));
+    }
     found.extend(unsafe_engines(config));
     found.extend(config.workers.check().err().map(|error| format!("workers: {error}")));
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
@@ -146,6 +154,20 @@ mod tests {
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 0);
         config.ingress.drain_notice_ms += 1;
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_version_of_envelopes_that_this_release_does_not_know_is_refused() {
+        let mut config = Config::default();
+        config.ingress.envelope_version = 9;
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert_eq!(found, ["ingress.envelope_version = 9 cannot be written: this program knows 1"]);
+        // Workers may share the file with fronts of a newer release.
+        assert!(
+            unsafe_settings(&config, Part::Workers, &[])
+                .iter()
+                .all(|found| !found.contains("envelope_version"))
+        );
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub enum ConfigError {
 
 /// Reads `file`, if any, and overrides what the variables name: `NARU_INGRESS__LISTEN` is `listen` in `[ingress]`.
 /// A variable's value is read as TOML where it can be (`5`, `true`, `"text"`), else as text. A setting may name a file that
-/// holds its value (see [`files`]); files are read last. `others` are variables that somebody else reads.
+/// holds its value (`files.rs`); files are read last. `others` are variables that somebody else reads.
 ///
 /// # Errors
 /// If the file cannot be read, or anything in it or in a variable is not known or not right.

@@ -97,12 +97,15 @@ impl Records {
     }
 }
 
+/// A port, and what readiness asks of it.
+pub(super) type Watched<P> = (P, Arc<dyn Probe>);
+
 /// The catalog of a process, and what readiness asks of it.
 pub(super) fn catalog(
     engine: &CatalogEngine,
     dir: Option<&DataDir>,
     runtime: &Handle,
-) -> Result<(Arc<dyn Catalog>, Arc<dyn Probe>), OpenError> {
+) -> Result<Watched<Arc<dyn Catalog>>, OpenError> {
     Ok(match engine {
         CatalogEngine::Sqlite {} => {
             let catalog = SqliteCatalog::open(&place(dir, "catalog")?.catalog()).map_err(of("catalog"))?;

@@ -76,7 +76,9 @@ fn the_builder_is_given_all_that_the_workspace_is_built_of_and_by_its_own_toolch
     let output = metadata.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = composed()["services"]["ingress"]["image"].as_str().unwrap().to_owned();
-    assert_eq!(image, format!("naru:{}", package["version"].as_str().unwrap()));
+    let version = package["version"].as_str().unwrap();
+    assert_eq!(image, format!("naru:{version}"));
+    assert!(said("LABEL")[0].contains(&format!("image.version=\"{version}\"")), "{:?}", said("LABEL"));
     assert_eq!(composed()["services"]["ingress"]["build"]["dockerfile"], "compose/Containerfile");
 }
 

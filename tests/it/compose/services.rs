@@ -166,6 +166,11 @@ fn secrets_are_made_once_for_their_owner_only_and_every_one_that_is_mounted() {
         let entries = fs::read_dir(home.path().join("secrets")).unwrap().map(Result::unwrap);
         entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
     };
+    for script in ["postgres.sh", "secrets.sh"] {
+        let mode = fs::metadata(source().join(script)).unwrap().permissions().mode();
+        // PostgreSQL's image runs what may be run, and reads the rest into its own shell.
+        assert_eq!(mode & 0o111, 0o111, "{script} is not executable");
+    }
     let first = read();
     assert!(Command::new("sh").arg(&script).status().unwrap().success());
     assert_eq!(read(), first, "a secret was replaced");
