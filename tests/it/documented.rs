@@ -56,6 +56,48 @@ fn customers(site: &Deployment) -> [String; 2] {
     })
 }
 
+const LANE: &str = "naru.main.carrier-a.express";
+
+/// A message of a queue once there is one; it stays there.
+fn seen(client: &mut amqp::Client, queue: &str) -> Value {
+    within(PATIENCE, &format!("something lies on {queue}"), || {
+        client.waiting(queue).filter(|waiting| *waiting > 0)?;
+        Some(client.get(queue, "requeue")).filter(|message| !message.is_null())
+    })
+}
+
+/// One message lies on the lane.
+fn while_no_worker_runs(client: &mut amqp::Client, rabbit: &str) {
+    let envelope = seen(client, LANE);
+    amqp::message(rabbit, "a sealed envelope with a pack", &envelope);
+    assert_eq!(envelope["headers"]["naru-customer"], "acme");
+    assert!(envelope["body"].as_str().unwrap().contains("the text"), "signed, not encrypted");
+    // What is thrown out lies on the queue beside it.
+    client.get(LANE, "reject");
+    let thrown = seen(client, &format!("{LANE}.dead"));
+    amqp::message(rabbit, "one that was thrown out", &thrown);
+    assert_eq!((client.waiting(LANE), &thrown["body"]), (Some(0), &envelope["body"]));
+    client.run(json!({ "do": "publish", "queue": LANE, "body": "no envelope" }));
+}
+
+fn while_workers_run(site: &Deployment, client: &mut amqp::Client, rabbit: &str, first: &str) {
+    let aside = seen(client, &format!("{LANE}.quarantine"));
+    amqp::message(rabbit, "what could not be opened", &aside);
+    assert_eq!((&aside["body"], &aside["headers"]["naru-queue"]), (&json!("no envelope"), &json!(LANE)));
+    let event = seen(client, "naru.main.events.watch.copies");
+    amqp::message(rabbit, "an event, as a CloudEvent", &event);
+    let told: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+    assert_eq!((&told["id"], &told["type"]), (&event["properties"]["message_id"], &event["routing_key"]));
+    assert_eq!((&told["subject"], &event["exchange"]), (&json!(first), &json!("naru.main.events")));
+    // What a newer program wrote is put off until one comes that can open it.
+    client.run(json!({ "do": "publish", "queue": LANE, "body": "999.key.mac\n{}" }));
+    let put_off = seen(client, &format!("{LANE}.later"));
+    amqp::message(rabbit, "one that was put off", &put_off);
+    amqp::queues(client, rabbit);
+    let listed = site.rabbit.ctl(&["list_queues", "--silent", "name"]).unwrap();
+    amqp::names(&listed, rabbit, &["carrier-a", "sandbox", "demo"]);
+}
+
 #[test]
 fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     let _alone = alone();
@@ -73,49 +115,13 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     let first = accepted(&mut live, &message("first", "00"), Some("key-1"));
     let rabbit = document("rabbitmq.md");
     let mut client = amqp::Client::connect(&site.rabbit.url());
-    let (lane, dead) = ("naru.main.carrier-a.express", "naru.main.carrier-a.express.dead");
-    let envelope = client.get(lane, "requeue");
-    amqp::message(&rabbit, "a sealed envelope with a pack", &envelope);
-    assert_eq!(envelope["headers"]["naru-customer"], "acme");
-    assert!(envelope["body"].as_str().unwrap().contains("the text"), "signed, not encrypted");
-    // What is thrown out lies on the queue beside it.
-    client.get(lane, "reject");
-    let thrown =
-        within(PATIENCE, "it was thrown out", || Some(client.get(dead, "requeue")).filter(|m| !m.is_null()));
-    amqp::message(&rabbit, "one that was thrown out", &thrown);
-    assert_eq!((client.waiting(lane), &thrown["body"]), (Some(0), &envelope["body"]));
-    client.run(json!({ "do": "publish", "queue": lane, "body": "no envelope" }));
-
+    while_no_worker_runs(&mut client, &rabbit);
     for workers in &mut site.workers {
         workers.start(&[]).unwrap();
     }
-    // It was not lost, and what is no envelope is set aside.
+    // What was thrown out was not lost.
     until(&mut live, &first, &["delivered"], PATIENCE);
-    let aside = within(PATIENCE, "it is set aside", || {
-        client.waiting(&format!("{lane}.quarantine")).filter(|waiting| *waiting > 0)?;
-        Some(client.get(&format!("{lane}.quarantine"), "requeue")).filter(|m| !m.is_null())
-    });
-    amqp::message(&rabbit, "what could not be opened", &aside);
-    assert_eq!((&aside["body"], &aside["headers"]["naru-queue"]), (&json!("no envelope"), &json!(lane)));
-    // An event's copy, and what is none of ours.
-    let copies = "naru.main.events.watch.copies";
-    let event =
-        within(PATIENCE, "an event's copy", || Some(client.get(copies, "ack")).filter(|m| !m.is_null()));
-    amqp::message(&rabbit, "an event, as a CloudEvent", &event);
-    let told: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
-    assert_eq!((&told["id"], &told["type"]), (&event["properties"]["message_id"], &event["routing_key"]));
-    assert_eq!((&told["subject"], &event["exchange"]), (&json!(first), &json!("naru.main.events")));
-    // What a newer program wrote is put off until one comes that can open it.
-    client.run(json!({ "do": "publish", "queue": lane, "body": "999.key.mac\n{}" }));
-    let later = format!("{lane}.later");
-    let put_off = within(PATIENCE, "it is put off", || {
-        client.waiting(&later).filter(|waiting| *waiting > 0)?;
-        Some(client.get(&later, "requeue")).filter(|m| !m.is_null())
-    });
-    amqp::message(&rabbit, "one that was put off", &put_off);
-    amqp::queues(&mut client, &rabbit);
-    let listed = site.rabbit.ctl(&["list_queues", "--silent", "name"]).unwrap();
-    amqp::names(&listed, &rabbit, &["carrier-a", "sandbox", "demo"]);
+    while_workers_run(&site, &mut client, &rabbit, &first);
 
     let mut ids = vec![first];
     for (digits, state) in FATES {

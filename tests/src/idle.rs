@@ -45,7 +45,7 @@ pub struct Bounds {
 pub const BOUNDS: Bounds = Bounds {
     commands: 400.0,
     statements: 550.0,
-    heartbeats: 120.0,
+    heartbeats: 150.0,
     frames: 500.0,
     cpu_seconds: if cfg!(debug_assertions) { 0.6 } else { 0.3 },
 };

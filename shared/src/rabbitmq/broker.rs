@@ -37,9 +37,9 @@ use super::{
 /// How long a call waits for a connection that is just being made.
 const FOR_CONNECTION: Duration = Duration::from_secs(1);
 
-/// How long it is remembered that there is no such queue: to ask for one that may just be made takes a turn among all
-/// processes, and whoever counts what waits on it asks again.
-const ABSENT: Duration = Duration::from_secs(60);
+/// How long it is remembered that there is no such queue, unless this process makes it: to ask for one that may just be made
+/// takes a turn among all processes and twenty frames, and whoever counts what waits there asks again and again.
+const ABSENT: Duration = Duration::from_secs(600);
 
 /// The first pause before a message is published again for which the broker refused responsibility.
 const AFTER_REFUSAL: Duration = Duration::from_millis(20);

@@ -13,7 +13,7 @@ use crate::{
 
 /// While nothing comes, the ledger is asked ever less often, up to so many times `poll`: what this process records rings, so
 /// only what others left is found so late.
-const SELDOM: u32 = 8;
+const SELDOM: u32 = 4;
 
 /// Feeds a desk until the crew stops.
 pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
