@@ -37,11 +37,12 @@ use super::{
 /// How long a call waits for a connection that is just being made.
 const FOR_CONNECTION: Duration = Duration::from_secs(1);
 
+/// How long it is remembered that there is no such queue, unless this process makes it: to ask for one that may just be made
+/// takes a turn among all processes and twenty frames, and whoever counts what waits there asks again and again.
+const ABSENT: Duration = Duration::from_secs(600);
+
 /// The first pause before a message is published again for which the broker refused responsibility.
 const AFTER_REFUSAL: Duration = Duration::from_millis(20);
-
-/// How long a queue that was not there is taken for not there.
-const ABSENT: Duration = Duration::from_secs(10);
 
 /// The content type of a pack.
 pub(crate) const ENVELOPE: &str = "application/vnd.naru.envelope";
@@ -60,7 +61,7 @@ pub struct Broker {
     topology: Topology,
     /// What was declared over the connection of this number.
     declared: Mutex<HashMap<String, u64>>,
-    /// Where packs would have been set aside, if any had been: when there was no such queue.
+    /// Queues that were asked for and not there, and when.
     absent: Mutex<HashMap<String, Instant>>,
     consumer_dial: Dial,
     /// Made when somebody receives: a process that only publishes has no use for it.
@@ -216,26 +217,21 @@ impl Broker {
         self.publish_to(&later, message, self.deadline()).await.map_err(Unconfirmed::trouble)
     }
 
-    /// Messages set aside from a queue. Mostly there is no such queue; that is looked into once in a while only, since whoever
-    /// looks takes a turn from all processes, and readiness asks often.
+    /// Messages set aside from a queue.
     pub(crate) async fn quarantined(&self, queue: &str) -> Result<u64, Trouble> {
-        let aside = names::quarantine(queue);
-        if self.absent.lock().get(&aside).is_some_and(|seen| seen.elapsed() < ABSENT) {
-            return Ok(0);
-        }
-        match self.existing(&aside).await {
-            Err(Trouble::Missing) => {
-                self.absent.lock().insert(aside, Instant::now());
-                Ok(0)
-            }
-            other => other,
-        }
+        self.waiting(&names::quarantine(queue)).await
     }
 
     /// Messages that wait on a queue and are in nobody's hands; none if there is no such queue.
     pub(crate) async fn waiting(&self, queue: &str) -> Result<u64, Trouble> {
+        if self.absent.lock().get(queue).is_some_and(|since| since.elapsed() < ABSENT) {
+            return Ok(0);
+        }
         match self.existing(queue).await {
-            Err(Trouble::Missing) => Ok(0),
+            Err(Trouble::Missing) => {
+                self.absent.lock().insert(queue.to_owned(), Instant::now());
+                Ok(0)
+            }
             other => other,
         }
     }
