@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stage::Stage;
 
-use super::{CUSTOMERS, Outcome, crowd::Crowd, setup};
+use super::{Outcome, crowd::Crowd, setup};
 use crate::{
     checker,
     deployment::{Deployment, Shape},
@@ -127,5 +127,3 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
     }
     Ok(outcome)
 }
-
-const _: () = assert!(CUSTOMERS == 2, "both are provisioned");
