@@ -33,6 +33,8 @@ pub mod redis;
 
 pub mod postgres;
 
+pub mod pace;
+
 pub mod keys;
 
 pub mod key_file;

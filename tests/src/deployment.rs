@@ -221,6 +221,18 @@ impl Deployment {
         &self.home
     }
 
+    /// Copies every process's log into a directory, which is made.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_logs(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(directory)?;
+        for member in self.ingress.iter().chain(&self.workers) {
+            fs::write(directory.join(format!("{}.log", member.name())), member.log())?;
+        }
+        Ok(())
+    }
+
     /// The end of every process's log.
     #[must_use]
     pub fn log_tails(&self) -> String {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use metrics::{Counter, Histogram};
 use naru_shared::{
-    domain::PackHead,
+    domain::{PACK_MESSAGES, PackHead},
     gate::{AFTER, GateError, patiently},
     metrics as names,
+    pace::Pace,
     queue::{Outgoing, PublishError, QueueName},
 };
 use tokio::{
@@ -52,6 +53,7 @@ pub async fn run(
     });
     let slots = Arc::new(Semaphore::new(UNDER_WAY));
     let mut publishes = JoinSet::new();
+    let mut pace = Pace::new(shared.parts.queue.capabilities().pace);
     loop {
         let first = tokio::select! {
             biased;
@@ -70,14 +72,18 @@ pub async fn run(
             }
         };
         let Some(first) = first else { break };
-        // What comes while both slots are taken is gathered.
+        // What comes while both slots are taken, or before its time under load, is gathered; a full pack waits for nobody.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        if jobs.len() < PACK_MESSAGES {
+            pace.ready().await;
+        }
         let mut gathered = vec![first];
         while gathered.len() < GATHER
             && let Ok(job) = jobs.try_recv()
         {
             gathered.push(job);
         }
+        pace.begin(gathered.len());
         publishes.spawn(publish(Arc::clone(&shared), gathered, slot));
     }
     while let Some(ended) = publishes.join_next().await {

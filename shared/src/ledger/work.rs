@@ -136,6 +136,8 @@ pub struct Capabilities {
     /// `None`: each message is forgotten by itself, when its time has come. Else many are forgotten together, in one step
     /// whatever its size, when the time of all of them has come: the first of them at most so long after its own.
     pub forgets_together: Option<Duration>,
+    /// How long transactions under load had better be apart, so that each serves more. Zero if the engine gathers by itself.
+    pub pace: Duration,
 }
 
 /// How much of a customer waits on a route's lane (`ready`, `scheduled`, `retrying`).

@@ -69,6 +69,9 @@ pub struct Capabilities {
     pub fair_groups: bool,
     /// What was in hand comes back after the visibility time even while its receiver lives.
     pub visibility: bool,
+    /// How long publishes under load had better be apart, so that fewer and larger packs come about: what a pack costs, each
+    /// message in it saves. Zero if the engine gathers by itself.
+    pub pace: Duration,
 }
 
 /// Why a pack was not confirmed; tells whether it can have been written.

@@ -61,6 +61,9 @@ struct Inboxes {
 #[error("not a receipt of this queue")]
 struct ForeignReceipt;
 
+/// A pack costs the broker a raft entry, a sync, a confirm, a delivery and an acknowledgement, however many messages it holds.
+const PACE: Duration = Duration::from_millis(4);
+
 impl RabbitMqQueue {
     /// A queue on this broker.
     #[must_use]
@@ -154,7 +157,7 @@ async fn metered<T, E>(call: &'static str, work: impl Future<Output = Result<T, 
 #[async_trait]
 impl Queue for RabbitMqQueue {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { exclusive: false, fair_groups: false, visibility: false }
+        Capabilities { exclusive: false, fair_groups: false, visibility: false, pace: PACE }
     }
 
     /// Each pack is confirmed by itself. Nothing is written while there is no connection, or an alarm of the broker.

@@ -162,7 +162,7 @@ async fn in_time<T>(call: impl Future<Output = Result<T, DbError>>) -> Result<T,
 #[async_trait]
 impl Queue for SqliteQueue {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { exclusive: true, fair_groups: true, visibility: true }
+        Capabilities { exclusive: true, fair_groups: true, visibility: true, pace: Duration::ZERO }
     }
 
     /// One commit holds all of them: they are confirmed, refused or unknown together.

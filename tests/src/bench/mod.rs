@@ -1,6 +1,7 @@
 //! What is measured, and the bare things it is measured against in the same run.
 //!
-//! [`suite`] is the whole benchmark and [`scale`] the proof of size; the others are its instruments.
+//! [`suite`] is the whole benchmark of one process, [`wide`] that over the engines at scale, and [`scale`] the proof of size;
+//! the others are their instruments.
 
 pub mod bare;
 pub mod cpu;
@@ -10,5 +11,6 @@ pub mod scale;
 mod stage;
 pub mod suite;
 mod table;
+pub mod wide;
 
 pub use table::Table;

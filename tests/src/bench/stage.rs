@@ -1,6 +1,7 @@
 //! One stage of the benchmark: a fresh gateway, a load, and what the gateway spent on it.
 
 use std::{
+    net::SocketAddr,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -80,7 +81,12 @@ pub(super) fn tally(receiver: &Helper) -> anyhow::Result<Tally> {
 
 /// The sum of a counter over its labels, from `/metrics`.
 pub(super) fn counter(gateway: &Gateway, name: &str) -> anyhow::Result<f64> {
-    let reply = Wire::new(gateway.operator(), Duration::from_secs(5)).call("GET", "/metrics", &[], b"")?;
+    counter_at(gateway.operator(), name)
+}
+
+/// As [`counter`], of whatever process answers its operator there.
+pub(super) fn counter_at(operator: SocketAddr, name: &str) -> anyhow::Result<f64> {
+    let reply = Wire::new(operator, Duration::from_secs(5)).call("GET", "/metrics", &[], b"")?;
     let text = String::from_utf8(reply.body)?;
     let of_name = text.lines().filter(|line| {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))

@@ -47,10 +47,9 @@ struct Suite<'a> {
 /// If a stage cannot be done, or the temporary directory is not on a disk.
 pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table> {
     let home = std::env::temp_dir();
-    let kind = statfs(&home)?.f_type;
-    ensure!(kind != TMPFS, "{} is in memory: set TMPDIR to a directory on a disk", home.display());
-    let mut suite = Suite { programs: Programs::find()?, options, table: Table::default(), say };
-    suite.ground(&home)?;
+    let mut table = Table::default();
+    ground(&mut table, &home)?;
+    let mut suite = Suite { programs: Programs::find()?, options, table, say };
     let wanted = |letter| options.only.is_empty() || options.only.contains(letter);
     if wanted('a') || wanted('b') {
         suite.accepts_beside_the_bare_handler()?;
@@ -68,20 +67,21 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
     Ok(suite.table)
 }
 
+/// What everything stands on: the machine, and what a sync costs. Refuses a directory in memory.
+pub(super) fn ground(table: &mut Table, home: &Path) -> anyhow::Result<()> {
+    let kind = statfs(home)?.f_type;
+    ensure!(kind != TMPFS, "{} is in memory: set TMPDIR to a directory on a disk", home.display());
+    let sync = fsync::percentiles(home, 1_000)?;
+    let cores = std::thread::available_parallelism()?;
+    table.tell("machine", format!("{cores} cores, everything on it over loopback"));
+    let figure = format!("p50 {:.2} ms, p99 {:.2} ms", sync.p50 / 1e3, sync.p99 / 1e3);
+    table.tell("fdatasync of 4 KiB", figure);
+    Ok(())
+}
+
 impl Suite<'_> {
     fn seconds(&self) -> String {
         self.options.seconds.to_string()
-    }
-
-    fn ground(&mut self, home: &Path) -> anyhow::Result<()> {
-        let sync = fsync::percentiles(home, 1_000)?;
-        let cores = std::thread::available_parallelism()?;
-        self.table.tell("machine", format!("{cores} cores, everything on it over loopback"));
-        self.table.tell(
-            "fdatasync of 4 KiB",
-            format!("p50 {:.2} ms, p99 {:.2} ms", sync.p50 / 1e3, sync.p99 / 1e3),
-        );
-        Ok(())
     }
 
     fn accepts_beside_the_bare_handler(&mut self) -> anyhow::Result<()> {

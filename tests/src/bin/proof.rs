@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use naru_tests::{
-    bench::{Table, bare, fsync, raw_sqlite, scale, suite},
+    bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
     compose,
     durability::{
         self, Outcome,
@@ -116,6 +116,15 @@ enum Command {
         /// Only these stages, by letter (`bc`).
         #[arg(long, default_value = "")]
         only: String,
+        /// Over PostgreSQL, RabbitMQ and Redis.
+        #[arg(long)]
+        wide: bool,
+        /// Finished messages in the ledger when it is measured again; 0: it is not.
+        #[arg(long, default_value_t = 1_000_000, requires = "wide")]
+        finished: u64,
+        /// The highest rate that is tried end to end over the engines.
+        #[arg(long, default_value_t = 12_000.0, requires = "wide")]
+        rate: f64,
     },
     /// Engines for a developer, until the end of standard input or a signal.
     Engines {
@@ -137,12 +146,44 @@ enum Command {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
+    /// Raw RabbitMQ: confirms of the bytes of a message.
+    RawRabbitmq {
+        /// The broker.
+        #[arg(long)]
+        url: String,
+        /// Published and not yet confirmed.
+        #[arg(long, default_value_t = 1_000)]
+        in_flight: usize,
+        /// Seconds.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Raw PostgreSQL: inserts of the rows of messages.
+    RawUnnest(Rows),
+    /// The ledger's intake in PostgreSQL by itself.
+    WideIntake(Rows),
     /// The cost of a sync on this disk.
     Fsync {
         /// Where to make the file.
         #[arg(long)]
         dir: PathBuf,
     },
+}
+
+#[derive(clap::Args)]
+struct Rows {
+    /// The database.
+    #[arg(long)]
+    url: String,
+    /// Connections.
+    #[arg(long, default_value_t = 4)]
+    connections: u32,
+    /// Rows in a transaction.
+    #[arg(long, default_value_t = 512)]
+    rows: u64,
+    /// Seconds.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
 }
 
 #[derive(clap::Args)]
@@ -201,7 +242,11 @@ fn main() -> anyhow::Result<()> {
             report(None, |say| idle::run_wide(span(seconds), details, say))
         }
         Command::Idle { seconds, .. } => report(None, |say| idle::run(span(seconds), say)),
-        Command::Bench { out, seconds, long_seconds, only } => {
+        Command::Bench { out, seconds, long_seconds, only, wide: true, finished, rate } => {
+            let options = bench_wide::suite::Options { seconds, long_seconds, only, finished, rate };
+            report(out, |say| bench_wide::suite::run(&options, say))
+        }
+        Command::Bench { out, seconds, long_seconds, only, wide: false, .. } => {
             let options = suite::Options { seconds, long_seconds, only };
             report(out, |say| suite::run(&options, say))
         }
@@ -215,6 +260,22 @@ fn main() -> anyhow::Result<()> {
             let file = dir.join("raw.db");
             let rate = raw_sqlite::rows_per_second(&file, row.as_bytes(), rows, span(seconds))?;
             say(&json!({ "rows_per_second": rate, "bytes": row.len() }))
+        }
+        Command::RawRabbitmq { url, in_flight, seconds } => {
+            let body = Call::message("sms", 1).to_string();
+            let seconds = span(seconds);
+            say_rate(bench_wide::raw_rabbitmq::confirmed_per_second(
+                &url,
+                body.as_bytes(),
+                in_flight,
+                seconds,
+            )?)
+        }
+        Command::RawUnnest(Rows { url, connections, rows, seconds }) => {
+            say_rate(bench_wide::raw_unnest::rows_per_second(&url, connections, rows, span(seconds))?)
+        }
+        Command::WideIntake(Rows { url, connections, rows, seconds }) => {
+            say_rate(bench_wide::intake::messages_per_second(&url, connections, rows, span(seconds))?)
         }
         Command::Fsync { dir } => say(&serde_json::to_value(fsync::percentiles(&dir, 1_000)?)?),
     }
@@ -245,8 +306,12 @@ fn judge(seed: u64, run: impl FnOnce(&mut dyn FnMut(&str)) -> anyhow::Result<Out
     let outcome = run(&mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
     said?;
     write!(std::io::stdout(), "{}", outcome.told(seed))?;
-    anyhow::ensure!(outcome.findings.broken.is_empty(), "promises were broken");
-    Ok(())
+    if outcome.findings.broken.is_empty() {
+        return Ok(());
+    }
+    let kept = std::env::temp_dir().join(format!("naru-evidence-{seed}.json"));
+    std::fs::write(&kept, serde_json::to_vec(&outcome.evidence)?)?;
+    anyhow::bail!("promises were broken; what was judged is in {}", kept.display())
 }
 
 /// Runs what makes a table, prints it, and fails if a goal was missed.
@@ -306,6 +371,10 @@ fn say(value: &serde_json::Value) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{value}")?;
     Ok(out.flush()?)
+}
+
+fn say_rate(per_second: f64) -> anyhow::Result<()> {
+    say(&json!({ "per_second": per_second }))
 }
 
 fn say_address(address: SocketAddr) {

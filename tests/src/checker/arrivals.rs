@@ -7,8 +7,8 @@ use super::{
 };
 use crate::receiver::{answer::Behaviour, journaling::Arrival};
 
-/// How long after the receiver's answer an outcome may still be uncommitted, in nanoseconds.
-const COMMIT: u64 = 500_000_000;
+/// How long after the receiver's answer an outcome may still be uncommitted, in milliseconds, unless the evidence says otherwise.
+const COMMIT_MS: u64 = 500;
 
 /// How long after the ledger was away an outcome may still be uncommitted, in nanoseconds: connections are made again.
 const REACH: u64 = 3_000_000_000;
@@ -50,7 +50,7 @@ fn judge_repeat(
     evidence: &Evidence,
     findings: &mut Findings,
 ) {
-    let interrupted = |other: &&&Arrival| interrupted(other, &evidence.disturbances);
+    let interrupted = |other: &&&Arrival| interrupted(other, evidence);
     let doubtful = earlier.iter().filter(|other| other.behaviour != Behaviour::Unavailable);
     let mut doubtful = doubtful.peekable();
     if doubtful.peek().is_none() {
@@ -70,8 +70,11 @@ fn judge_repeat(
     for other in doubtful {
         if !other.behaviour.in_doubt() && !interrupted(&other) {
             findings.broke(format!(
-                "{}: attempt {} was answered {:?} undisturbed, and was repeated",
-                case.id, other.attempt, other.behaviour
+                "{}: attempt {} was answered {:?} undisturbed, and was repeated ({})",
+                case.id,
+                other.attempt,
+                other.behaviour,
+                next_harm(other, &evidence.disturbances)
             ));
         }
     }
@@ -79,9 +82,9 @@ fn judge_repeat(
 
 /// Whether the gateway may have been prevented from committing what this request came to: by a kill or a stop before it was
 /// committed. While the ledger is away nothing is; that alone is no reason to repeat anything.
-fn interrupted(arrival: &Arrival, disturbances: &[Disturbance]) -> bool {
-    let committed = committed(arrival, disturbances);
-    disturbances.iter().any(|harm| {
+fn interrupted(arrival: &Arrival, evidence: &Evidence) -> bool {
+    let committed = committed(arrival, evidence);
+    evidence.disturbances.iter().any(|harm| {
         let until = match harm.harm {
             Harm::Kill => harm.to + AFTER_KILL,
             Harm::Stop => harm.to + AFTER_STOP,
@@ -91,15 +94,28 @@ fn interrupted(arrival: &Arrival, disturbances: &[Disturbance]) -> bool {
     })
 }
 
+/// What was done next after a request came, and when: for whoever looks into it.
+fn next_harm(arrival: &Arrival, disturbances: &[Disturbance]) -> String {
+    let later = disturbances.iter().filter(|harm| harm.to >= arrival.at).min_by_key(|harm| harm.from);
+    later.map_or_else(
+        || "nothing was done after it".to_owned(),
+        |harm| {
+            let ms = |at: u64| (i128::from(at) - i128::from(arrival.at)) / 1_000_000;
+            format!("next: {:?} from {} to {} ms after it came", harm.harm, ms(harm.from), ms(harm.to))
+        },
+    )
+}
+
 /// By when the outcome of a request was committed if nothing but the ledger's absences prevented it.
-fn committed(arrival: &Arrival, disturbances: &[Disturbance]) -> u64 {
+fn committed(arrival: &Arrival, evidence: &Evidence) -> u64 {
     let answered = match arrival.behaviour {
         Behaviour::Slow(ms) => arrival.at + ms * 1_000_000,
         _ => arrival.at,
     };
     // In the order of time, which they were noted in: one absence may lead into the next.
-    let absences = disturbances.iter().filter(|harm| harm.harm == Harm::Away);
-    absences.fold(answered + COMMIT, |committed, away| {
+    let commit = if evidence.commit_ms == 0 { COMMIT_MS } else { evidence.commit_ms } * 1_000_000;
+    let absences = evidence.disturbances.iter().filter(|harm| harm.harm == Harm::Away);
+    absences.fold(answered + commit, |committed, away| {
         if away.from <= committed && away.to + REACH >= answered {
             committed.max(away.to + REACH)
         } else {
@@ -112,7 +128,7 @@ fn committed(arrival: &Arrival, disturbances: &[Disturbance]) -> u64 {
 pub(super) fn outcomes_are_true(cases: &Cases<'_>, evidence: &Evidence, findings: &mut Findings) {
     for case in cases.by_id.values() {
         let Some(report) = case.last_report() else { continue };
-        let harmed = |arrival: &&&Arrival| interrupted(arrival, &evidence.disturbances);
+        let harmed = |arrival: &&&Arrival| interrupted(arrival, evidence);
         let took = case.arrivals.iter().any(|arrival| arrival.behaviour.took());
         let took_calmly = case.arrivals.iter().any(|a| a.behaviour.took() && !harmed(&a));
         let in_doubt = case.arrivals.iter().any(|arrival| arrival.behaviour.in_doubt());

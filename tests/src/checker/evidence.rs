@@ -231,4 +231,7 @@ pub struct Evidence {
     pub limit: Option<u64>,
     /// What the subscriber got.
     pub events: Vec<EventSeen>,
+    /// How long after the receiver's answer an outcome may be uncommitted, in milliseconds; 0: half a second.
+    #[serde(default)]
+    pub commit_ms: u64,
 }

@@ -55,6 +55,7 @@ fn good() -> Evidence {
         used: vec![1, 0],
         limit: None,
         events: vec![event],
+        commit_ms: 0,
     }
 }
 

@@ -46,6 +46,9 @@ pub struct WidePlan {
 /// A message lives for 90 s; then comes the lease of whoever died with it in hand, and the machine.
 const PATIENCE: Duration = Duration::from_secs(150);
 
+/// How long an outcome may take to be committed where four processes, three engines, clients and receiver share a few cores.
+const COMMIT_MS: u64 = 1_500;
+
 impl WidePlan {
     /// A tenth of the full size.
     #[must_use]
@@ -106,6 +109,7 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
     site.start(&environment)?;
     let crowd = Crowd::gather(plan.seed, plan.messages, &site);
     let mut outcome = Outcome::default();
+    outcome.evidence.commit_ms = COMMIT_MS;
     let mut stage = Stage::new(plan, &mut site, &environment, &crowd, &receiver, &mut outcome);
     stage.play(plan, say)?;
     stage.make_well()?;
@@ -116,6 +120,11 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
         outcome.ended_after = Some(well.elapsed());
     })?;
     outcome.findings = checker::check(&outcome.evidence);
+    if plan.sabotage.is_none() && !outcome.findings.broken.is_empty() {
+        let kept = std::env::temp_dir().join(format!("naru-logs-{}", plan.seed));
+        site.keep_logs(&kept)?;
+        say(&format!("promises were broken; the processes' logs are in {}", kept.display()));
+    }
     Ok(outcome)
 }
 

@@ -1,18 +1,19 @@
 //! Whether a route is known to have rows that wait in the ledger.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Marks count up; a look that finds nothing clears the marks that were made before it.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     marked: AtomicU64,
     cleared: AtomicU64,
+    long: AtomicBool,
 }
 
 impl Default for Backlog {
     /// Known until somebody has looked: rows of an earlier life may wait.
     fn default() -> Self {
-        Self { marked: AtomicU64::new(1), cleared: AtomicU64::new(0) }
+        Self { marked: AtomicU64::new(1), cleared: AtomicU64::new(0), long: AtomicBool::new(true) }
     }
 }
 
@@ -30,11 +31,24 @@ impl Backlog {
     /// A look that began at `marks` found nothing more.
     pub(crate) fn clear(&self, marks: u64) {
         self.cleared.fetch_max(marks, Ordering::AcqRel);
+        self.long.store(false, Ordering::Release);
+    }
+
+    /// A look left something.
+    pub(crate) fn is_left(&self) {
+        self.long.store(true, Ordering::Release);
+        self.mark();
     }
 
     /// Whether something waits.
     pub(crate) fn is_known(&self) -> bool {
         self.marks() > self.cleared.load(Ordering::Acquire)
+    }
+
+    /// Whether more waited than one look could take, when it was last looked. If not, what waits is of a moment ago and goes
+    /// with the next look.
+    pub(crate) fn is_long(&self) -> bool {
+        self.long.load(Ordering::Acquire)
     }
 }
 
@@ -52,5 +66,16 @@ mod tests {
         assert!(backlog.is_known());
         backlog.clear(backlog.marks());
         assert!(!backlog.is_known());
+    }
+
+    #[test]
+    fn a_backlog_is_long_until_a_look_has_left_nothing() {
+        let backlog = Backlog::default();
+        assert!(backlog.is_long(), "nobody has looked");
+        backlog.clear(backlog.marks());
+        backlog.mark();
+        assert!(backlog.is_known() && !backlog.is_long());
+        backlog.is_left();
+        assert!(backlog.is_known() && backlog.is_long());
     }
 }

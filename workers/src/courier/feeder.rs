@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use naru_shared::ledger::{LedgerError, PassedOver, TakeRequest, Taken};
+use naru_shared::{
+    ledger::{LedgerError, PassedOver, TakeRequest, Taken},
+    pace::Pace,
+};
 
 use super::{Desk, Pass, Permit, start};
 use crate::{
@@ -23,8 +26,13 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
     }
     let poll = crew.config.poll();
     let mut backoff = Backoff::default();
+    let mut pace = Pace::new(crew.deps.ledger.capabilities().pace);
     while !crew.stop.is_cancelled() {
         progress.mark();
+        // Permits that come back meanwhile are filled by the same take; when most are free they wait no longer.
+        if !desk.is_half_free() {
+            pace.ready().await;
+        }
         let permits = match room(&crew, &desk) {
             Room::Free(permits) => permits,
             Room::Full => {
@@ -37,6 +45,7 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
             }
         };
         let round = Round { seen: crew.deps.registry.version(), passed_over: crew.passed_over() };
+        pace.begin(permits.len());
         match feed(&crew, &desk, &round, permits).await {
             Ok(true) => backoff.reset(),
             Ok(false) => {
@@ -112,7 +121,7 @@ async fn feed(
     let in_transit = crew.transit.begin();
     let taken = take(crew, desk, round, permits.len()).await?;
     if taken.more {
-        desk.backlog.mark();
+        desk.backlog.is_left();
     } else {
         desk.backlog.clear(marks);
     }

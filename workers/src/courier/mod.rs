@@ -118,16 +118,23 @@ impl Desk {
         self.permits.wake();
     }
 
+    /// Whether at least as many permits are free as are out.
+    pub(crate) fn is_half_free(&self) -> bool {
+        let limit = usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX);
+        self.permits.out() <= limit / 2
+    }
+
     /// Takes a permit, if one is free.
     pub(crate) fn permit(&self) -> Option<Permit> {
         let limit = usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX);
         Permit::take(&self.permits, limit)
     }
 
-    /// Takes a permit for a message that has not waited, if nothing waits before it and attempts go on.
+    /// Takes a permit for a message that has not waited, if attempts go on and nothing waits before it, or only little for which
+    /// as many permits are left: else a stream of messages would for ever begin behind the few that once had to wait.
     pub(crate) fn permit_at_once(&self) -> Option<Permit> {
-        let goes =
-            !self.backlog.is_known() && self.breaker.pass() == Pass::Free && self.plan.load().is_open();
+        let first = !self.backlog.is_known() || (!self.backlog.is_long() && self.is_half_free());
+        let goes = first && self.breaker.pass() == Pass::Free && self.plan.load().is_open();
         if goes { self.permit() } else { None }
     }
 

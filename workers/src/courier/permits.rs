@@ -23,6 +23,11 @@ impl Permits {
         drop(tokio::time::timeout(wait, self.back.notified()).await);
     }
 
+    /// How many are out.
+    pub(crate) fn out(&self) -> usize {
+        self.out.load(Ordering::Acquire)
+    }
+
     /// Lets whoever waits look again.
     pub(crate) fn wake(&self) {
         self.back.notify_one();

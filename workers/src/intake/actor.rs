@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use naru_shared::{
     domain::{PACK_MESSAGES, Timestamp},
     metrics,
+    pace::Pace,
     queue::{Delivery, QueueName, Receipt},
 };
 use parking_lot::Mutex;
@@ -51,6 +52,7 @@ pub(crate) fn routine(crew: &Arc<Crew>, queue: QueueName) -> Routine {
                 progress,
                 // Until some were seen, as many as there can be: the first take of a long queue shall hold nobody up.
                 pack_size: PACK_MESSAGES as f64,
+                pace: Pace::new(receiving.deps.ledger.capabilities().pace),
             };
             intake.run().boxed()
         }),
@@ -67,6 +69,8 @@ struct Intake {
     progress: Progress,
     /// Messages in a pack, as seen lately.
     pack_size: f64,
+    /// Between transactions under load.
+    pace: Pace,
 }
 
 impl Intake {
@@ -77,6 +81,7 @@ impl Intake {
         let mut backoff = Backoff::default();
         while !crew.stop.is_cancelled() {
             self.progress.mark();
+            self.pace.ready().await;
             match self.receive().await {
                 Ok(deliveries) => {
                     backoff.reset();
@@ -147,6 +152,9 @@ impl Intake {
         let packs: HashSet<&Receipt> = opened.iter().map(|one| &one.receipt).collect();
         self.let_go(received.iter().filter(|receipt| !packs.contains(receipt)));
         let messages: usize = opened.iter().map(|one| one.messages.len()).sum();
+        // One that is as large as may be was not waited for.
+        let is_full = messages >= self.crew.config.intake_group;
+        self.pace.begin(if is_full { 0 } else { messages });
         if !opened.is_empty() {
             let mean = messages as f64 / opened.len() as f64;
             self.pack_size = (self.pack_size * 0.5 + mean * 0.5).max(1.0);

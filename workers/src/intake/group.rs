@@ -22,8 +22,10 @@ use crate::{
 /// How long a pack that a newer program wrote waits for a newer worker.
 const FOR_NEWER: Duration = Duration::from_secs(5);
 
-/// Deliveries from which on a pack goes into a transaction of its own, after all others. It is never set aside for its
-/// deliveries alone: workers that were killed raise them too.
+/// Deliveries from which on a pack may be why intake fails: it goes after all others, with half as many others at each
+/// delivery, at last in a transaction of its own. It is never set aside for its deliveries alone, nor alone at once: workers that
+/// were killed raise them too, of all packs that waited in their hands, and one by one these would not be done before the next
+/// kill.
 const SUSPECT: u32 = 3;
 
 /// See the module. `permits` are index for index with `entries`.
@@ -52,9 +54,9 @@ impl Opened {
         Self { receipt, account, route, lane, messages, deliveries }
     }
 
-    /// Whether it came so often that it may be why intake fails: then it must not take others with it.
-    const fn is_suspect(&self) -> bool {
-        self.deliveries >= SUSPECT
+    /// How many halvings of a group it has come to.
+    const fn suspicion(&self) -> u32 {
+        self.deliveries.saturating_add(1).saturating_sub(SUSPECT)
     }
 }
 
@@ -91,25 +93,26 @@ async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: Envel
     }
 }
 
-/// Splits what was opened into groups of whole packs, each of at most `max` messages (or one pack); suspects alone and last.
-pub(super) fn split(opened: Vec<Opened>, max: usize) -> Vec<Vec<Opened>> {
-    let (suspects, sound): (Vec<Opened>, Vec<Opened>) = opened.into_iter().partition(Opened::is_suspect);
+/// Splits what was opened into groups of whole packs, each of at most `max` messages (or one pack); suspects last, in smaller ones.
+pub(super) fn split(mut opened: Vec<Opened>, max: usize) -> Vec<Vec<Opened>> {
+    // In the order of their coming where they are under the same suspicion.
+    opened.sort_by_key(Opened::suspicion);
     let mut groups: Vec<Vec<Opened>> = Vec::new();
-    let mut group: Vec<Opened> = Vec::new();
     let mut messages = 0;
-    for one in sound {
+    for one in opened {
         let size = one.messages.len();
-        if messages + size > max && !group.is_empty() {
-            groups.push(std::mem::take(&mut group));
-            messages = 0;
+        let most = max.checked_shr(one.suspicion()).unwrap_or(0);
+        match groups.last_mut() {
+            Some(group) if messages + size <= most => {
+                messages += size;
+                group.push(one);
+            }
+            _ => {
+                messages = size;
+                groups.push(vec![one]);
+            }
         }
-        messages += size;
-        group.push(one);
     }
-    if !group.is_empty() {
-        groups.push(group);
-    }
-    groups.extend(suspects.into_iter().map(|suspect| vec![suspect]));
     groups
 }
 
@@ -195,7 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_that_came_too_often_goes_alone_and_last() {
-        assert_eq!(sizes(&[(1, 3), (2, 1), (3, 9), (4, 2)], 64), [vec![2, 4], vec![1], vec![3]]);
+    fn a_pack_that_came_often_goes_last_with_fewer_others_each_time_and_at_last_alone() {
+        assert_eq!(sizes(&[(1, 100), (2, 1), (3, 99), (4, 2)], 64), [vec![2, 4], vec![3], vec![1]]);
+        let groups = |deliveries| sizes(&[(1, deliveries); 64], 64).len();
+        let all: Vec<usize> = (1..=10).map(groups).collect();
+        assert_eq!(all, [1, 1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        assert_eq!(
+            sizes(&[(1, 4), (1, 3), (1, 1)], 4),
+            [vec![1, 1], vec![1]],
+            "with those under less suspicion, if few"
+        );
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use naru_shared::ledger::{Settled, Settlement};
+use naru_shared::{
+    ledger::{Settled, Settlement},
+    pace::Pace,
+};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -43,11 +46,17 @@ pub(crate) fn routine(crew: &Arc<Crew>, committer: &Arc<Committer>) -> Routine {
 async fn run(crew: Arc<Crew>, committer: Arc<Committer>, progress: Progress) {
     let mut incoming = committer.incoming.lock().await;
     let mut gathered = Vec::with_capacity(crew.config.settle_group);
+    let mut pace = Pace::new(crew.deps.ledger.capabilities().pace);
     loop {
         progress.mark();
+        pace.begin(committer.group.lock().len());
         finish_group(&crew, &committer, &progress).await;
         if crew.end.is_cancelled() {
             return;
+        }
+        // Once most of what is under way has ended there is little left to wait for.
+        if incoming.len() * 2 < crew.held().min(crew.config.settle_group) {
+            pace.ready().await;
         }
         let gathering = incoming.recv_many(&mut gathered, crew.config.settle_group.max(1));
         tokio::select! {

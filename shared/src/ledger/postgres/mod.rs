@@ -10,6 +10,7 @@ mod find;
 mod forget;
 mod intake;
 mod memory;
+mod quick;
 mod reads;
 mod recovery;
 mod rows;
@@ -31,7 +32,7 @@ use tokio::runtime::Handle;
 use super::{
     Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
     Settlement, TakeRequest, Taken, Waiting, Woken, Work,
-    book::{News, rung, wait_for_due},
+    book::{News, RouteTurns, rung, wait_for_due},
 };
 use crate::{
     domain::{Clock, IncarnationId, MessageId, RouteName, Timestamp},
@@ -53,6 +54,9 @@ pub struct PostgresLedger {
 
 /// How long after its end a message moves to the archive, unless something else is set.
 const ARCHIVE_AFTER: Duration = Duration::from_secs(300);
+
+/// A transaction costs round trips and a sync, however many rows it is about.
+const PACE: Duration = Duration::from_millis(5);
 
 impl PostgresLedger {
     /// Opens it, without waiting for the server: calls connect. `name` tells its pool from others in metrics and in the server's
@@ -123,7 +127,7 @@ impl PostgresLedger {
 #[async_trait]
 impl Ledger for PostgresLedger {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { forgets_together: Some(forget::LATE) }
+        Capabilities { forgets_together: Some(forget::LATE), pace: PACE }
     }
 
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
@@ -135,16 +139,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError> {
-        let before = self.memory.turns.lock().entry(request.route.clone()).or_default().clone();
-        let call = (&request, before, self.now());
-        let taken = self.database.transact("take", &call, |c, (request, before, clock)| {
-            Box::pin(async move {
-                let mut turns = before.clone();
-                let (taken, news) = take::take(c, request, &mut turns, *clock).await?;
-                Ok(((taken, turns), news))
-            })
-        });
-        let (taken, turns) = self.told(taken.await?);
+        let mut turns = self.memory.turns.lock().entry(request.route.clone()).or_default().clone();
+        let taken = self.take_quickly(&request, &mut turns).await?;
         self.memory.turns.lock().insert(request.route, turns);
         Ok(taken)
     }
@@ -160,12 +156,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
-        let call = (rows, self.now());
-        let news = self
-            .database
-            .transact("give-back", &call, |c, (rows, clock)| Box::pin(recovery::give_back(c, rows, *clock)));
-        self.memory.tell(&news.await?);
-        Ok(())
+        Ok(self.give_rows_back(rows).await?)
     }
 
     async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {
@@ -254,6 +245,30 @@ impl Ledger for PostgresLedger {
 }
 
 impl PostgresLedger {
+    /// Takes in one transaction, whatever the rows are like.
+    async fn take_slowly(&self, request: &TakeRequest, turns: &mut RouteTurns) -> Result<Taken, PgError> {
+        let call = (request, turns.clone(), self.now());
+        let taken = self.database.transact("take-rows", &call, |c, (request, before, clock)| {
+            Box::pin(async move {
+                let mut turns = before.clone();
+                let (taken, news) = take::take(c, request, &mut turns, *clock).await?;
+                Ok(((taken, turns), news))
+            })
+        });
+        let (taken, moved) = self.told(taken.await?);
+        *turns = moved;
+        Ok(taken)
+    }
+
+    async fn give_rows_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), PgError> {
+        let call = (rows, self.now());
+        let news = self
+            .database
+            .transact("give-back", &call, |c, (rows, clock)| Box::pin(recovery::give_back(c, rows, *clock)));
+        self.memory.tell(&news.await?);
+        Ok(())
+    }
+
     /// Those that are plain in one statement, if all are; the others, and what a plain one turned out not to be, in one
     /// transaction. The answer of the statement is lost with that of a transaction that fails after it: both come again, and
     /// what is in force already is answered as such.

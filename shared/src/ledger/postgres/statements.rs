@@ -1,6 +1,6 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
-use super::{archive, forget, intake, memory, reads, recovery, rows, settle, take, usage, write};
+use super::{archive, forget, intake, memory, quick, reads, recovery, rows, settle, take, usage, write};
 use crate::outbox;
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
@@ -14,6 +14,8 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("what a customer has ready", take::ROWS),
         ("customers with something ready", take::CUSTOMERS),
         ("is anything ready", take::READY),
+        ("whose turn it is", quick::RINGS),
+        ("begin by turns", quick::BEGIN),
         ("delivered", settle::DELIVERED),
         ("sent", settle::SENT),
         ("lock rows", settle::LOCK),

@@ -1,4 +1,4 @@
-//! Take: ready rows into the hands of a courier, customers by weighted turns.
+//! Take: ready rows into the hands of a courier, customers by weighted turns; in one transaction, whatever they are like.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ const EXPIRED: usize = 512;
 const QUANTUM: u32 = 4;
 
 /// Customers that are planned for at once.
-const PLANNED: usize = 64;
+pub(super) const PLANNED: usize = 64;
 
 /// Whether a route has anything ready, of customers who are not passed over.
 pub(super) async fn is_ready(
@@ -110,11 +110,13 @@ struct Take<'t> {
 
 /// Customers in turn, and how many rows each may give.
 #[derive(Default)]
-struct Plan {
-    customers: Vec<String>,
-    wanted: Vec<i64>,
+pub(super) struct Plan {
+    pub(super) customers: Vec<String>,
+    pub(super) wanted: Vec<i64>,
     /// Everybody was thought of, and not only who has the turn.
-    is_whole: bool,
+    pub(super) is_whole: bool,
+    /// What may still be given.
+    room: i64,
     /// Who is last, and what is left of its turn if it gives all that is wanted.
     last: usize,
     left: i64,
@@ -172,33 +174,16 @@ impl Take<'_> {
 
     /// Whose turn it is, and how much of the room each of them may fill, as if each had enough.
     async fn plan(&mut self, lane: Lane, turns: &LaneTurns, room: usize) -> Result<Plan, PgError> {
-        let mut plan = Plan::default();
-        let mut room = i64::try_from(room).unwrap_or(i64::MAX);
-        if turns.left > 0 && !self.request.passed_over.contains(turns.customer.as_str()) {
-            plan.add(&turns.customer, i64::from(turns.left), &mut room);
-        }
-        if room == 0 {
+        let mut plan = Plan::of_turn(self.request, turns, room);
+        if plan.room == 0 {
             return Ok(plan);
         }
-        plan.is_whole = true;
         let mut ring = self.customers(lane, &turns.customer).await?;
         if ring.len() < PLANNED && !turns.customer.is_empty() {
             let again = self.customers(lane, "").await?;
             ring.extend(again.into_iter().take_while(|name| *name <= turns.customer));
         }
-        let quantum = |customer: &String| {
-            let weight = customer.parse().map_or(1, |customer| (self.request.weights)(&customer));
-            i64::from(weight.clamp(1, 100) * QUANTUM)
-        };
-        let quanta: Vec<i64> = ring.iter().map(quantum).collect();
-        while room > 0 && !ring.is_empty() {
-            for (customer, quantum) in ring.iter().zip(&quanta) {
-                plan.add(customer, *quantum, &mut room);
-                if room == 0 {
-                    break;
-                }
-            }
-        }
+        plan.fill(self.request, &ring);
         Ok(plan)
     }
 
@@ -246,14 +231,46 @@ impl Take<'_> {
 }
 
 impl Plan {
-    fn position(&self, customer: &str) -> Option<usize> {
+    /// What is left of the turn that somebody has.
+    pub(super) fn of_turn(request: &TakeRequest, turns: &LaneTurns, room: usize) -> Self {
+        let mut plan = Self { room: i64::try_from(room).unwrap_or(i64::MAX), ..Self::default() };
+        if turns.left > 0 && !request.passed_over.contains(turns.customer.as_str()) {
+            plan.add(&turns.customer, i64::from(turns.left));
+        }
+        plan
+    }
+
+    /// Fills the room that is left with turns of these, as if each had enough.
+    pub(super) fn fill(&mut self, request: &TakeRequest, ring: &[String]) {
+        let quantum = |customer: &String| {
+            let weight = customer.parse().map_or(1, |customer| (request.weights)(&customer));
+            i64::from(weight.clamp(1, 100) * QUANTUM)
+        };
+        let quanta: Vec<i64> = ring.iter().map(quantum).collect();
+        self.is_whole = self.room > 0;
+        while self.room > 0 && !ring.is_empty() {
+            for (customer, quantum) in ring.iter().zip(&quanta) {
+                self.add(customer, *quantum);
+                if self.room == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Customers in turn, and how many rows each may give.
+    pub(super) fn turns(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.customers.iter().map(String::as_str).zip(self.wanted.iter().copied())
+    }
+
+    pub(super) fn position(&self, customer: &str) -> Option<usize> {
         self.customers.iter().position(|name| name == customer)
     }
 
     /// A turn of this customer, or as much of it as there is room for.
-    fn add(&mut self, customer: &str, turn: i64, room: &mut i64) {
-        let wanted = turn.min(*room);
-        *room -= wanted;
+    fn add(&mut self, customer: &str, turn: i64) {
+        let wanted = turn.min(self.room);
+        self.room -= wanted;
         self.left = turn - wanted;
         if let Some(index) = self.position(customer) {
             self.wanted[index] += wanted;
@@ -266,7 +283,7 @@ impl Plan {
     }
 
     /// The turn stays with the last one, unless it had no more to give.
-    fn move_on(self, turns: &mut LaneTurns, given: &[i64]) {
+    pub(super) fn move_on(self, turns: &mut LaneTurns, given: &[i64]) {
         let spent = given.get(self.last).copied() < self.wanted.get(self.last).copied();
         turns.left = if spent { 0 } else { u32::try_from(self.left).unwrap_or(0) };
         turns.customer = self.customers.into_iter().nth(self.last).unwrap_or_default();

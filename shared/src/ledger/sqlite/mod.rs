@@ -118,7 +118,7 @@ impl From<DbError> for LedgerError {
 #[async_trait]
 impl Ledger for SqliteLedger {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { forgets_together: None }
+        Capabilities { forgets_together: None, pace: Duration::ZERO }
     }
 
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError> {
