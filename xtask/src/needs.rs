@@ -18,6 +18,7 @@ const PACKAGES: [(&str, &str); 10] = [
     ("python3-venv", "/usr/lib/*/ensurepip/__init__.py"),
     ("openssl", "/usr/bin/openssl"),
     ("util-linux", "/usr/bin/setsid"),
+    ("haproxy", "/usr/sbin/haproxy"),
     ("redis-server", "/usr/bin/redis-server"),
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
     ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use naru_tests::customer::Customer;
+use naru_tests::{customer::Customer, deployment::Deployment};
 
 use super::{
     callers::{Call, call_on},
@@ -27,6 +27,28 @@ fn fronts_together_never_let_in_more_than_a_customers_rate_with_one_more_started
     site.verb(&["customer", "set", &format!("c{RATE}"), "--rate", &rate]).unwrap();
     // In force within a second; what was counted before flows off.
     thread::sleep(Duration::from_secs(3));
+    // Where an answer of Redis is late, as on a machine that has other work, a front lets in its share instead, and up to
+    // one more burst may come in (docs/redis.md): such a run is held to that, and made again.
+    for _ in 0..3 {
+        let before = late_answers(&site);
+        let calls = flood(&mut site);
+        let late = late_answers(&site) - before;
+        judge(&calls, if late == 0 { 0 } else { BURST });
+        if late == 0 {
+            return;
+        }
+        println!("fronts gave up on Redis {late} times meanwhile: once more");
+        thread::sleep(Duration::from_secs(3));
+    }
+}
+
+/// How often fronts gave up on Redis so far.
+fn late_answers(site: &Deployment) -> usize {
+    site.ingress.iter().map(|front| front.log().matches("Redis failed").count()).sum()
+}
+
+/// Calls at three fronts, of which the third starts and the first dies meanwhile.
+fn flood(site: &mut Deployment) -> Vec<Call> {
     let stop = AtomicBool::new(false);
     let customers: Vec<Customer> = (0..6).map(|number| site.customer_at(number % 3, RATE)).collect();
     let calls = thread::scope(|scope| {
@@ -51,7 +73,12 @@ fn fronts_together_never_let_in_more_than_a_customers_rate_with_one_more_started
     });
     site.ingress[0].start(&[]).unwrap();
     site.ingress[2].drain().unwrap();
-    for call in &calls {
+    calls
+}
+
+/// `more` may be in a window beside rate · t + burst.
+fn judge(calls: &[Call], more: usize) {
+    for call in calls {
         let is_told = [(202, ""), (429, "rate-limited")].contains(&(call.status, call.code.as_str()));
         assert!(is_told, "{call:?}");
     }
@@ -63,7 +90,9 @@ fn fronts_together_never_let_in_more_than_a_customers_rate_with_one_more_started
         calls.len(),
         3 * SPAN
     );
-    assert!(over >= 0.0, "a window held {} more than rate · t + burst", -over);
+    #[expect(clippy::cast_precision_loss, reason = "some tens")]
+    let most = more as f64;
+    assert!(over + most >= 0.0, "a window held {} more than rate · t + burst", -over);
     // Most of what may come in does: the limit is shared, not lost.
     assert!(accepted.len() > PER_SECOND * 12 * 7 / 10, "{}", accepted.len());
     assert!(calls.len() > accepted.len() * 2, "there were far more calls than may come in");
