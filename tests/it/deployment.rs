@@ -3,13 +3,23 @@
 use std::{path::Path, time::Duration};
 
 use naru_tests::{
+    customer::Customer,
     deployment::{Deployment, Shape},
     gateway::Setup,
 };
 
-use crate::stage::{accept, alone, message, reports, within};
+use crate::stage::{alone, message, reports, within};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends until it is accepted: while its first queue is being made, and while the balancer learns who is left, a call may be
+/// refused.
+fn accepted(customer: &mut Customer, reference: &str) -> String {
+    within(PATIENCE, reference, || {
+        let reply = customer.send(&message("sms", reference), Some(reference)).ok()?;
+        (reply.status == 202).then(|| reply.json()["id"].as_str().unwrap().to_owned())
+    })
+}
 
 /// Whether a process with this id is there.
 fn is_there(pid: u32) -> bool {
@@ -26,18 +36,15 @@ fn several_fronts_and_workers_deliver_what_any_of_them_accepted_and_nothing_is_l
         [site.balancer.pid(), site.postgres.pid(), site.rabbit.pid(), site.redis.pid()].map(Option::unwrap),
     );
     assert!(pids.iter().all(|pid| is_there(*pid)), "{pids:?}");
-    let mut ids = vec![accept(&mut site.customer(0), &message("sms", "balanced"), None)];
+    let mut ids = vec![accepted(&mut site.customer(0), "balanced")];
     for front in 0..2 {
-        ids.push(accept(&mut site.customer_at(front, 0), &message("sms", &format!("front {front}")), None));
+        ids.push(accepted(&mut site.customer_at(front, 0), &format!("front-{front}")));
     }
     // One of each dies: the others go on, and the balancer finds the front that is left.
     site.ingress[0].kill().unwrap();
     site.workers[1].kill().unwrap();
     let mut customer = site.customer(0);
-    within(PATIENCE, "calls go to the other front", || {
-        let reply = customer.send(&message("sms", "one of each"), Some("key")).ok()?;
-        (reply.status == 202).then(|| ids.push(reply.json()["id"].as_str().unwrap().to_owned()))
-    });
+    ids.push(accepted(&mut customer, "one-of-each"));
     let mut told: Vec<String> = reports(&mut customer, ids.len(), PATIENCE)
         .iter()
         .map(|report| report["id"].as_str().unwrap().to_owned())

@@ -116,14 +116,16 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
     let well = Instant::now();
     say("all harm is done; waiting until everything has ended");
     outcome.evidence.wishes = crowd.disperse()?;
-    witness::gather_at(&mut site, &journals, plan.patience, &mut outcome.evidence, &mut || {
-        outcome.ended_after = Some(well.elapsed());
-    })?;
+    let gathered =
+        witness::gather_at(&mut site, &journals, plan.patience, &mut outcome.evidence, &mut || {
+            outcome.ended_after = Some(well.elapsed());
+        });
     outcome.findings = checker::check(&outcome.evidence);
-    if plan.sabotage.is_none() && !outcome.findings.broken.is_empty() {
+    if plan.sabotage.is_none() && (gathered.is_err() || !outcome.findings.broken.is_empty()) {
         let kept = std::env::temp_dir().join(format!("naru-logs-{}", plan.seed));
         site.keep_logs(&kept)?;
-        say(&format!("promises were broken; the processes' logs are in {}", kept.display()));
+        say(&format!("not as promised; the processes' logs are in {}", kept.display()));
     }
+    gathered?;
     Ok(outcome)
 }
