@@ -15,13 +15,22 @@ use naru_shared::{
     queue::QueueName,
 };
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::Disk;
 
 /// How long one engine may take to answer a probe.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// How long an answer of the engines stands: balancers ask often, and several of them, and each question costs every engine one.
+const STANDS: Duration = Duration::from_secs(2);
+
+/// As [`STANDS`], of one that something is wrong: whoever waits for it to pass is told soon.
+const STANDS_BADLY: Duration = Duration::from_millis(200);
 
 /// What is said of one that did not.
 const SILENT: &str = "did not answer within a second";
@@ -44,8 +53,29 @@ pub struct Watched {
     pub stop: CancellationToken,
 }
 
+/// What is looked at, and what the engines said last.
+struct Desk {
+    watched: Watched,
+    said: Mutex<Option<(Instant, Engines)>>,
+}
+
+/// What the engines say of themselves: why not, if not.
+#[derive(Debug, Clone)]
+struct Engines {
+    queue: Option<String>,
+    ledger: Option<String>,
+    probed: Vec<Footing>,
+}
+
+impl Engines {
+    fn stands(&self) -> Duration {
+        let well = self.queue.is_none() && self.ledger.is_none() && self.probed.iter().all(|part| part.ok);
+        if well { STANDS } else { STANDS_BADLY }
+    }
+}
+
 /// One thing that readiness rests on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Footing {
     name: Cow<'static, str>,
     ok: bool,
@@ -66,10 +96,10 @@ struct Readiness {
 /// # Errors
 /// If the address cannot be had.
 pub fn bind(listen: SocketAddr, watched: Watched) -> io::Result<(Server, ServerHandle, SocketAddr)> {
-    let watched = web::Data::new(watched);
+    let desk = web::Data::new(Desk { watched, said: Mutex::default() });
     let app = move || {
         App::new()
-            .app_data(watched.clone())
+            .app_data(desk.clone())
             .route("/healthz", web::get().to(async || HttpResponse::Ok().body("alive\n")))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
@@ -94,12 +124,15 @@ pub async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
     }
 }
 
-async fn metrics(watched: web::Data<Watched>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(watched.metrics.render())
+async fn metrics(desk: web::Data<Desk>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(desk.watched.metrics.render())
 }
 
-async fn readyz(watched: web::Data<Watched>) -> HttpResponse {
-    let readiness = look(&watched).await;
+async fn readyz(desk: web::Data<Desk>) -> HttpResponse {
+    let engines = desk.engines().await;
+    let readiness = judge(&desk.watched, engines);
     if readiness.ready {
         HttpResponse::Ok().json(readiness)
     } else {
@@ -107,11 +140,27 @@ async fn readyz(watched: web::Data<Watched>) -> HttpResponse {
     }
 }
 
-async fn look(watched: &Watched) -> Readiness {
+impl Desk {
+    /// What the engines say, or said a moment ago; whoever asks at the same time shares the answer.
+    async fn engines(&self) -> Engines {
+        let mut said = self.said.lock().await;
+        if let Some((at, engines)) = &*said
+            && at.elapsed() < engines.stands()
+        {
+            return engines.clone();
+        }
+        let (at, ports) = (Instant::now(), &self.watched.ports);
+        let probes = join_all(ports.probes.iter().map(|probe| probed(probe.as_ref())));
+        let (queue, ledger, probed) = tokio::join!(queue(ports), ledger(ports), probes);
+        let engines = Engines { queue, ledger, probed };
+        *said = Some((at, engines.clone()));
+        engines
+    }
+}
+
+fn judge(watched: &Watched, engines: Engines) -> Readiness {
     let stopping = watched.stop.is_cancelled();
     let registry = watched.ports.registry.is_complete();
-    let probes = join_all(watched.ports.probes.iter().map(|probe| probed(probe.as_ref())));
-    let (queue, ledger, probed) = tokio::join!(queue(&watched.ports), ledger(&watched.ports), probes);
     let part = |name: &'static str, needed: bool, why: Option<String>| Footing {
         name: name.into(),
         ok: why.is_none(),
@@ -122,15 +171,15 @@ async fn look(watched: &Watched) -> Readiness {
     let mut parts = vec![
         part("process", true, said(stopping, "draining")),
         part("registry", true, said(!registry, "not everything is read from the catalog yet")),
-        part("queue", true, queue),
+        part("queue", true, engines.queue),
         // Accepts do without it.
-        part("ledger", !watched.part.accepts(), ledger),
+        part("ledger", !watched.part.accepts(), engines.ledger),
     ];
     parts.extend(watched.disk.as_ref().map(|disk| {
         let why = (!disk.enough()).then(|| format!("nearly full: {} bytes are free", disk.free_bytes()));
         part("disk", true, why)
     }));
-    parts.extend(probed);
+    parts.extend(engines.probed);
     Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }
 }
 

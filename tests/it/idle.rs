@@ -6,8 +6,9 @@ use std::{
 };
 
 use naru_tests::{
-    bench::cpu,
+    bench::{Table, cpu},
     gateway::{Gateway, Setup},
+    idle::Resting,
 };
 
 use crate::stage::{accept, alone, message, until};
@@ -30,6 +31,26 @@ fn an_idle_process_uses_less_than_six_thousandths_of_a_core() {
         shares.push(share_of_a_core(pid));
     }
     assert!(shares.iter().any(|share| *share < MOST), "{shares:?} of a core");
+}
+
+/// How long a deployment at rest is watched here; `proof idle --wide` watches it for ten minutes.
+const WATCHED: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_deployment_at_rest_asks_its_engines_next_to_nothing_and_still_delivers_within_a_second() {
+    let _alone = alone();
+    let mut resting = Resting::begin().unwrap();
+    // As above: of three counts the cheapest.
+    let mut tables = Vec::new();
+    while tables.len() < 3 && tables.last().is_none_or(|table: &Table| table.missed() > 0) {
+        let rest = resting.watch(WATCHED).unwrap();
+        println!("{}{}", rest.details(), rest.table());
+        tables.push(rest.table());
+    }
+    assert_eq!(tables.last().unwrap().missed(), 0);
+    let took = resting.wake().unwrap();
+    println!("a message after that was delivered after {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 /// CPU time that a process uses in ten seconds, as a share of one core.

@@ -28,6 +28,8 @@ mod deployment;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod doubt;
 #[cfg(test)]
 mod drain;
@@ -51,6 +53,8 @@ mod idle;
 mod ledger_postgres;
 #[cfg(test)]
 mod model_ledger;
+#[cfg(test)]
+mod outages;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

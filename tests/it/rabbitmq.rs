@@ -2,7 +2,6 @@
 //! idle queue costs; what lies beside the broker's queues.
 
 mod first_use;
-mod frames;
 mod harm;
 mod idle;
 mod lent;

@@ -86,6 +86,14 @@ impl Customer {
         self.call("GET", path, &[], None)
     }
 
+    /// `GET` of a page outside of every version, without a credential.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn page(&mut self, path: &str) -> Result<Reply, CallError> {
+        self.wire.call("GET", path, &[], b"")
+    }
+
     /// `DELETE /messages/{id}`.
     ///
     /// # Errors

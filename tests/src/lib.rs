@@ -44,3 +44,5 @@ pub mod witness;
 pub mod load;
 
 pub mod bench;
+
+pub mod idle;

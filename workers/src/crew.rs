@@ -10,7 +10,7 @@ use std::{
 
 use naru_shared::{
     domain::{Day, EnvelopeKeys, Period, Quota, RouteName, Timestamp},
-    ledger::{PassedOver, Weights},
+    ledger::{PassedOver, QuotaUse, Weights},
     metrics,
 };
 use parking_lot::{Mutex, RwLock};
@@ -50,8 +50,15 @@ pub(crate) struct Crew {
     pub(crate) end: CancellationToken,
     desks: RwLock<HashMap<RouteName, Arc<Desk>>>,
     watched: Mutex<HashMap<LimitKey, (Arc<Quota>, Day)>>,
+    /// What intake saw of limits, to be told to ingress with the next turn.
+    used: Mutex<HashMap<LimitKey, QuotaUse>>,
+    tell: Notify,
     suspected: AtomicBool,
     suspicion: Notify,
+}
+
+fn key(quota: &Quota) -> LimitKey {
+    (quota.customer.clone(), quota.channel.clone(), quota.period)
 }
 
 impl Crew {
@@ -73,6 +80,8 @@ impl Crew {
             end: CancellationToken::new(),
             desks: RwLock::default(),
             watched: Mutex::default(),
+            used: Mutex::default(),
+            tell: Notify::new(),
             suspected: AtomicBool::new(false),
             suspicion: Notify::new(),
         }
@@ -152,12 +161,42 @@ impl Crew {
         let left = quota.limit.saturating_sub(used);
         let near = left <= (quota.limit / 10).max(FEW_UNITS);
         let mut watched = self.watched.lock();
-        let key = (quota.customer.clone(), quota.channel.clone(), quota.period);
+        let key = key(&quota);
         if !near {
             watched.remove(&key);
         } else if watched.len() < WATCHED_LIMITS || watched.contains_key(&key) {
             watched.insert(key, (quota, day));
         }
+    }
+
+    /// What an intake saw is told to ingress a moment later, together with what others see meanwhile: until then its units
+    /// count as on their way, which is the same to whoever asks for more.
+    pub(crate) fn tell_used(&self, seen: &[QuotaUse]) {
+        if seen.is_empty() {
+            return;
+        }
+        let mut used = self.used.lock();
+        for one in seen {
+            let before = match used.get(&key(&one.quota)) {
+                Some(before) if before.day == one.day => before.seen,
+                // Of another day something is lost: it is on its way until it is forgotten.
+                Some(_) => 0,
+                None if used.len() < WATCHED_LIMITS => 0,
+                None => continue,
+            };
+            used.insert(key(&one.quota), QuotaUse { seen: one.seen.saturating_add(before), ..one.clone() });
+        }
+        self.tell.notify_one();
+    }
+
+    /// Returns when an intake saw something since the last wait.
+    pub(crate) async fn seen(&self) {
+        self.tell.notified().await;
+    }
+
+    /// What intake saw since the last time.
+    pub(crate) fn take_used(&self) -> Vec<QuotaUse> {
+        std::mem::take(&mut *self.used.lock()).into_values().collect()
     }
 
     /// Up to `max` of the limits that are watched.

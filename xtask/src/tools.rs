@@ -1,4 +1,5 @@
-//! What checks the files in `compose/`: packages of PyPI and npm, with exact versions, in a directory of the build's.
+//! What checks the files in `compose/`, and a client of the broker: packages of PyPI and npm, with exact versions, in a
+//! directory of the build's.
 
 use std::{
     fs,
@@ -31,7 +32,7 @@ pub fn install() -> anyhow::Result<()> {
     }
     writeln!(
         io::stderr().lock(),
-        "the tests need linters (installed by pip and npm into {})",
+        "the tests need programs of PyPI and npm (installed into {})",
         tools.display()
     )?;
     if tools.exists() {

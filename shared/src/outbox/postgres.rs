@@ -12,8 +12,8 @@ use crate::{
     postgres::PgError,
 };
 
-/// How long an event of another process may stay unseen.
-const UNSEEN: Duration = Duration::from_secs(1);
+/// How long an event that another process wrote and does not publish (a front's cancellation, or it died) may stay unseen.
+const UNSEEN: Duration = Duration::from_secs(2);
 
 pub(crate) const HAS_FREE_IN_POSTGRES: &str = "SELECT coalesce(min(free_at) <= $1, false) FROM outbox";
 
@@ -51,10 +51,11 @@ impl Outbox for PostgresLedger {
             // If the server does not answer, the caller's own next call says so.
             let free = self.database().read("events", &now, |c, now| Box::pin(has_free(c, *now))).await;
             let left = until.saturating_duration_since(tokio::time::Instant::now());
-            if matches!(free, Ok(true)) || left.is_zero() {
-                return;
-            }
-            if tokio::time::timeout(left.min(UNSEEN), notified).await.is_ok() {
+            // Whoever has only waited in vain claims, which is another look.
+            if matches!(free, Ok(true))
+                || tokio::time::timeout(left.min(UNSEEN), notified).await.is_ok()
+                || left <= UNSEEN
+            {
                 return;
             }
         }

@@ -37,6 +37,10 @@ use super::{
 /// How long a call waits for a connection that is just being made.
 const FOR_CONNECTION: Duration = Duration::from_secs(1);
 
+/// How long it is remembered that there is no such queue, unless this process makes it: to ask for one that may just be made
+/// takes a turn among all processes and twenty frames, and whoever counts what waits there asks again and again.
+const ABSENT: Duration = Duration::from_secs(600);
+
 /// The first pause before a message is published again for which the broker refused responsibility.
 const AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
@@ -57,6 +61,8 @@ pub struct Broker {
     topology: Topology,
     /// What was declared over the connection of this number.
     declared: Mutex<HashMap<String, u64>>,
+    /// Queues that were asked for and not there, and when.
+    absent: Mutex<HashMap<String, Instant>>,
     consumer_dial: Dial,
     /// Made when somebody receives: a process that only publishes has no use for it.
     consuming: OnceLock<Link>,
@@ -87,6 +93,7 @@ impl Broker {
                 patience,
             ),
             declared: Mutex::default(),
+            absent: Mutex::default(),
             consumer_dial: Dial::new(settings, "consumer")?,
             consuming: OnceLock::new(),
             _stop: stop.clone().drop_guard(),
@@ -120,6 +127,7 @@ impl Broker {
         match declared {
             Ok(()) => {
                 self.declared.lock().insert(plan.queue().to_owned(), up.number);
+                self.absent.lock().remove(plan.queue());
                 Ok(())
             }
             Err(trouble) => {
@@ -216,8 +224,14 @@ impl Broker {
 
     /// Messages that wait on a queue and are in nobody's hands; none if there is no such queue.
     pub(crate) async fn waiting(&self, queue: &str) -> Result<u64, Trouble> {
+        if self.absent.lock().get(queue).is_some_and(|since| since.elapsed() < ABSENT) {
+            return Ok(0);
+        }
         match self.existing(queue).await {
-            Err(Trouble::Missing) => Ok(0),
+            Err(Trouble::Missing) => {
+                self.absent.lock().insert(queue.to_owned(), Instant::now());
+                Ok(0)
+            }
             other => other,
         }
     }

@@ -7,16 +7,13 @@ use std::{
 
 use metrics::{Counter, Gauge, Histogram};
 use parking_lot::RwLock;
-use redis::{
-    AsyncConnectionConfig, Client, RedisError, RedisResult, Script,
-    aio::{ConnectionLike, MultiplexedConnection},
-};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script, aio::MultiplexedConnection};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
 
-use super::{RedisSettings, SettingsError};
+use super::{RedisSettings, SettingsError, bell::Bell};
 use crate::metrics as names;
 
 /// How long a connection may take until it has answered for the first time; nobody waits for it.
@@ -68,6 +65,8 @@ pub struct Link {
     scripts: Vec<Script>,
     slot: RwLock<Slot>,
     broken: Notify,
+    mended: Notify,
+    bell: Option<Arc<Bell>>,
     meters: Meters,
 }
 
@@ -81,6 +80,30 @@ impl Link {
         settings: &RedisSettings,
         scripts: Vec<Script>,
     ) -> Result<Arc<Self>, SettingsError> {
+        Self::open(port, settings.client()?, settings.timeout, scripts, None)
+    }
+
+    /// As [`Link::new`]; every connection also listens to a channel, for [`Link::rung`].
+    ///
+    /// # Errors
+    /// If the settings cannot be used.
+    pub fn listening(
+        port: &'static str,
+        settings: &RedisSettings,
+        scripts: Vec<Script>,
+        channel: String,
+    ) -> Result<Arc<Self>, SettingsError> {
+        let bell = Some(Arc::new(Bell::new(channel)));
+        Self::open(port, settings.listening_client()?, settings.timeout, scripts, bell)
+    }
+
+    fn open(
+        port: &'static str,
+        client: Client,
+        timeout: Duration,
+        scripts: Vec<Script>,
+        bell: Option<Arc<Bell>>,
+    ) -> Result<Arc<Self>, SettingsError> {
         let calls = |result| names::REDIS_CALLS.of(&[("port", port), ("result", result)]);
         let meters = Meters {
             connected: names::REDIS_CONNECTED.of(&[("port", port)]),
@@ -89,9 +112,22 @@ impl Link {
             away: calls("away"),
             seconds: names::REDIS_SECONDS.of(&[("port", port)]),
         };
-        let (slot, broken) = (RwLock::default(), Notify::new());
-        let client = settings.client()?;
-        Ok(Arc::new(Self { port, client, timeout: settings.timeout, scripts, slot, broken, meters }))
+        let (slot, broken, mended) = (RwLock::default(), Notify::new(), Notify::new());
+        Ok(Arc::new(Self { port, client, timeout, scripts, slot, broken, mended, bell, meters }))
+    }
+
+    /// Returns when a connection was made since the last wait. One may wait at a time.
+    pub async fn mended(&self) {
+        self.mended.notified().await;
+    }
+
+    /// Returns when something was published on the channel, or there is a new connection; at the latest after `heard`, or
+    /// after `deaf` where nothing would be heard. One may wait at a time.
+    pub async fn rung(&self, heard: Duration, deaf: Duration) {
+        match &self.bell {
+            Some(bell) => bell.rung(heard, deaf).await,
+            None => sleep(deaf).await,
+        }
     }
 
     /// Whether there is a connection that has not failed.
@@ -156,6 +192,9 @@ impl Link {
                 return;
             }
         }
+        if let Some(bell) = &self.bell {
+            bell.silence();
+        }
         self.meters.connected.set(0.0);
         tracing::warn!(port = self.port, error = %why, "Redis failed: it is not asked again until it answers");
         self.broken.notify_one();
@@ -187,6 +226,7 @@ impl Link {
             slot.connection = Some(connection);
         }
         self.meters.connected.set(1.0);
+        self.mended.notify_one();
         tracing::info!(port = self.port, failures, "connected to Redis");
     }
 
@@ -199,17 +239,34 @@ impl Link {
 
     /// A new connection that has answered, and knows the scripts.
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
+        let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE);
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        connection.req_packed_command(&redis::cmd("PING")).await?;
-        for script in &self.scripts {
-            script.load_async(&mut connection).await?;
+        if let Some(bell) = &self.bell {
+            config = config.set_push_sender(bell.ear());
         }
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        self.teach(&mut connection).await?;
         self.look(&mut connection).await;
+        if let Some(bell) = &self.bell {
+            bell.listen(self.port, &mut connection).await;
+        }
         Ok(connection)
+    }
+
+    /// Loads the scripts that it does not know: most often it knows all.
+    async fn teach(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let mut ask = redis::cmd("SCRIPT");
+        ask.arg("EXISTS");
+        for script in &self.scripts {
+            ask.arg(script.get_hash());
+        }
+        let known: Vec<bool> = ask.query_async(connection).await?;
+        for (script, _) in self.scripts.iter().zip(known).filter(|(_, known)| !known) {
+            script.load_async(connection).await?;
+        }
+        Ok(())
     }
 
     /// Tells of a Redis that is too old or forgets keys of its own accord. One that does not tell is taken as it is.

@@ -3,6 +3,7 @@
 //! A call over a [`Link`] never waits longer than it says. After a failure nothing is sent any more: callers are answered
 //! [`LinkError::Away`] at once, and a loop in the background tries, with back-off, until Redis answers again.
 
+mod bell;
 mod link;
 mod settings;
 

@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates, io::tcp::TcpSettings,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
+    io::tcp::TcpSettings,
 };
 
 /// Where it is, and how long it may take.
@@ -42,7 +43,21 @@ impl RedisSettings {
     /// # Errors
     /// If the settings cannot be used.
     pub fn client(&self) -> Result<Client, SettingsError> {
-        let info: ConnectionInfo = self.url.as_str().into_connection_info().map_err(SettingsError::Url)?;
+        self.client_of(self.info()?)
+    }
+
+    /// The same, whose connections can be told what they did not ask for (RESP3).
+    pub(super) fn listening_client(&self) -> Result<Client, SettingsError> {
+        let info = self.info()?;
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        self.client_of(info.set_redis_settings(settings))
+    }
+
+    fn info(&self) -> Result<ConnectionInfo, SettingsError> {
+        self.url.as_str().into_connection_info().map_err(SettingsError::Url)
+    }
+
+    fn client_of(&self, info: ConnectionInfo) -> Result<Client, SettingsError> {
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = info.set_tcp_settings(tcp);
         if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {

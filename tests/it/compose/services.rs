@@ -89,7 +89,13 @@ fn nothing_is_published_but_the_balancer_and_that_to_this_machine_only() {
 fn who_is_asked_to_stop_gets_more_time_than_it_takes() {
     let all = services();
     let drain = Config::default().process.drain_ms / 1000;
-    assert!(!text("compose/naru.toml").contains("drain_ms"), "the default is compared here");
+    let settings: toml::Table = text("compose/naru.toml").parse().unwrap();
+    assert!(!settings.contains_key("process"), "the default is compared here");
+    // Two bad looks, and as much time again.
+    let check = text("compose/haproxy.cfg");
+    assert!(check.contains("check inter 250ms fastinter 100ms fall 2"), "the looks are counted here");
+    let notice = settings["ingress"]["drain_notice_ms"].as_integer().unwrap();
+    assert!(notice >= 4 * 250, "the balancer has not noticed after {notice} ms");
     for name in ["ingress", "workers"] {
         assert!(seconds(&all[name]["stop_grace_period"]) > drain + 1, "{name}");
     }

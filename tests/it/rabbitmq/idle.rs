@@ -3,18 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use naru_shared::rabbitmq::RabbitMqSettings;
-use naru_tests::engines::{OnRabbitMq, RabbitMq};
+use naru_tests::{
+    engines::{OnRabbitMq, RabbitMq},
+    idle::CountingWire,
+};
 
-use super::{VISIBILITY, ack, frames::counting_wire, name, one, publish_one};
+use super::{VISIBILITY, ack, name, one, publish_one};
 
 const WATCHED: Duration = Duration::from_secs(12);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_queues_cost_heartbeats_and_nothing_else() -> anyhow::Result<()> {
     let broker = tokio::task::spawn_blocking(RabbitMq::shared).await??;
-    let (wire, counts) = counting_wire(broker.port()).await?;
+    let wire = CountingWire::start(broker.port())?;
     let settings = RabbitMqSettings {
-        url: format!("amqp://guest:guest@{wire}/%2f"),
+        url: wire.before(&broker.url(), broker.port())?,
         namespace: format!("t{:016x}", fastrand::u64(..)).parse()?,
         ..RabbitMqSettings::default()
     };
@@ -36,9 +39,9 @@ async fn idle_queues_cost_heartbeats_and_nothing_else() -> anyhow::Result<()> {
     });
     let receivers: Vec<_> = receivers.collect();
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let before = counts.now();
+    let before = wire.frames();
     tokio::time::sleep(WATCHED).await;
-    let after = counts.now();
+    let after = wire.frames();
     for receiver in &receivers {
         assert!(!receiver.is_finished());
         receiver.abort();

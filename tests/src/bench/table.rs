@@ -20,11 +20,11 @@ pub struct Table {
 }
 
 impl Table {
-    pub(super) fn tell(&mut self, what: &str, figure: String) {
+    pub(crate) fn tell(&mut self, what: &str, figure: String) {
         self.rows.push(Row { what: what.to_owned(), figure, goal: None });
     }
 
-    pub(super) fn judge(&mut self, what: &str, figure: String, goal: &str, met: bool) {
+    pub(crate) fn judge(&mut self, what: &str, figure: String, goal: &str, met: bool) {
         self.rows.push(Row { what: what.to_owned(), figure, goal: Some((goal.to_owned(), met)) });
     }
 

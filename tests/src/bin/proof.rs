@@ -18,6 +18,7 @@ use naru_tests::{
         rollout::{self, RolloutPlan},
         wide::{self, WidePlan},
     },
+    idle,
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
@@ -88,6 +89,18 @@ enum Command {
         /// Several processes behind a balancer, over engines that they share.
         #[arg(long)]
         wide: bool,
+    },
+    /// A process at rest, and what it costs.
+    Idle {
+        /// Several processes behind a balancer instead, and what they ask of the engines that they share.
+        #[arg(long)]
+        wide: bool,
+        /// How long it is watched.
+        #[arg(long, default_value_t = 600.0)]
+        seconds: f64,
+        /// Also tell what was asked, and how often.
+        #[arg(long)]
+        details: bool,
     },
     /// The benchmark.
     Bench {
@@ -225,6 +238,10 @@ fn main() -> anyhow::Result<()> {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small) } else { durability(seed, small) }
         }
+        Command::Idle { wide: true, seconds, details } => {
+            report(None, |say| idle::run_wide(span(seconds), details, say))
+        }
+        Command::Idle { seconds, .. } => report(None, |say| idle::run(span(seconds), say)),
         Command::Bench { out, seconds, long_seconds, only, wide: true, finished, rate } => {
             let options = bench_wide::suite::Options { seconds, long_seconds, only, finished, rate };
             report(out, |say| bench_wide::suite::run(&options, say))

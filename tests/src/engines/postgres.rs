@@ -61,6 +61,10 @@ impl Postgres {
         Ok(postgres)
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        self.server.home()
+    }
+
     /// Where a database is by this name of the host, and the file of the authority that certified `localhost`.
     #[must_use]
     pub fn encrypted(&self, host: &str, database: &str) -> (String, PathBuf) {

@@ -103,7 +103,8 @@ impl Member {
         while !self.is_ready() {
             let (ended, name) = (self.has_ended()?, &self.name);
             ensure!(!ended, "{name} ended before it was ready:\n{}", self.log_tail());
-            ensure!(Instant::now() < deadline, "{name} is not ready:\n{}", self.log_tail());
+            let late = || format!("{name} is not ready: {}\n{}", self.readiness().1, self.log_tail());
+            ensure!(Instant::now() < deadline, late());
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -112,8 +113,17 @@ impl Member {
     /// Whether `/readyz` says so now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.readiness().0 == 200
+    }
+
+    /// What `/readyz` says now, and its status; 0 and nothing if it does not answer.
+    #[must_use]
+    pub fn readiness(&self) -> (u16, String) {
         let mut wire = Wire::new(self.operator, Duration::from_secs(2));
-        wire.call("GET", "/readyz", &[], b"").is_ok_and(|reply| reply.status == 200)
+        let said = wire.call("GET", "/readyz", &[], b"");
+        said.map_or((0, String::new()), |reply| {
+            (reply.status, String::from_utf8_lossy(&reply.body).into_owned())
+        })
     }
 
     /// Whether the process has ended, or was never started; if it has ended it is collected.

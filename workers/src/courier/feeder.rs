@@ -14,6 +14,10 @@ use crate::{
     shell::Progress,
 };
 
+/// While nothing comes, the ledger is asked ever less often, up to so many times `poll`: what this process records rings, so
+/// only what others left is found so late.
+const SELDOM: u32 = 4;
+
 /// Feeds a desk until the crew stops.
 pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
     tokio::select! {
@@ -71,13 +75,16 @@ struct Round {
 /// changed, of whom one may have been resumed.
 async fn idle(crew: &Crew, desk: &Desk, round: &Round, progress: &Progress) {
     let mut ready = false;
+    let seldom = (crew.config.poll() * SELDOM).min(crew.config.stuck() / 4);
+    let mut wait = crew.config.poll().min(seldom);
     while !ready && !desk.backlog.is_known() {
         progress.mark();
         tokio::select! {
             () = crew.stop.cancelled() => return,
             () = crew.deps.registry.changed(round.seen) => return,
-            now = crew.deps.ledger.await_ready(&desk.name, &round.passed_over, crew.config.poll()) => ready = now,
+            now = crew.deps.ledger.await_ready(&desk.name, &round.passed_over, wait) => ready = now,
         }
+        wait = (wait * 2).min(seldom);
     }
 }
 

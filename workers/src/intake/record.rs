@@ -139,7 +139,10 @@ pub(super) async fn follow(
         tally.publish(desk.name.as_str());
         courier::start(crew, desk, starts);
     }
-    observe(crew, &recorded.used).await;
+    for one in &recorded.used {
+        crew.watch_limit(Arc::clone(&one.quota), one.day, one.used);
+    }
+    crew.tell_used(&recorded.used);
     group.receipts
 }
 
@@ -154,18 +157,6 @@ fn first_attempt(row: RowRef, entry: IntakeEntry) -> Work {
         possible_duplicate: false,
         backend_id: None,
         message: entry.message,
-    }
-}
-
-async fn observe(crew: &Crew, used: &[QuotaUse]) {
-    if used.is_empty() {
-        return;
-    }
-    for one in used {
-        crew.watch_limit(Arc::clone(&one.quota), one.day, one.used);
-    }
-    if let Err(error) = crew.deps.gate.observe_quota(used).await {
-        tracing::debug!(%error, "the gate was not told what is used; the ledger decides all the same");
     }
 }
 

@@ -16,11 +16,16 @@ use crate::{
     shell::{Progress, Routine},
 };
 
-/// How often ingress is told what waits and what is used.
+/// How often ingress is told what waits and what is used; and while nothing waits and nothing comes.
 const OBSERVE: Duration = Duration::from_secs(1);
+const OBSERVE_IDLE: Duration = Duration::from_secs(5);
 
-/// How often the queues are asked how much lies on them.
+/// What intake sees of limits is told to ingress together, so often at the most: under load every transaction sees some.
+const TELL: Duration = Duration::from_millis(200);
+
+/// How often the queues are asked how much lies on them; and while nothing lies there and nothing comes.
 const QUEUES: Duration = Duration::from_secs(5);
+const QUEUES_IDLE: Duration = Duration::from_secs(15);
 
 /// The actor of the observer.
 pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
@@ -37,15 +42,55 @@ pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
 
 async fn run(crew: Arc<Crew>, progress: Progress) {
     let mut gauges = waiting::Gauges::default();
-    let mut asked: Option<Instant> = None;
+    let mut observed = Turn::default();
+    let mut asked = Turn::default();
     while !crew.end.is_cancelled() {
         progress.mark();
-        said("observe what waits", waiting::observe(&crew, &mut gauges).await);
-        said("observe what is used", quota::observe(&crew).await);
-        if asked.is_none_or(|asked| asked.elapsed() >= QUEUES) {
-            asked = Some(Instant::now());
-            waiting::observe_queues(&crew, &progress).await;
+        // A call that may bring rows, of intake or a courier, is a sign that something comes.
+        let calls = crew.transit.latest();
+        if observed.is_due(calls, OBSERVE, OBSERVE_IDLE) {
+            let waiting = waiting::observe(&crew, &mut gauges).await;
+            let busy = !matches!(waiting, Ok(false));
+            let well = said("observe what waits", waiting);
+            let well = said("observe what is used", quota::observe(&crew).await) && well;
+            observed = Turn::taken(calls, busy || !well);
         }
-        rest(OBSERVE, &crew.end).await;
+        if asked.is_due(calls, QUEUES, QUEUES_IDLE) {
+            asked = Turn::taken(calls, waiting::observe_queues(&crew, &progress).await);
+        }
+        pause(&crew).await;
+        quota::tell(&crew).await;
+    }
+}
+
+/// Returns when intake saw something and others had a moment to see more, or when it is time to look.
+async fn pause(crew: &Crew) {
+    tokio::select! {
+        () = rest(OBSERVE, &crew.end) => {}
+        () = crew.seen() => rest(TELL, &crew.end).await,
+    }
+}
+
+/// A look, and what there was to see.
+#[derive(Default)]
+struct Turn {
+    at: Option<Instant>,
+    calls: u64,
+    busy: bool,
+}
+
+impl Turn {
+    fn taken(calls: u64, busy: bool) -> Self {
+        Self { at: Some(Instant::now()), calls, busy }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.at.map_or(Duration::MAX, |at| at.elapsed())
+    }
+
+    /// Whether it is time for another: often while there is something, seldom while there is nothing.
+    fn is_due(&self, calls: u64, often: Duration, seldom: Duration) -> bool {
+        let elapsed = self.elapsed();
+        elapsed >= seldom || (elapsed >= often && (self.busy || self.calls != calls))
     }
 }

@@ -23,3 +23,13 @@ pub(super) async fn observe(crew: &Crew) -> Result<(), LedgerError> {
     }
     Ok(())
 }
+
+/// Tells ingress what intake saw.
+pub(super) async fn tell(crew: &Crew) {
+    let used = crew.take_used();
+    if !used.is_empty()
+        && let Err(error) = crew.deps.gate.observe_quota(&used).await
+    {
+        tracing::debug!(%error, "the gate was not told what is used; the ledger decides all the same");
+    }
+}

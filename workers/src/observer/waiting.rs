@@ -16,7 +16,8 @@ use crate::{crew::Crew, patience, shell::Progress};
 #[derive(Default)]
 pub(super) struct Gauges(BTreeMap<(RouteName, Lane), Gauge>);
 
-pub(super) async fn observe(crew: &Crew, gauges: &mut Gauges) -> Result<(), LedgerError> {
+/// Whether anything waits in the ledger.
+pub(super) async fn observe(crew: &Crew, gauges: &mut Gauges) -> Result<bool, LedgerError> {
     let waiting = patience::ledger(crew.deps.ledger.waiting()).await?;
     let mut sums: BTreeMap<(RouteName, Lane), u64> = BTreeMap::new();
     for one in &waiting {
@@ -34,14 +35,15 @@ pub(super) async fn observe(crew: &Crew, gauges: &mut Gauges) -> Result<(), Ledg
     if let Err(error) = crew.deps.gate.observe_waiting(&waiting).await {
         tracing::debug!(%error, "the gate was not told what waits");
     }
-    Ok(())
+    Ok(!waiting.is_empty())
 }
 
 /// How long a queue may take to say how much lies on it.
 const DEPTH: Duration = Duration::from_secs(2);
 
-/// Tells whoever watches how much lies on the queues, and since when.
-pub(super) async fn observe_queues(crew: &Crew, progress: &Progress) {
+/// Tells whoever watches how much lies on the queues, and since when; whether anything does, as far as they tell.
+pub(super) async fn observe_queues(crew: &Crew, progress: &Progress) -> bool {
+    let mut lies = false;
     for route in crew.routes() {
         for lane in Lane::ALL {
             progress.mark();
@@ -49,18 +51,22 @@ pub(super) async fn observe_queues(crew: &Crew, progress: &Progress) {
             let labels = [("route", route.as_str()), ("lane", lane.as_str())];
             match tokio::time::timeout(DEPTH, crew.deps.queue.depth(&queue)).await {
                 Ok(Ok(depth)) => {
+                    lies |= depth.packs > 0;
                     #[expect(clippy::cast_precision_loss, reason = "a count of packs is far below 2^52")]
                     QUEUE_PACKS.of(&labels).set(depth.packs as f64);
                     let age = depth.oldest.map_or(Duration::ZERO, |oldest| crew.now().since(oldest));
                     OLDEST_SECONDS.of(&labels).set(age.as_secs_f64());
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(?queue, %error, "the queue does not tell how much lies on it")
+                    lies = true;
+                    tracing::debug!(?queue, %error, "the queue does not tell how much lies on it");
                 }
                 Err(_elapsed) => {
-                    tracing::debug!(?queue, "the queue does not tell in time how much lies on it")
+                    lies = true;
+                    tracing::debug!(?queue, "the queue does not tell in time how much lies on it");
                 }
             }
         }
     }
+    lies
 }

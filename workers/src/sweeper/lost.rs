@@ -17,8 +17,9 @@ use crate::{crew::Crew, outcome, patience, shell::Progress};
 /// Rows settled together.
 const ROWS: usize = 256;
 
-/// The most silence that is believed between two looks: a process that was itself stopped has seen nothing meanwhile.
-const BELIEVED: Duration = Duration::from_secs(2);
+/// Looks in a lease, and the shortest and the longest pause between them.
+const LOOKS_IN_LEASE: u32 = 10;
+const PACE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
 
 /// How long each incarnation has been silent, by this process's monotonic clock, counting only time between two answers of the
 /// ledger.
@@ -33,6 +34,11 @@ impl Watch {
         Self { lease, last: None, heard: HashMap::new() }
     }
 
+    /// How often to look.
+    pub(super) fn pace(&self) -> Duration {
+        (self.lease / LOOKS_IN_LEASE).clamp(PACE.0, PACE.1)
+    }
+
     /// The ledger did not answer: the time until it does counts for nobody.
     fn unanswered(&mut self) {
         self.last = None;
@@ -40,8 +46,10 @@ impl Watch {
 
     /// The ledger answered: the incarnations that have been silent for a lease.
     fn answered(&mut self, beats: &[(IncarnationId, i64)], now: Instant) -> Vec<IncarnationId> {
+        // No more silence is believed between two looks: a process that was itself stopped has seen nothing meanwhile.
+        let believed = self.pace() * 2;
         let passed =
-            self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last)).min(BELIEVED);
+            self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last)).min(believed);
         self.last = Some(now);
         let before = std::mem::take(&mut self.heard);
         for (incarnation, beat) in beats {

@@ -35,10 +35,7 @@ const OWN: Duration = Duration::from_secs(30);
 /// How often it looks while there is a suspicion.
 const OWN_SUSPECTED: Duration = Duration::from_secs(1);
 
-/// How often it looks whether others have died.
-const OTHERS: Duration = Duration::from_secs(1);
-
-/// As [`OTHERS`], where there can be no others and the last look found nothing: only former lives left rows.
+/// As [`lost::Watch::pace`], where there can be no others and the last look found nothing: only former lives left rows.
 const OTHERS_EXCLUDED: Duration = Duration::from_secs(30);
 
 /// How often it looks for what was kept long enough.
@@ -83,6 +80,8 @@ impl Turn {
 /// What the loop keeps between its turns.
 struct Sweep {
     crew: Arc<Crew>,
+    /// A row may be due: one is, or it is not known.
+    due: bool,
     others: Turn,
     /// Nobody else was there at the last look.
     alone: bool,
@@ -103,11 +102,11 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
     let watch = lost::Watch::new(crew.config.lease());
     let (others, own, forget) = (Turn::default(), Turn::default(), Turn::default());
     let orphans = own::Orphans::default();
-    let mut sweep = Sweep { crew, others, alone: false, own, forget, more: false, watch, orphans };
+    let mut sweep = Sweep { crew, due: true, others, alone: false, own, forget, more: false, watch, orphans };
     while !sweep.crew.end.is_cancelled() {
         progress.mark();
         let well = sweep.turn(&progress).await;
-        sweep.pause(well).await;
+        sweep.due = sweep.pause(well).await || !well;
     }
 }
 
@@ -115,8 +114,11 @@ impl Sweep {
     /// Does what is due; whether everything could be done.
     async fn turn(&mut self, progress: &Progress) -> bool {
         let crew = &self.crew;
-        let mut well = said("wake what is due", wake::wake(crew).await);
-        well &= said("ask for reports", reports::ask(crew, progress).await);
+        let mut well = true;
+        if self.due {
+            well &= said("wake what is due", wake::wake(crew).await);
+            well &= said("ask for reports", reports::ask(crew, progress).await);
+        }
         if self.others.take(self.look_for_others()) {
             let found = lost::recover(&self.crew, &mut self.watch, progress).await;
             self.alone = matches!(found, Ok(false));
@@ -134,20 +136,20 @@ impl Sweep {
         well
     }
 
-    const fn look_for_the_old(&self) -> Duration {
-        if self.more { FORGET_MORE } else { FORGET }
+    fn look_for_others(&self) -> Duration {
+        if self.crew.deps.exclusive && self.alone { OTHERS_EXCLUDED } else { self.watch.pace() }
     }
 
-    fn look_for_others(&self) -> Duration {
-        if self.crew.deps.exclusive && self.alone { OTHERS_EXCLUDED } else { OTHERS }
+    const fn look_for_the_old(&self) -> Duration {
+        if self.more { FORGET_MORE } else { FORGET }
     }
 
     fn look_after_own(&self) -> Duration {
         if self.crew.is_suspected() || self.orphans.are_suspected() { OWN_SUSPECTED } else { OWN }
     }
 
-    /// Returns when a row or a task is due, at the latest after the longest pause.
-    async fn pause(&self, well: bool) {
+    /// Returns when a row or a task is due, at the latest after the longest pause; whether a row is.
+    async fn pause(&self, well: bool) -> bool {
         let crew = &self.crew;
         // A bound of its own beside the settings': a loop that sleeps too long is taken for stuck.
         let longest = crew.config.sweep().min(crew.config.stuck() / 4);
@@ -156,9 +158,9 @@ impl Sweep {
         let tasks = self.others.due_in(self.look_for_others()).min(self.own.due_in(self.look_after_own()));
         let tasks = tasks.min(self.forget.due_in(self.look_for_the_old()));
         tokio::select! {
-            () = crew.end.cancelled() => {}
-            () = crew.suspicion() => {}
-            _due = crew.deps.ledger.await_due(crew.now(), longest.min(tasks)) => {}
+            () = crew.end.cancelled() => false,
+            () = crew.suspicion() => false,
+            due = crew.deps.ledger.await_due(crew.now(), longest.min(tasks)) => due,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 const ACCOUNTS: usize = 2_000;
 
 /// What has not changed is written again after so long, and is forgotten by Redis after [`LASTS_MS`].
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(20);
 
 /// How long Redis keeps it.
 pub(super) const LASTS_MS: u64 = 60_000;
@@ -125,8 +125,8 @@ mod tests {
         let (writer, reader) = (Backlog::default(), Backlog::default());
         let (_, text) = writer.observe(&many, Duration::ZERO).unwrap();
         assert_eq!(writer.observe(&many, Duration::from_secs(1)), None, "the same again");
-        assert!(writer.observe(&many, Duration::from_secs(12)).is_some(), "in time");
-        assert!(writer.observe(&many[1..], Duration::from_secs(13)).is_some(), "another");
+        assert!(writer.observe(&many, Duration::from_secs(22)).is_some(), "in time");
+        assert!(writer.observe(&many[1..], Duration::from_secs(23)).is_some(), "another");
         assert!(reader.is_news("s") && !reader.is_news(""));
         reader.read("s".to_owned(), &text);
         assert!(!reader.is_news("s"));

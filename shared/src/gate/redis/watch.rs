@@ -106,7 +106,11 @@ impl Watch {
                     () = self.asked.notified() => {}
                 }
             } else {
-                sleep(OFTEN).await;
+                // With a new connection at once: until then nothing that is leased may be used.
+                tokio::select! {
+                    () = sleep(OFTEN) => {}
+                    () = self.link.mended() => {}
+                }
             }
         }
     }

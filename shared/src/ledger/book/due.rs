@@ -32,7 +32,7 @@ impl DueBell {
     }
 }
 
-/// Returns `true` when a row is due, `false` after `wait`. `now` is the present moment by the caller's clock.
+/// Returns `true` when a row is due, `false` after `wait`, in which nothing became due that was known of. `now` is the present moment by the caller's clock.
 /// `earliest` looks for the earliest moment there is.
 pub(in crate::ledger) async fn wait_for_due<F>(
     bell: &DueBell,
@@ -60,7 +60,9 @@ where
         // A moment is over only after its millisecond.
         let sleep = until.map_or(left, |until| left.min(until + Duration::from_millis(1)));
         bell.until.store(now.plus(begun.elapsed() + sleep).as_millis(), Ordering::Release);
-        // Rung or not, it is looked at again.
-        let _rung = rung(bell_rings, sleep).await;
+        // Rung or not, it is looked at again; but whoever has only waited in vain looks when he asks again.
+        if !rung(bell_rings, sleep).await && until.is_none_or(|until| until > left) {
+            return false;
+        }
     }
 }

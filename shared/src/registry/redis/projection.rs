@@ -4,7 +4,13 @@
 //! names every document by the version of its last change, so that whoever knows everything up to a version reads what is
 //! new. Nothing is ever taken away: what was revoked is a tombstone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::{Pipeline, Script};
 
@@ -21,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TOGETHER: usize = 500;
 
 /// How long a turn lasts that is not taken again.
-const TURN_MS: u64 = 3_000;
+const TURN_MS: u64 = 2_500;
 
 /// What stands between a customer and a field in the list of changes; no name has it.
 const BETWEEN: char = '|';
@@ -46,6 +52,8 @@ pub struct Projection {
     link: Arc<Link>,
     prefix: String,
     process: String,
+    /// Whether the last look saw the turn in another's hands.
+    taken: AtomicBool,
     put: Script,
     head: Script,
     turn: Script,
@@ -60,9 +68,10 @@ impl Projection {
         let put = Script::new(include_str!("put.lua"));
         let head = Script::new(include_str!("head.lua"));
         let turn = Script::new(include_str!("turn.lua"));
-        let link = Link::new("registry", settings, vec![put.clone(), head.clone(), turn.clone()])?;
-        let process = Epoch::random().to_string();
-        Ok(Self { link, prefix: settings.prefix.clone(), process, put, head, turn })
+        let scripts = vec![put.clone(), head.clone(), turn.clone()];
+        let (prefix, process) = (settings.prefix.clone(), Epoch::random().to_string());
+        let link = Link::listening("registry", settings, scripts, format!("{prefix}:{{registry}}:bell"))?;
+        Ok(Self { link, prefix, process, taken: AtomicBool::new(false), put, head, turn })
     }
 
     /// Keeps it connected for as long as it is polled.
@@ -105,15 +114,28 @@ impl Projection {
         }))
     }
 
+    /// Whether the turn is somebody else's, as the last look saw it.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the head has moved, or Redis is there again; at the latest after `heard`, or after `deaf` where it
+    /// would not be told.
+    pub async fn moved(&self, heard: Duration, deaf: Duration) {
+        self.link.rung(heard, deaf).await;
+    }
+
     /// The epoch, and the head if it is of it.
     ///
     /// # Errors
     /// If Redis does not answer.
     pub async fn look(&self) -> Result<(Option<Epoch>, Option<Head>), ProjectionError> {
         let mut call = redis::cmd("MGET");
-        call.arg(self.own("epoch")).arg(self.own("head"));
-        let (epoch, head): (Option<String>, Option<String>) =
+        call.arg(self.own("epoch")).arg(self.own("head")).arg(self.own("turn"));
+        let (epoch, head, turn): (Option<String>, Option<String>, Option<String>) =
             self.link.run(PATIENCE, |mut c| async move { call.query_async(&mut c).await }).await?;
+        self.taken.store(turn.is_some_and(|turn| turn != self.process), Ordering::Relaxed);
         let epoch = epoch.and_then(|text| text.parse::<Epoch>().ok());
         let head = head.and_then(|text| text.parse::<Head>().ok());
         Ok((epoch.clone(), head.filter(|head| Some(&head.epoch) == epoch.as_ref())))
@@ -151,6 +173,7 @@ impl Projection {
     pub async fn complete(&self, epoch: &Epoch, version: u64) -> Result<(), ProjectionError> {
         let mut call = self.head.key(self.own("head"));
         call.key(self.own("epoch")).key(self.own("changes")).arg(epoch.to_string()).arg(version);
+        call.arg(self.own("bell"));
         let done: u8 =
             self.link.run(PATIENCE, |mut c| async move { call.invoke_async(&mut c).await }).await?;
         if done == 1 { Ok(()) } else { Err(ProjectionError::Emptied) }

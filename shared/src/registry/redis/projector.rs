@@ -17,14 +17,15 @@ use crate::{
     metrics,
 };
 
-/// How often whoever has the turn asks the catalog for its version.
-const POLL: Duration = Duration::from_millis(250);
+/// How often whoever has the turn asks the catalog for its version: a change is in force within a second, and what comes
+/// after takes moments.
+const POLL: Duration = Duration::from_millis(500);
 
 /// How often the turn is kept while nothing changes; well within what a turn lasts.
 const KEEP: Duration = Duration::from_secs(1);
 
-/// How often the others ask whether the turn is free.
-const WAIT: Duration = Duration::from_secs(1);
+/// How often the others take up what was last seen of the turn.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// The longest pause after errors.
 const BACKOFF: Duration = Duration::from_secs(5);
@@ -104,6 +105,9 @@ impl Projector {
             return Ok(true);
         }
         *self.kept.lock() = None;
+        if self.projection.is_taken() {
+            return Ok(false);
+        }
         let Some((epoch, head)) = self.projection.turn().await? else { return Ok(false) };
         let at = Instant::now();
         let newest = timeout(CALL_TIMEOUT, self.catalog.version()).await??;

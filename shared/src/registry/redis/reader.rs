@@ -20,8 +20,11 @@ use crate::{
     registry::{MemoryRegistry, Registry, memory::Follower},
 };
 
-/// How often Redis is looked at: a change is in force within a second, most of which the projector may take.
-const POLL: Duration = Duration::from_millis(400);
+/// How often Redis is looked at unless it tells of a change: whether it was emptied, and who projects.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is looked at where it tells nothing: a change is in force within a second, most of which the projector takes.
+const POLL: Duration = Duration::from_millis(300);
 
 /// How often the catalog is asked while Redis does not tell: at first often, until everything is known; then so seldom
 /// that a database is not asked in vain by many, and often enough for a revocation to hold within a minute.
@@ -77,7 +80,7 @@ impl Reader {
                     "the registry's projection in Redis; the catalog is asked while it is not"
                 );
             }
-            sleep(POLL).await;
+            self.projection.moved(LOOK, POLL).await;
         }
     }
 

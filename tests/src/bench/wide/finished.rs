@@ -43,7 +43,7 @@ pub(super) fn fill(site: &Site, count: u64, say: &mut dyn FnMut(&str)) -> anyhow
             .replace("FROM_N", &from.to_string())
             .replace("TO_N", &to.to_string());
         psql(&statement)?;
-        if to % 1_000_000 == 0 || to == count {
+        if to.is_multiple_of(1_000_000) || to == count {
             say(&format!("k: {to} of {count} finished messages are in the archive"));
         }
         from = to + 1;

@@ -4,6 +4,7 @@
 //! engines ([`raw_rabbitmq`], [`raw_unnest`]) and the ledger asked by itself ([`intake`]) are processes of their own, as the
 //! load generator and the receiver are. [`finished`] fills the archive.
 
+mod beside_raw;
 mod end_to_end;
 mod finished;
 pub mod intake;

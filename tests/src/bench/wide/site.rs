@@ -33,16 +33,26 @@ impl Site {
 
     /// Starts so many of each and waits until they are ready; what ran before is drained.
     pub(super) fn run(&mut self, ingress: usize, workers: usize) -> anyhow::Result<Parts> {
+        self.run_set(ingress, workers, &[])
+    }
+
+    /// The same, with settings in the environment.
+    pub(super) fn run_set(
+        &mut self,
+        ingress: usize,
+        workers: usize,
+        settings: &[(&str, String)],
+    ) -> anyhow::Result<Parts> {
         self.deployment.drain()?;
         let mut parts = Parts::default();
         for number in 0..ingress {
             let member = &mut self.deployment.ingress[number];
-            member.start(&[])?;
+            member.start(settings)?;
             parts.pids.push((member.name().to_owned(), member.pid()?));
             parts.fronts.push(self.deployment.front(number));
         }
         for member in self.deployment.workers.iter_mut().take(workers) {
-            member.start(&[])?;
+            member.start(settings)?;
             parts.pids.push((member.name().to_owned(), member.pid()?));
             parts.workers.push(member.operator());
         }

@@ -90,7 +90,7 @@ impl Steps<'_> {
         let needed = next::release().tables();
         let why = format!("this program needs {needed}: run its `naru migrate`");
         let member = &self.site.workers[1];
-        eventually("it says what it needs", || Ok(ready(member)?.1.contains(&why)))?;
+        eventually("it says what it needs", || Ok(member.readiness().1.contains(&why)))?;
         ensure!(!member.is_ready(), "it must not be ready on older tables");
         let (first, second) = (self.migrate()?, self.migrate()?);
         for (number, migration) in [first, second].into_iter().enumerate() {
@@ -181,14 +181,6 @@ fn eventually(what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> an
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
-}
-
-/// What readiness says, and its status.
-fn ready(member: &Member) -> anyhow::Result<(u16, String)> {
-    let mut wire = Wire::new(member.operator(), Duration::from_secs(2));
-    // It may not listen yet.
-    let Ok(reply) = wire.call("GET", "/readyz", &[], b"") else { return Ok((0, String::new())) };
-    Ok((reply.status, reply.json().to_string()))
 }
 
 /// The sum of a metric's values over labels that begin so.
