@@ -142,7 +142,8 @@ fn take_reports(customer: &mut Customer) -> anyhow::Result<Vec<Value>> {
             return Ok(all);
         }
         let acknowledged = answered(customer, |customer| customer.acknowledge(&page))?;
-        ensure!(acknowledged.status == 200, "acknowledge: {}", acknowledged.status);
+        let said = String::from_utf8_lossy(&acknowledged.body);
+        ensure!(acknowledged.status == 200, "acknowledge: {} {said}", acknowledged.status);
         all.extend(page);
     }
 }
