@@ -70,7 +70,7 @@ pub(crate) async fn begin(
     Ok(demo)
 }
 
-/// Says that the process is ready; one in which everything runs also prints what to type.
+/// Says that the process has started (whether it is ready, `/readyz` says); one in which everything runs also prints what to type.
 ///
 /// # Errors
 /// If standard output is closed.
@@ -82,10 +82,10 @@ pub(crate) fn announce(
     dir: Option<&DataDir>,
 ) -> anyhow::Result<()> {
     let Some(listen) = listen else {
-        tracing::info!(%operator, "ready");
+        tracing::info!(%operator, "started");
         return Ok(());
     };
-    tracing::info!(%listen, %operator, "ready");
+    tracing::info!(%listen, %operator, "started");
     if service.part != Part::Whole {
         return Ok(());
     }

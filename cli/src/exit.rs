@@ -2,7 +2,7 @@
 
 use naru_shared::{
     catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError, ledger::LedgerError,
-    sqlite::DbError,
+    postgres::MigrateError, queue::QueueError, sqlite::DbError,
 };
 
 use crate::config::ConfigError;
@@ -91,6 +91,16 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(LedgerError::Unavailable(_)) = cause.downcast_ref() {
         return Some(Exit::Unavailable);
     }
+    if cause.is::<QueueError>() {
+        return Some(Exit::Unavailable);
+    }
+    if let Some(error) = cause.downcast_ref::<MigrateError>() {
+        return Some(match error {
+            MigrateError::Role(_) => Exit::Usage,
+            error if error.is_passing() => Exit::Unavailable,
+            _ => Exit::Failed,
+        });
+    }
     if let Some(error) = cause.downcast_ref() {
         return Some(match error {
             DataDirError::Missing(_) => Exit::NotFound,
@@ -115,6 +125,13 @@ mod tests {
     fn an_error_keeps_its_meaning_under_a_context() {
         let error = anyhow::Error::new(Failure::NotFound("route", "x".to_owned())).context("while adding");
         assert_eq!(of(&error), Exit::NotFound);
+        let role = MigrateError::Role("x y".to_owned());
+        assert_eq!(
+            (of(&role.into()), of(&QueueError("away".into()).into())),
+            (Exit::Usage, Exit::Unavailable)
+        );
+        let busy = MigrateError::Busy(std::time::Duration::ZERO, "1".to_owned());
+        assert_eq!(of(&busy.into()), Exit::Unavailable);
         let conflict = CatalogError::Conflict { kind: "route", key: "x".to_owned() };
         assert_eq!(of(&conflict.into()), Exit::Conflict);
         assert_eq!(of(&anyhow::anyhow!("anything")), Exit::Failed);

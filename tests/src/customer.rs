@@ -1,10 +1,16 @@
 //! A customer's program: the calls of the API over one connection.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
 use crate::wire::{CallError, Held, Reply, Wire};
+
+/// How long an acknowledgement is repeated.
+const ACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// A customer with a Basic credential.
 #[derive(Debug)]
@@ -112,22 +118,44 @@ impl Customer {
         self.call("POST", "/reports/ack", &[], Some(&json!({ "reports": named })))
     }
 
-    /// Reads and acknowledges every report that is there now.
+    /// Reads and acknowledges every report that is there now. What was read is never given up: an acknowledgement that is refused
+    /// for what passes is repeated, and a later page that fails leaves the earlier ones.
     ///
     /// # Errors
-    /// If a call fails or is refused.
+    /// If nothing can be read, or what was read not be acknowledged in time.
     pub fn take_reports(&mut self) -> anyhow::Result<Vec<Value>> {
         let mut all = Vec::new();
         loop {
-            let reply = self.get("/reports?limit=500")?;
-            anyhow::ensure!(reply.status == 200, "reports: {} {}", reply.status, reply.json());
-            let page = reply.json()["reports"].as_array().cloned().unwrap_or_default();
-            if page.is_empty() {
-                return Ok(all);
+            match self.read_reports() {
+                Ok(page) if page.is_empty() => return Ok(all),
+                Ok(page) => {
+                    self.acknowledge_surely(&page)?;
+                    all.extend(page);
+                }
+                Err(error) if all.is_empty() => return Err(error),
+                Err(_) => return Ok(all),
             }
-            let acknowledged = self.acknowledge(&page)?;
-            anyhow::ensure!(acknowledged.status == 200, "acknowledge: {}", acknowledged.status);
-            all.extend(page);
+        }
+    }
+
+    fn read_reports(&mut self) -> anyhow::Result<Vec<Value>> {
+        let reply = self.get("/reports?limit=500")?;
+        anyhow::ensure!(reply.status == 200, "reports: {} {}", reply.status, reply.json());
+        Ok(reply.json()["reports"].as_array().cloned().unwrap_or_default())
+    }
+
+    fn acknowledge_surely(&mut self, page: &[Value]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + ACKNOWLEDGED;
+        loop {
+            let answer = self.acknowledge(page);
+            match &answer {
+                Ok(reply) if reply.status == 200 => return Ok(()),
+                Ok(reply) => anyhow::ensure!(reply.status == 503, "acknowledge: {reply:?}"),
+                // The connection may have ended with its front.
+                Err(_) => {}
+            }
+            anyhow::ensure!(Instant::now() < deadline, "acknowledge: {answer:?}");
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -31,18 +31,54 @@ fn mask(table: &mut Table) {
     }
 }
 
-/// `scheme://user:password@host…` without the password; `None` for any other text.
+/// `scheme://user:password@host…?password=…` without the passwords; `None` for text that has none.
 fn without_password(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (credentials, host) = rest[..end].rsplit_once('@')?;
-    let user = credentials.split(':').next().unwrap_or_default();
-    Some(format!("{scheme}://{user}:(secret)@{host}{}", &rest[end..]))
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+    let end = place.find('/').unwrap_or(place.len());
+    let place = match place[..end].rsplit_once('@') {
+        Some((credentials, host)) => {
+            let user = credentials.split(':').next().unwrap_or_default();
+            format!("{user}:(secret)@{host}{}", &place[end..])
+        }
+        None => place.to_owned(),
+    };
+    let query = query.map(|query| format!("?{}", query.split('&').map(masked).collect::<Vec<_>>().join("&")));
+    let shown = format!("{scheme}://{place}{}", query.unwrap_or_default());
+    (shown != text).then_some(shown)
+}
+
+/// A part of a query, its value masked if its name says that it is secret. Clients of PostgreSQL and Redis take such.
+fn masked(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, _))
+            if ["pass", "secret", "token"].iter().any(|word| name.to_lowercase().contains(word)) =>
+        {
+            format!("{name}=(secret)")
+        }
+        _ => pair.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_a_query_is_masked() {
+        for (url, shown) in [
+            (
+                "postgres://h/db?user=u&password=p&sslmode=require",
+                Some("postgres://h/db?user=u&password=(secret)&sslmode=require"),
+            ),
+            ("redis://u:p@h:6379/?password=q", Some("redis://u:(secret)@h:6379/?password=(secret)")),
+            ("postgres://u:p@h/db?sslmode=disable", Some("postgres://u:(secret)@h/db?sslmode=disable")),
+            ("https://h/x?y=z@w", None),
+            ("plain", None),
+        ] {
+            assert_eq!(without_password(url).as_deref(), shown, "{url}");
+        }
+    }
 
     #[test]
     fn secrets_are_masked_and_nothing_else() {

@@ -52,11 +52,19 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     let ledger = desk.ledger()?.desk;
     let suspended = desk.book()?.suspended().await?;
     let lanes = ledger.lanes(Arc::new(suspended)).await?;
-    let on_queue = on_queue(desk, &routes).await?;
+    // What is known is told all the same, and at the end what is not.
+    let (on_queue, silent) = match on_queue(desk, &routes).await {
+        Ok(on_queue) => (on_queue, None),
+        Err(error) => (Vec::new(), Some(error.context("how much lies on the queue is not known"))),
+    };
     let now = desk.now();
-    let status = assemble(running, &routes, on_queue, lanes, now);
+    tell(desk, &assemble(running, &routes, on_queue, lanes, now), now)?;
+    silent.map_or(Ok(()), Err)
+}
+
+fn tell(desk: &Desk, status: &Status, now: Timestamp) -> anyhow::Result<()> {
     if desk.out.json {
-        return print(&serde_json::to_string_pretty(&status)?);
+        return print(&serde_json::to_string_pretty(status)?);
     }
     print(&status.running.as_ref().map_or_else(|| "no worker runs".to_owned(), |who| format!("{who} runs")))?;
     desk.out.rows(&status.routes, &["route", "backend", "state", "not ended"], |r| {

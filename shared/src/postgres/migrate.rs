@@ -49,6 +49,20 @@ pub enum MigrateError {
     Role(String),
 }
 
+impl MigrateError {
+    /// Whether the same may succeed later, with nothing changed by hand: the server is away, or somebody else is in the way.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy(..) | Self::Blocked(..) => true,
+            Self::Failed(source) => source.downcast_ref::<PgError>().is_some_and(|error| {
+                error.is_passing() || matches!(error, PgError::Away | PgError::Busy(_) | PgError::TimedOut(_))
+            }),
+            Self::Url(_) | Self::Role(_) => false,
+        }
+    }
+}
+
 impl From<PgError> for MigrateError {
     fn from(error: PgError) -> Self {
         Self::Failed(Box::new(error))

@@ -52,6 +52,7 @@ struct Health {
 
 /// At most so many connections.
 pub(crate) struct Pool {
+    name: String,
     options: PgConnectOptions,
     acquire: Duration,
     /// Where connections live: their sockets must not end with a caller's own small runtime.
@@ -85,6 +86,7 @@ impl Pool {
     ) -> Result<Arc<Self>, InvalidUrl> {
         let labels = [("pool", name)];
         Ok(Arc::new(Self {
+            name: name.to_owned(),
             options: settings.options(name)?,
             acquire: settings.acquire(),
             runtime: runtime.clone(),
@@ -169,10 +171,17 @@ impl Pool {
     fn learn(&self, error: Option<&PgError>) {
         let mut health = self.health.lock();
         let Some(error) = error else {
+            if health.failures > 0 {
+                tracing::info!(pool = %self.name, "PostgreSQL answers again");
+            }
             *health = Health::default();
             self.up.set(1.0);
             return;
         };
+        // Once, with the cause; whoever asks meanwhile is told that it is away.
+        if health.failures == 0 {
+            tracing::warn!(pool = %self.name, %error, "PostgreSQL cannot be used: it is tried again until it can");
+        }
         let longest = SHORTEST.saturating_mul(1 << health.failures.min(5)).min(LONGEST);
         let pause = longest.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
         health.failures = health.failures.saturating_add(1);

@@ -11,6 +11,9 @@ use naru_tests::{
     wire::{CallError, Reply},
 };
 
+/// The status of a call that got no answer.
+pub(super) const UNANSWERED: u16 = 0;
+
 /// A call and its answer.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
@@ -27,7 +30,7 @@ impl Call {
 }
 
 /// Calls one after the other, with a pause between them, until `stop`; a connection that ends begins anew, and its call is
-/// not written down.
+/// written down as one without an answer.
 pub(super) fn call_on(
     customer: &mut Customer,
     stop: &AtomicBool,
@@ -38,14 +41,14 @@ pub(super) fn call_on(
     let mut calls = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let (sent, number) = (Instant::now(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        match call(customer, number) {
-            Ok(reply) => {
-                let answered = Instant::now();
-                let code = reply.json()["code"].as_str().unwrap_or_default().to_owned();
-                calls.push(Call { sent, answered, status: reply.status, code });
+        let (status, code) = match call(customer, number) {
+            Ok(reply) => (reply.status, reply.json()["code"].as_str().unwrap_or_default().to_owned()),
+            Err(error) => {
+                thread::sleep(Duration::from_millis(5));
+                (UNANSWERED, error.to_string())
             }
-            Err(_) => thread::sleep(Duration::from_millis(5)),
-        }
+        };
+        calls.push(Call { sent, answered: Instant::now(), status, code });
         thread::sleep(pause);
     }
     calls

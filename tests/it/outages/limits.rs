@@ -9,7 +9,7 @@ use std::{
 use naru_tests::{customer::Customer, deployment::Deployment};
 
 use super::{
-    callers::{Call, call_on},
+    callers::{Call, UNANSWERED, call_on},
     loan::{borrow, customers::RATE},
     message,
 };
@@ -29,7 +29,7 @@ fn fronts_together_never_let_in_more_than_a_customers_rate_with_one_more_started
     thread::sleep(Duration::from_secs(3));
     // Where an answer of Redis is late, as on a machine that has other work, a front lets in its share instead, and up to
     // one more burst may come in (docs/redis.md): such a run is held to that, and made again.
-    for _ in 0..3 {
+    for _ in 0..6 {
         let before = late_answers(&site);
         let calls = flood(&mut site);
         let late = late_answers(&site) - before;
@@ -40,6 +40,7 @@ fn fronts_together_never_let_in_more_than_a_customers_rate_with_one_more_started
         println!("fronts gave up on Redis {late} times meanwhile: once more");
         thread::sleep(Duration::from_secs(3));
     }
+    panic!("in none of the rounds did Redis answer in time throughout: the bound itself was not tried");
 }
 
 /// How often fronts gave up on Redis so far.
@@ -50,16 +51,21 @@ fn late_answers(site: &Deployment) -> usize {
 /// Calls at three fronts, of which the third starts and the first dies meanwhile.
 fn flood(site: &mut Deployment) -> Vec<Call> {
     let stop = AtomicBool::new(false);
-    let customers: Vec<Customer> = (0..6).map(|number| site.customer_at(number % 3, RATE)).collect();
+    let customers: Vec<(usize, Customer)> =
+        (0..6).map(|number| (number % 3, site.customer_at(number % 3, RATE))).collect();
     let calls = thread::scope(|scope| {
         let callers: Vec<_> = customers
             .into_iter()
-            .map(|mut customer| {
+            .map(|(front, mut customer)| {
                 let stop = &stop;
                 scope.spawn(move || {
-                    call_on(&mut customer, stop, Duration::from_millis(2), |customer, number| {
+                    let send = |customer: &mut Customer, number: usize| {
                         customer.send(&message(&format!("rate {number}")), None)
-                    })
+                    };
+                    let mut calls = call_on(&mut customer, stop, Duration::from_millis(2), send);
+                    // The first front dies and the third is not there at first; the second answers every call.
+                    calls.retain(|call| front == 1 || call.status != UNANSWERED);
+                    calls
                 })
             })
             .collect();

@@ -4,7 +4,7 @@
 //! the same way, made at about the same time: a page that needs no credential, for a call that is refused
 //! for what it says (after its rate was asked); and an accept of a customer without rates, limits and key, for one with all
 //! three. What is beyond the slowest of those around it, it waited for Redis; or its thread had to wait for the machine, which
-//! is why a harm is done up to four times, and must once be without such a call.
+//! is why a harm is done up to three times, and must once be without such a call.
 
 use std::{
     collections::BTreeMap,

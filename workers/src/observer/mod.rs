@@ -42,10 +42,12 @@ pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
 
 async fn run(crew: Arc<Crew>, progress: Progress) {
     let mut gauges = waiting::Gauges::default();
+    let mut news = quota::News::default();
     let mut observed = Turn::default();
     let mut asked = Turn::default();
     while !crew.end.is_cancelled() {
         progress.mark();
+        said("tell of limits that were set", news.tell(&crew).await);
         // A call that may bring rows, of intake or a courier, is a sign that something comes.
         let calls = crew.transit.latest();
         if observed.is_due(calls, OBSERVE, OBSERVE_IDLE) {

@@ -52,6 +52,7 @@ pub(super) struct Suite<'a> {
 #[derive(Default)]
 struct Figures {
     intake: Option<f64>,
+    rate: Option<f64>,
     cpu: Option<f64>,
     calm: Option<(f64, f64)>,
 }
@@ -99,7 +100,7 @@ impl Suite<'_> {
             self.backlog(beside)?;
         }
         if wanted('h') {
-            figures.cpu = self.end_to_end(beside)?;
+            (figures.rate, figures.cpu) = self.end_to_end(beside)?.unzip();
         }
         if wanted('i') {
             figures.calm = Some(self.calm(beside)?);
@@ -111,8 +112,8 @@ impl Suite<'_> {
         end_to_end::run(&self.site, parts, &self.receiver, rate, seconds, 64)
     }
 
-    /// CPU seconds for 1,000 messages at the highest rate that is held.
-    fn end_to_end(&mut self, beside: &str) -> anyhow::Result<Option<f64>> {
+    /// The highest rate that is held, and CPU seconds for 1,000 messages at it.
+    fn end_to_end(&mut self, beside: &str) -> anyhow::Result<Option<(f64, f64)>> {
         let parts = self.site.run(1, 1)?;
         let mut rate = self.options.rate;
         while rate >= LOWEST_RATE {
@@ -123,7 +124,7 @@ impl Suite<'_> {
                 if run.holds(rate) {
                     let cpu = self.tell_held(&run, rate, beside);
                     self.archiving(rate * 0.8, beside)?;
-                    return Ok(Some(cpu));
+                    return Ok(Some((rate, cpu)));
                 }
             }
             rate *= 0.9;
@@ -236,15 +237,26 @@ impl Suite<'_> {
         let beside = format!(", {} finished", short(count));
         let after = self.figures(wanted, &beside)?;
         let mut compare = |what: &str, before: Option<f64>, after: Option<f64>, more_is_better: bool| {
-            let (Some(before), Some(after)) = (before, after) else { return };
+            let (Some(before), Some(after)) = (before, after) else {
+                let figure = format!("not measured: {before:?} without, {after:?} with");
+                self.table.judge(&format!("(k) {what} with and without them"), figure, "measured", false);
+                return;
+            };
             let ratio = after / before;
             let met = if more_is_better { ratio >= 0.8 } else { ratio <= 1.2 };
             let goal = if more_is_better { "≥ 0.8" } else { "≤ 1.2" };
             self.table.judge(&format!("(k) {what} with and without them"), format!("{ratio:.2}"), goal, met);
         };
-        compare("messages/s of intake", before.intake, after.intake, true);
-        compare("CPU end to end", before.cpu, after.cpu, false);
-        compare("p50 when calm", before.calm.map(|c| c.0), after.calm.map(|c| c.0), false);
+        if wanted('g') {
+            compare("messages/s of intake", before.intake, after.intake, true);
+        }
+        if wanted('h') {
+            compare("the rate held end to end", before.rate, after.rate, true);
+            compare("CPU end to end", before.cpu, after.cpu, false);
+        }
+        if wanted('i') {
+            compare("p50 when calm", before.calm.map(|c| c.0), after.calm.map(|c| c.0), false);
+        }
         Ok(())
     }
 }
