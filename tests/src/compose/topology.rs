@@ -104,8 +104,10 @@ impl Topology {
 impl Drop for Topology {
     fn drop(&mut self) {
         for member in self.members() {
-            // All at once; each is waited for, and judged, when it is dropped.
-            drop(member.ask_to_end());
+            // All at once; each is waited for, and judged, when it is dropped. One that somebody killed has ended.
+            if !member.has_ended().unwrap_or(false) {
+                drop(member.ask_to_end());
+            }
         }
     }
 }
