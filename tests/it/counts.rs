@@ -132,6 +132,9 @@ fn what_the_http_library_refuses_is_counted_and_a_head_may_never_take_long() {
     let seconds = |took: Duration| took >= Duration::from_secs(4) && took < Duration::from_secs(7);
     let (first, took) = raw(listen, &[b"GET / HT"]);
     assert!(first.starts_with("HTTP/1.1 408 ") && seconds(took), "{took:?} {first}");
+    // One that was opened ahead and never used ends without a word that a balancer could take for an answer.
+    let (silent, took) = raw(listen, &[]);
+    assert!(silent.is_empty() && seconds(took), "{took:?} {silent}");
     // A later head on the same connection.
     let (later, took) = raw(listen, &[b"GET /none HTTP/1.1\r\nHost: naru\r\n\r\n", b"GET / HT"]);
     assert!(later.starts_with("HTTP/1.1 404 ") && seconds(took), "{took:?} {later}");
