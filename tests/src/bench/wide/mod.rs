@@ -1,8 +1,8 @@
 //! The same over PostgreSQL, RabbitMQ and Redis: each figure beside the raw engine, in the same run on the same servers.
 //!
-//! [`suite`] is the whole; [`site`] the engines and the processes of Naru over them; [`spent`] who used how much CPU. The raw
+//! [`suite`] is the whole; `site` the engines and the processes of Naru over them; `spent` who used how much CPU. The raw
 //! engines ([`raw_rabbitmq`], [`raw_unnest`]) and the ledger asked by itself ([`intake`]) are processes of their own, as the
-//! load generator and the receiver are. [`finished`] fills the archive.
+//! load generator and the receiver are. `finished` fills the archive.
 
 mod beside_raw;
 mod end_to_end;
