@@ -183,8 +183,8 @@ fn judge(watched: &Watched, engines: Engines) -> Readiness {
     Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }
 }
 
-/// What a probe says. Damage, and what must not be used, stay until a person acts, so nobody should be sent here; what is merely away is told by the
-/// part that it belongs to.
+/// What a probe says. Damage, and what must not be used, stay until a person acts, so nobody should be sent here; what is
+/// merely away is told by the part that it belongs to.
 async fn probed(probe: &dyn Probe) -> Footing {
     let (needed, why) = match timeout(PROBE, probe.ask()).await {
         Ok(Ok(())) => (false, None),

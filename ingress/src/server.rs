@@ -153,8 +153,8 @@ impl Ingress {
     }
 
     /// Answers calls until `stop` is cancelled, and for a notice after that. Then, for a grace, still takes connections and
-    /// calls, and answers accepts with `503`; then takes no connection any more, ends idle ones, answers what is under way and publishes what was
-    /// accepted. All of it takes at most `drain`.
+    /// calls, and answers accepts with `503`; then takes no connection any more, ends idle ones, answers what is under way and
+    /// publishes what was accepted. All of it takes at most `drain`.
     ///
     /// # Errors
     /// If the threads cannot be started, or the publishing task did not end in time.

@@ -1,5 +1,6 @@
 //! What is declared on the broker, and how. Nothing here lets the broker decide about a message: no time to live but that
-//! after which it goes back to where it was, no length, no count of deliveries; and what an operator's policy makes it throw out goes to a queue that is consumed too.
+//! after which it goes back to where it was, no length, no count of deliveries; and what an operator's policy makes it throw
+//! out goes to a queue that is consumed too.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

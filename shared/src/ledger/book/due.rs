@@ -32,7 +32,8 @@ impl DueBell {
     }
 }
 
-/// Returns `true` when a row is due, `false` after `wait`, in which nothing became due that was known of. `now` is the present moment by the caller's clock.
+/// Returns `true` when a row is due, `false` after `wait`, in which nothing became due that was known of. `now` is the present
+/// moment by the caller's clock.
 /// `earliest` looks for the earliest moment there is.
 pub(in crate::ledger) async fn wait_for_due<F>(
     bell: &DueBell,
