@@ -29,6 +29,8 @@ pub mod sqlite;
 
 pub mod rabbitmq;
 
+pub mod aws;
+
 pub mod redis;
 
 pub mod postgres;

@@ -16,17 +16,7 @@ use serde_json::Value;
 
 /// A program that `cargo xtask test` installs.
 fn tool(name: &str) -> Command {
-    let own = std::env::current_exe().unwrap();
-    let tools = own.ancestors().map(|folder| folder.join("tools")).find(|folder| folder.is_dir());
-    let tools = tools.unwrap_or_else(|| panic!("no target/tools: run `cargo xtask needs` once"));
-    let program = tools.join(name);
-    assert!(program.is_file(), "{} is missing: run `cargo xtask needs`", program.display());
-    let mut command = Command::new(program);
-    // What npm brings looks for its Node.js on the path.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(tools.join("pip/bin")).chain(std::env::split_paths(&path));
-    command.env("PATH", std::env::join_paths(folders).unwrap());
-    command
+    naru_tests::tools::tool(name).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A file of the repository.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use naru_tests::engines::{Postgres, RabbitMq, Redis, Stop};
+use naru_tests::engines::{AwsEmulator, Flavour, Postgres, RabbitMq, Redis, Stop};
 
 fn is_gone(pid: Option<u32>) -> bool {
     let path = format!("/proc/{}", pid.unwrap());
@@ -52,4 +52,30 @@ fn a_private_rabbitmq_survives_a_kill_and_leaves_nothing() -> anyhow::Result<()>
     assert!(is_gone(pid));
     assert!(!home.exists());
     Ok(())
+}
+
+/// Each emulator of AWS starts, keeps its address over a restart, and listens on loopback only.
+#[test]
+fn emulators_of_aws_listen_on_loopback_only() {
+    for flavour in [Flavour::Ministack, Flavour::Fauxqs, Flavour::FauxqsOnDisk] {
+        let mut emulator = AwsEmulator::start(flavour).unwrap();
+        emulator.stop(Stop::Kill).unwrap();
+        emulator.begin().unwrap();
+        let listening = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let port = format!(":{:04X}", emulator.port());
+        let addresses: Vec<&str> = listening
+            .lines()
+            .filter_map(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                let (local, _, state) = (fields.next()?, fields.next()?, fields.next()?);
+                (state == "0A" && local.ends_with(&port)).then_some(local)
+            })
+            .collect();
+        assert_eq!(addresses, [format!("0100007F{port}")], "{flavour:?}");
+        let everywhere = std::fs::read_to_string("/proc/net/tcp6").unwrap();
+        assert!(
+            !everywhere.lines().any(|line| line.contains(&format!("{port} 0"))),
+            "{flavour:?}: {everywhere}"
+        );
+    }
 }

@@ -4,6 +4,7 @@
 //! it has gone, by whatever end. A program that is missing is an error that names its package, never a skip.
 
 mod authority;
+mod aws;
 mod keeper;
 mod on_rabbitmq;
 mod postgres;
@@ -12,6 +13,7 @@ mod redis;
 mod redis_fixture;
 mod server;
 
+pub use self::aws::{AwsEmulator, Flavour, REGION};
 pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};
 pub(crate) use self::{
     keeper::Keeper,

@@ -1,4 +1,4 @@
-//! What checks the files in `compose/`, and a client of the broker: packages of PyPI and npm, with exact versions, in a
+//! What checks the files in `compose/`, clients that are not ours, and emulators of AWS: packages of PyPI and npm, with exact versions, in a
 //! directory of the build's.
 
 use std::{
@@ -16,8 +16,16 @@ use crate::{release::target, run as execute};
 const PINNED: [&str; 3] = ["requirements.txt", "package.json", "package-lock.json"];
 
 /// Programs that must be there afterwards.
-const PROGRAMS: [&str; 4] =
-    ["pip/bin/check-jsonschema", "pip/bin/hadolint", "pip/bin/node", "npm/node_modules/.bin/dclint"];
+const PROGRAMS: [&str; 8] = [
+    "pip/bin/check-jsonschema",
+    "pip/bin/hadolint",
+    "pip/bin/node",
+    "pip/bin/aws",
+    "pip/bin/ministack",
+    "npm/node_modules/.bin/dclint",
+    "npm/node_modules/.bin/spectral",
+    "npm/node_modules/fauxqs/dist/server.js",
+];
 
 /// Installs them, unless these very versions are there.
 ///
