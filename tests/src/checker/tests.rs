@@ -54,6 +54,7 @@ fn good() -> Evidence {
         views: [("msg_1".to_owned(), vec![told("delivered", "ok")])].into(),
         used: vec![1, 0],
         limit: None,
+        outside: Some(vec![event.clone()]),
         events: vec![event],
         commit_ms: 0,
     }

@@ -44,7 +44,7 @@ impl Suite<'_> {
 
     pub(super) fn accepts_beside_raw_rabbitmq(&mut self) -> anyhow::Result<()> {
         let (mut raw, mut accepted, mut single) = (0.0, 0.0, 0.0);
-        let (url, seconds) = (self.site.deployment.rabbit.url(), self.round());
+        let (url, seconds) = (self.site.deployment.carrier.rabbit()?.url(), self.round());
         let ingress = self.site.run(1, 0)?;
         let target = ingress.fronts[0].to_string();
         let (mut of_batches, mut messages) = (None, 0);
@@ -81,9 +81,10 @@ impl Suite<'_> {
 
     /// Takes away what was accepted and is not to be delivered.
     fn empty_queues(&self) -> anyhow::Result<()> {
+        let rabbit = self.site.deployment.carrier.rabbit()?;
         for lane in ["express", "bulk"] {
             // A lane that was never used has no queue.
-            drop(self.site.deployment.rabbit.ctl(&["purge_queue", &format!("naru.main.demo.{lane}")]));
+            drop(rabbit.ctl(&["purge_queue", &format!("naru.main.demo.{lane}")]));
         }
         Ok(())
     }

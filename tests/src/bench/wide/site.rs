@@ -27,7 +27,7 @@ pub(super) struct Parts {
 impl Site {
     /// Starts the engines and writes what a deployment begins with. No process of Naru runs yet.
     pub(super) fn prepare(setup: Setup) -> anyhow::Result<Self> {
-        let shape = Shape { setup, ingress: 2, workers: 2, proxied: false };
+        let shape = Shape { setup, ..Shape::default() };
         Ok(Self { programs: Programs::find()?, deployment: Deployment::prepare(&shape)? })
     }
 
