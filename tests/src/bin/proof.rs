@@ -89,6 +89,9 @@ enum Command {
         /// Several processes behind a balancer, over engines that they share.
         #[arg(long)]
         wide: bool,
+        /// With SQS, SNS and S3 in place of RabbitMQ.
+        #[arg(long, requires = "wide")]
+        aws: bool,
     },
     /// A process at rest, and what it costs.
     Idle {
@@ -234,9 +237,9 @@ fn main() -> anyhow::Result<()> {
             let seed = seed.unwrap_or_else(nanos);
             roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
         }
-        Command::Durability { seed, small, wide } => {
+        Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
-            if wide { durability_wide(seed, small) } else { durability(seed, small) }
+            if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
         }
         Command::Idle { wide: true, seconds, details } => {
             report(None, |say| idle::run_wide(span(seconds), details, say))
@@ -286,8 +289,9 @@ fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     judge(seed, |say| durability::run(&plan, say))
 }
 
-fn durability_wide(seed: u64, small: bool) -> anyhow::Result<()> {
+fn durability_wide(seed: u64, small: bool, aws: bool) -> anyhow::Result<()> {
     let plan = if small { WidePlan::small(seed) } else { WidePlan::full(seed) };
+    let plan = if aws { plan.on_aws() } else { plan };
     judge(seed, |say| wide::run(&plan, say))
 }
 
