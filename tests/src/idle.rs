@@ -1,5 +1,6 @@
 //! What a deployment at rest asks of its engines, counted at them, and what it costs its machine.
 
+mod aws;
 mod frames;
 pub mod monitor;
 mod statements;
@@ -11,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+pub use aws::{Asked, RestingOnAws, run_aws};
 pub use frames::CountingWire;
 pub use monitor::{Counts, Monitor};
 use serde_json::json;

@@ -98,6 +98,9 @@ enum Command {
         /// Several processes behind a balancer instead, and what they ask of the engines that they share.
         #[arg(long)]
         wide: bool,
+        /// With SQS, SNS and S3 in place of RabbitMQ, whose calls are counted.
+        #[arg(long, requires = "wide")]
+        aws: bool,
         /// How long it is watched.
         #[arg(long, default_value_t = 600.0)]
         seconds: f64,
@@ -241,7 +244,10 @@ fn main() -> anyhow::Result<()> {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
         }
-        Command::Idle { wide: true, seconds, details } => {
+        Command::Idle { wide: true, aws: true, seconds, details } => {
+            report(None, |say| idle::run_aws(span(seconds), details, say))
+        }
+        Command::Idle { wide: true, aws: false, seconds, details } => {
             report(None, |say| idle::run_wide(span(seconds), details, say))
         }
         Command::Idle { seconds, .. } => report(None, |say| idle::run(span(seconds), say)),
