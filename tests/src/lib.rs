@@ -52,3 +52,5 @@ pub mod load;
 pub mod bench;
 
 pub mod idle;
+
+pub mod cost;

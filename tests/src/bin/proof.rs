@@ -108,6 +108,15 @@ enum Command {
         #[arg(long)]
         details: bool,
     },
+    /// What months on AWS cost, from counted calls.
+    Cost {
+        /// How long each rate is kept up.
+        #[arg(long, default_value_t = 60.0)]
+        seconds: f64,
+        /// Also tell what was asked, and how often.
+        #[arg(long)]
+        details: bool,
+    },
     /// The benchmark.
     Bench {
         /// Also write the table to this file.
@@ -243,6 +252,13 @@ fn main() -> anyhow::Result<()> {
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
+        }
+        Command::Cost { seconds, details } => {
+            let mut said = Ok(());
+            let tell = &mut |line: &str| said = writeln!(std::io::stderr(), "{line}");
+            let table = naru_tests::cost::run(span(seconds), details, tell)?;
+            said?;
+            Ok(write!(std::io::stdout(), "{table}")?)
         }
         Command::Idle { wide: true, aws: true, seconds, details } => {
             report(None, |say| idle::run_aws(span(seconds), details, say))
