@@ -134,6 +134,9 @@ enum Command {
         /// Over PostgreSQL, RabbitMQ and Redis.
         #[arg(long)]
         wide: bool,
+        /// With SQS, SNS and S3 in place of RabbitMQ.
+        #[arg(long, requires = "wide")]
+        aws: bool,
         /// Finished messages in the ledger when it is measured again; 0: it is not.
         #[arg(long, default_value_t = 1_000_000, requires = "wide")]
         finished: u64,
@@ -170,6 +173,18 @@ enum Command {
         #[arg(long, default_value_t = 1_000)]
         in_flight: usize,
         /// Seconds.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Raw SQS: what an emulator takes and hands out by itself.
+    RawSqs {
+        /// The emulator.
+        #[arg(long)]
+        endpoint: String,
+        /// Bytes of a message.
+        #[arg(long, default_value_t = 1_000)]
+        bytes: usize,
+        /// Seconds, of each.
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
@@ -267,8 +282,11 @@ fn main() -> anyhow::Result<()> {
             report(None, |say| idle::run_wide(span(seconds), details, say))
         }
         Command::Idle { seconds, .. } => report(None, |say| idle::run(span(seconds), say)),
-        Command::Bench { out, seconds, long_seconds, only, wide: true, finished, rate } => {
+        Command::Bench { out, seconds, long_seconds, only, wide: true, aws, finished, rate } => {
             let options = bench_wide::suite::Options { seconds, long_seconds, only, finished, rate };
+            if aws {
+                return report(out, |say| bench_wide::aws::run(&options, say));
+            }
             report(out, |say| bench_wide::suite::run(&options, say))
         }
         Command::Bench { out, seconds, long_seconds, only, wide: false, .. } => {
@@ -296,6 +314,10 @@ fn main() -> anyhow::Result<()> {
                 seconds,
             )?)
         }
+        Command::RawSqs { endpoint, bytes, seconds } => {
+            let rates = raw_sqs_rates(&endpoint, bytes, span(seconds))?;
+            say(&json!({ "sent_per_second": rates.sent, "received_per_second": rates.received }))
+        }
         Command::RawUnnest(Rows { url, connections, rows, seconds }) => {
             say_rate(bench_wide::raw_unnest::rows_per_second(&url, connections, rows, span(seconds))?)
         }
@@ -309,6 +331,12 @@ fn main() -> anyhow::Result<()> {
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     let plan = if small { durability::Plan::small(seed) } else { durability::Plan::full(seed) };
     judge(seed, |say| durability::run(&plan, say))
+}
+
+/// The credentials are anybody's: an emulator does not ask.
+fn raw_sqs_rates(endpoint: &str, bytes: usize, span: Duration) -> anyhow::Result<bench_wide::raw_sqs::Rates> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(bench_wide::raw_sqs::rates(endpoint, bytes, span))
 }
 
 fn durability_wide(seed: u64, small: bool, aws: bool) -> anyhow::Result<()> {
