@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings, release::Release};
+use crate::{
+    aws::sqs::SqsSettings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings,
+    release::Release,
+};
 
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,8 @@ pub enum QueueEngine {
     },
     /// A RabbitMQ.
     RabbitMq(RabbitMqSettings),
+    /// SQS.
+    Sqs(SqsSettings),
 }
 
 impl Default for QueueEngine {

@@ -7,6 +7,8 @@ mod client;
 mod names;
 mod settings;
 
+pub mod sqs;
+
 pub use client::Aws;
 pub use names::AwsNames;
 pub use settings::{AwsNamespace, AwsSettings, InvalidAwsSettings};
