@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings, release::Release};
+use crate::{
+    postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings, release::Release,
+    topic::SnsSettings,
+};
 
 /// The engine of the port `queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +39,8 @@ pub enum TopicEngine {
     },
     /// A RabbitMQ.
     RabbitMq(RabbitMqSettings),
+    /// SNS, with queues of SQS.
+    Sns(SnsSettings),
 }
 
 impl Default for TopicEngine {

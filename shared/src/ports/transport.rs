@@ -6,12 +6,13 @@ use tokio::runtime::Handle;
 
 use super::{OpenError, Part, of, place};
 use crate::{
+    aws::Aws,
     data_dir::DataDir,
     engines::{Engines, QueueEngine, TopicEngine},
     queue::{Queue, RabbitMqQueue, SqliteQueue},
     rabbitmq::{Broker, SettingsError},
     sqlite::Db,
-    topic::{RabbitMqTopic, SqliteTopic, Topic},
+    topic::{RabbitMqTopic, SnsTopic, SqliteTopic, Topic},
 };
 
 /// How long an event stays in a subscriber's hands on an engine that does not say it itself.
@@ -63,6 +64,7 @@ pub(super) fn open(
             };
             Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
         }
+        TopicEngine::Sns(settings) => Arc::new(SnsTopic::new(Arc::new(Aws::new(settings.aws())), settings)),
     };
     Ok(Transport { queue, topic: Some(topic), files })
 }

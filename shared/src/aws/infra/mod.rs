@@ -9,6 +9,7 @@ pub mod diff;
 pub mod look;
 pub mod plan;
 pub mod resource;
+mod unmake;
 
 mod engine;
 

@@ -31,6 +31,9 @@ const WORD: usize = 256;
 /// Strings are cut to this length, and to ever less while it is not enough.
 const FIRST_CUT: usize = 16 << 10;
 
+/// Where that ends: what a cut says of itself is not much shorter.
+const SHORTEST_CUT: usize = 256;
+
 /// What an event becomes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
@@ -89,10 +92,12 @@ fn body(event: &Event) -> Result<String, Unfit> {
     if text.len() <= LARGEST {
         return Ok(text);
     }
-    let mut event = event.clone();
     let (whole, mut longest) = (text.len(), FIRST_CUT);
-    while longest >= 16 {
+    let mut event = event.clone();
+    let data = event.data.clone();
+    while longest >= SHORTEST_CUT {
         let mut cut = Vec::new();
+        event.data.clone_from(&data);
         shorten(&mut event.data, longest, "", &mut cut);
         tell(&mut event.data, cut);
         let text = written(&event)?;
@@ -149,10 +154,7 @@ fn shorten(value: &mut Value, longest: usize, place: &str, cut: &mut Vec<Value>)
 /// Says in the data what of it was cut.
 fn tell(data: &mut Value, cut: Vec<Value>) {
     if let Value::Object(fields) = data {
-        let told = fields.entry("cut").or_insert_with(|| Value::Array(Vec::new()));
-        if let Value::Array(told) = told {
-            told.extend(cut.into_iter().filter(|place| !told.contains(place)).collect::<Vec<_>>());
-        }
+        fields.insert("cut".to_owned(), Value::Array(cut));
     }
 }
 
