@@ -37,6 +37,7 @@ pub struct Harm {
 struct State {
     harm: Harm,
     counts: BTreeMap<Call, u64>,
+    billed: BTreeMap<Call, u64>,
     harmed: BTreeMap<&'static str, u64>,
 }
 
@@ -92,6 +93,12 @@ impl AwsProxy {
     #[must_use]
     pub fn take_calls(&self) -> BTreeMap<Call, u64> {
         std::mem::take(&mut self.state.lock().counts)
+    }
+
+    /// What was asked since the last time, in units of the bill: each 64 KiB, of what is asked or answered, is one.
+    #[must_use]
+    pub fn take_billed(&self) -> BTreeMap<Call, u64> {
+        std::mem::take(&mut self.state.lock().billed)
     }
 
     /// How often which harm was done.

@@ -3,7 +3,7 @@
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`tools`] and [`engines`] (what it stands on), [`proxy`] and [`aws_proxy`] (what is between),
 //! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]), [`compose`] (the same as its containers are configured),
-//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers)
+//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`outside`] and [`witness`] (who listen, who gathers)
 //! and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
 
@@ -39,6 +39,8 @@ pub mod faults;
 
 pub mod next;
 
+pub mod outside;
+
 pub mod checker;
 
 pub mod durability;
@@ -50,3 +52,5 @@ pub mod load;
 pub mod bench;
 
 pub mod idle;
+
+pub mod cost;

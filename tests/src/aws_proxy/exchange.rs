@@ -17,6 +17,9 @@ use super::{
 /// The longest message, head and body, of either side.
 const LONGEST: usize = 32 << 20;
 
+/// What SQS and SNS bill as one request.
+const CHUNK: usize = 64 << 10;
+
 /// A message as it came.
 struct Message {
     head: Vec<u8>,
@@ -57,6 +60,8 @@ pub(super) async fn carry(
         let Some(answer) = read(&mut engine, &mut from_engine, Some(&method)).await? else {
             return Ok(());
         };
+        let chunks = body.len().max(answer.body.len()).div_ceil(CHUNK).max(1);
+        *state.lock().billed.entry(call.clone()).or_default() += chunks as u64;
         match deed {
             Deed::Deny => client.write_all(&failure(500, "InternalFailure")).await?,
             Deed::Part(Parted { failed, .. }) | Deed::Misreport(failed) => {
