@@ -5,19 +5,23 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::{
     Infra,
     diff::{Difference, Drift},
+    plan::Area,
     resource::{Resource, Sort},
 };
 use crate::aws::AwsTrouble;
 
 impl Infra {
     /// Makes what is missing or mends what drifted; a thing that is strange is left alone. Whether anything was done. Idempotent.
-    /// `topic` is what feeds subscriptions.
     ///
     /// # Errors
     /// If AWS does not answer or does not allow it.
-    pub async fn apply(&self, difference: &Difference, topic: &str) -> Result<bool, AwsTrouble> {
+    pub async fn apply(&self, area: &Area, difference: &Difference) -> Result<bool, AwsTrouble> {
+        let topic = match area {
+            Area::Events(names, _) => names.events(),
+            Area::Packs(..) => String::new(),
+        };
         match difference {
-            Difference::Missing(resource) => self.make(resource, topic).await?,
+            Difference::Missing(resource) => self.make(resource, &topic).await?,
             Difference::Drifted(drift) => self.mend(drift).await?,
             Difference::Strange { .. } => return Ok(false),
         }

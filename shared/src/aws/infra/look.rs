@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Infra,
+    plan::Area,
     resource::{Found, Sort, Text},
 };
 use crate::aws::{AwsNames, AwsTrouble};
@@ -18,20 +19,18 @@ const AT_ONCE: usize = 8;
 const PAGE: i32 = 1_000;
 
 impl Infra {
-    /// The queues with packs, and those that belong to them.
+    /// What is there of an area, and whatever else has its prefix. What others have subscribed to the topic is theirs.
     ///
     /// # Errors
     /// If AWS does not answer or does not allow it.
-    pub async fn look_for_packs(&self, names: &AwsNames) -> Result<Vec<Found>, AwsTrouble> {
-        self.queues(&format!("{}-packs-", names.prefix())).await
+    pub async fn look(&self, area: &Area) -> Result<Vec<Found>, AwsTrouble> {
+        match area {
+            Area::Packs(names, _) => self.queues(&format!("{}-packs-", names.prefix())).await,
+            Area::Events(names, _) => self.look_for_events(names).await,
+        }
     }
 
-    /// The topic and the topics that have our prefix too, the subscriptions' queues, and which of them the topic feeds. What others have
-    /// subscribed is theirs.
-    ///
-    /// # Errors
-    /// If AWS does not answer or does not allow it.
-    pub async fn look_for_events(&self, names: &AwsNames) -> Result<Vec<Found>, AwsTrouble> {
+    async fn look_for_events(&self, names: &AwsNames) -> Result<Vec<Found>, AwsTrouble> {
         let copies = format!("{}-copies-", names.prefix());
         let mut found = self.queues(&copies).await?;
         let topics = self.topics(&format!("{}-", names.prefix())).await?;

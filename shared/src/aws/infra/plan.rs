@@ -17,28 +17,40 @@ pub const RETENTION_SECONDS: u32 = 1_209_600;
 /// How often a message is received before SQS moves it away: so often that it never decides a message's fate.
 pub const RECEIVES: u32 = 1_000;
 
-/// What is implied: by the configuration, which engines are on AWS; by the catalog, the rest.
-#[derive(Debug, Clone, Default)]
-pub struct Implied {
-    /// The names of queues of packs, and for which lanes of which routes; unless packs are elsewhere.
-    pub packs: Option<(AwsNames, BTreeSet<QueueName>)>,
-    /// The names of the topic, and which subscriptions receive copies; unless events are elsewhere.
-    pub events: Option<(AwsNames, BTreeSet<SubscriptionName>)>,
+/// What one port needs, if its engine is on AWS: the configuration says which are, the catalog says the rest.
+#[derive(Debug, Clone)]
+pub enum Area {
+    /// Queues of packs, for these lanes of routes.
+    Packs(AwsNames, BTreeSet<QueueName>),
+    /// The topic, and these subscriptions of ours.
+    Events(AwsNames, BTreeSet<SubscriptionName>),
 }
 
-/// Everything that is implied in this account, in an order in which it can be made.
-#[must_use]
-pub fn plan(implied: &Implied, account: &AwsAccount) -> Vec<Resource> {
-    let mut all = Vec::new();
-    if let Some((names, queues)) = &implied.packs {
-        all.extend(queues.iter().flat_map(|queue| packs(names, queue, account)));
+impl Area {
+    /// The port's name.
+    #[must_use]
+    pub const fn port(&self) -> &'static str {
+        match self {
+            Self::Packs(..) => "queue",
+            Self::Events(..) => "topic",
+        }
     }
-    if let Some((names, subscriptions)) = &implied.events {
-        all.push(events(names));
-        all.extend(subscriptions.iter().flat_map(|name| subscription(names, name, account)));
+
+    /// Everything that there shall be in this account, in an order in which it can be made.
+    #[must_use]
+    pub fn plan(&self, account: &AwsAccount) -> Vec<Resource> {
+        let mut all: Vec<Resource> = match self {
+            Self::Packs(names, queues) => {
+                queues.iter().flat_map(|queue| packs(names, queue, account)).collect()
+            }
+            Self::Events(names, subscriptions) => {
+                let fed = subscriptions.iter().flat_map(|name| subscription(names, name, account));
+                std::iter::once(events(names)).chain(fed).collect()
+            }
+        };
+        all.sort_by_key(|resource| (resource.sort, resource.attributes.contains_key("RedrivePolicy")));
+        all
     }
-    all.sort_by_key(|resource| (resource.sort, resource.attributes.contains_key("RedrivePolicy")));
-    all
 }
 
 /// The queues of one lane of one route.
@@ -102,34 +114,34 @@ mod tests {
     use super::*;
     use crate::domain::Lane;
 
-    fn implied() -> Implied {
-        let names = AwsNames::of(&"main".parse().unwrap());
-        let lane = |lane| QueueName { route: "sms".parse().unwrap(), lane };
-        Implied {
-            packs: Some((names.clone(), [lane(Lane::Express), lane(Lane::Bulk)].into())),
-            events: Some((names, ["slack".parse().unwrap()].into())),
-        }
-    }
-
     #[test]
     fn what_others_point_at_is_made_first() {
         let account = AwsAccount::new("eu-west-1", "123456789012").unwrap();
-        let names: Vec<String> =
-            plan(&implied(), &account).iter().map(|r| format!("{} {}", r.sort, r.name)).collect();
+        let names = AwsNames::of(&"main".parse().unwrap());
+        let lane = QueueName { route: "sms".parse().unwrap(), lane: Lane::Express };
+        let told = |area: Area| -> Vec<String> {
+            area.plan(&account).iter().map(|r| format!("{} {}", r.sort, r.name)).collect()
+        };
         assert_eq!(
-            names,
+            told(Area::Packs(names.clone(), [lane].into())),
             [
                 "queue naru-main-packs-sms-express-dead",
                 "queue naru-main-packs-sms-express-quarantine",
-                "queue naru-main-packs-sms-bulk-dead",
-                "queue naru-main-packs-sms-bulk-quarantine",
+                "queue naru-main-packs-sms-express",
+            ]
+        );
+        assert_eq!(
+            told(Area::Events(names, ["slack", "webhooks"].map(|name| name.parse().unwrap()).into())),
+            [
                 "queue naru-main-copies-slack-dead",
                 "queue naru-main-copies-slack-quarantine",
-                "queue naru-main-packs-sms-express",
-                "queue naru-main-packs-sms-bulk",
+                "queue naru-main-copies-webhooks-dead",
+                "queue naru-main-copies-webhooks-quarantine",
                 "queue naru-main-copies-slack",
+                "queue naru-main-copies-webhooks",
                 "topic naru-main-events",
                 "subscription naru-main-copies-slack",
+                "subscription naru-main-copies-webhooks",
             ]
         );
     }
@@ -148,11 +160,5 @@ mod tests {
             "arn:aws-cn:sns:cn-north-1:123456789012:naru-main-events"
         );
         assert_eq!(policy["Statement"].as_array().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn nothing_on_aws_implies_nothing() {
-        let account = AwsAccount::new("eu-west-1", "123456789012").unwrap();
-        assert_eq!(plan(&Implied::default(), &account), []);
     }
 }
