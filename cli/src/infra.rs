@@ -12,7 +12,9 @@ use naru_shared::{
         },
     },
     catalog::{Entry, Kind},
-    engines::TopicEngine,
+    domain::{Lane, Route},
+    engines::{QueueEngine, TopicEngine},
+    queue::QueueName,
 };
 
 use crate::{config::Config, desk::Book};
@@ -89,6 +91,14 @@ pub async fn sites(config: &Config, book: &Book) -> anyhow::Result<Vec<Site>> {
 
 async fn needed(config: &Config, book: &Book) -> anyhow::Result<Vec<Needed>> {
     let mut all = Vec::new();
+    if let QueueEngine::Sqs(settings) = &config.queue {
+        let lanes = |route: Route| {
+            [Lane::Express, Lane::Bulk].map(|lane| QueueName { route: route.name.clone(), lane })
+        };
+        let queues = book.routes().await?.into_iter().flat_map(lanes).collect::<BTreeSet<_>>();
+        let area = Area::Packs(AwsNames::of(&settings.namespace), queues);
+        all.push(Needed { aws: settings.aws(), account: account(config), create: settings.create, area });
+    }
     if let TopicEngine::Sns(settings) = &config.topic {
         let ours = |entry| match entry {
             Entry::Subscription(one) if !one.ended && !one.outside => Some(one.name),
@@ -96,12 +106,17 @@ async fn needed(config: &Config, book: &Book) -> anyhow::Result<Vec<Needed>> {
         };
         let names = book.all(Kind::Subscription, "").await?.into_iter().filter_map(ours).collect::<BTreeSet<_>>();
         let area = Area::Events(AwsNames::of(&settings.namespace), names);
-        all.push(Needed { aws: settings.aws(), account: settings.account.clone(), create: settings.create, area });
+        all.push(Needed { aws: settings.aws(), account: account(config), create: settings.create, area });
     }
     Ok(all)
 }
 
-/// Whether packs are on AWS and processes do not make what is missing there.
-pub const fn makes_nothing_itself(_config: &Config) -> bool {
-    false
+/// The account's number, if the topic's settings say it.
+fn account(config: &Config) -> Option<String> {
+    if let TopicEngine::Sns(settings) = &config.topic { settings.account.clone() } else { None }
+}
+
+/// Whether packs are on AWS, and processes do not make what is missing there.
+pub const fn makes_nothing_itself(config: &Config) -> bool {
+    matches!(&config.queue, QueueEngine::Sqs(settings) if !settings.create)
 }

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings, release::Release,
-    topic::SnsSettings,
+    aws::sqs::SqsSettings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings,
+    release::Release, topic::SnsSettings,
 };
 
 /// The engine of the port `queue`.
@@ -20,6 +20,8 @@ pub enum QueueEngine {
     },
     /// A RabbitMQ.
     RabbitMq(RabbitMqSettings),
+    /// SQS.
+    Sqs(SqsSettings),
 }
 
 impl Default for QueueEngine {

@@ -31,6 +31,8 @@ pub mod rabbitmq;
 
 pub mod aws;
 
+pub mod doorbell;
+
 pub mod redis;
 
 pub mod postgres;

@@ -85,11 +85,12 @@ mod sns {
 
     use naru_shared::{
         aws::Aws,
+        doorbell::NoDoorbell,
         topic::{SnsSettings, SnsTopic, Topic},
     };
     use naru_tests::{
         conformance::topic::Fixture,
-        engines::{AwsEmulator, Flavour, Stop},
+        engines::{AwsEmulator, Flavour, Stop, fresh_namespace},
     };
 
     /// SQS counts in seconds.
@@ -100,7 +101,7 @@ mod sns {
         Ok(SnsSettings {
             region: aws.region,
             endpoint: aws.endpoint,
-            namespace: format!("t{:07x}", fastrand::u32(..1 << 28)).parse()?,
+            namespace: fresh_namespace()?,
             visibility_ms: 1_000,
             create: true,
             ..SnsSettings::default()
@@ -108,7 +109,8 @@ mod sns {
     }
 
     fn topic(settings: &SnsSettings) -> Arc<SnsTopic> {
-        Arc::new(SnsTopic::new(Arc::new(Aws::with_key(settings.aws(), "test", "test")), settings))
+        let aws = Arc::new(Aws::with_key(settings.aws(), "test", "test"));
+        Arc::new(SnsTopic::new(aws, settings, Arc::new(NoDoorbell)))
     }
 
     /// The emulator is shared by all tests; a process of ours is killed by forgetting all that it knew.

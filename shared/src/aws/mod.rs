@@ -9,6 +9,8 @@ mod client;
 mod names;
 mod settings;
 
+pub mod sqs;
+
 pub mod infra;
 
 pub mod iam;

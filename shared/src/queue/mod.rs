@@ -3,6 +3,7 @@
 mod peek;
 mod rabbitmq;
 mod sqlite;
+mod sqs;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ pub use peek::{QueueStatus, ask, peek};
 pub use rabbitmq::RabbitMqQueue;
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteQueue;
+pub use sqs::SqsQueue;
 
 use crate::domain::{CustomerId, Envelope, Lane, RouteName, Timestamp};
 
@@ -72,6 +74,10 @@ pub struct Capabilities {
     /// How long publishes under load had better be apart, so that fewer and larger packs come about: what a pack costs, each
     /// message in it saves. Zero if the engine gathers by itself.
     pub pace: Duration,
+    /// The largest envelope that it takes, in bytes; none if it takes any that is written.
+    pub max_bytes: Option<usize>,
+    /// How far apart questions about the depth had better be, since each costs something. Zero if it does not matter.
+    pub look: Duration,
 }
 
 /// Why a pack was not confirmed; tells whether it can have been written.
@@ -120,4 +126,8 @@ pub trait Queue: Send + Sync + 'static {
 
     /// How much lies on a queue.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError>;
+
+    /// Whoever received from this queue does so no more for now: what was received ahead for it goes back at once. Bounded by
+    /// the adapter's own time-out; what does not go back by then comes back by itself.
+    async fn leave(&self, _queue: &QueueName) {}
 }

@@ -136,6 +136,12 @@ impl Link {
         self.slot.read().connection.is_some()
     }
 
+    /// Which connection this is: another number, another connection.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.slot.read().number
+    }
+
     /// The longest that one call should wait.
     #[must_use]
     pub const fn timeout(&self) -> Duration {

@@ -9,7 +9,11 @@ mod listeners;
 mod settings;
 mod wire;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_sdk_sns::types::PublishBatchRequestEntry;
@@ -17,24 +21,33 @@ use copies::Copies;
 use futures_util::{StreamExt, stream};
 use listeners::{Deaf, Listeners};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 pub use settings::{InvalidSnsSettings, SnsSettings};
 use wire::{Entry, Unfit, batches};
 
 use super::{EventDelivery, Topic, TopicError};
 use crate::{
-    aws::{Aws, AwsTrouble, call},
+    aws::{
+        Aws, call,
+        sqs::{Receiving, Rhythm, Sqs},
+    },
     domain::{Event, SubscriptionName},
+    doorbell::Doorbell,
     queue::Receipt,
 };
 
 /// Calls under way at once.
 const AT_ONCE: usize = 8;
 
+/// A publish that takes longer rings again: the look that the first ring caused may be over.
+const RING_AGAIN: Duration = Duration::from_secs(5);
+
 /// A topic on SNS.
 pub struct SnsTopic {
     aws: Arc<Aws>,
+    sqs: Arc<Sqs>,
     listeners: Listeners,
-    visibility: Duration,
+    how: Receiving,
     ends: Mutex<HashMap<SubscriptionName, Arc<Copies>>>,
 }
 
@@ -50,18 +63,41 @@ enum NotTaken {
 impl SnsTopic {
     /// A topic on SNS; nothing is asked yet.
     #[must_use]
-    pub fn new(aws: Arc<Aws>, settings: &SnsSettings) -> Self {
+    pub fn new(aws: Arc<Aws>, settings: &SnsSettings, bell: Arc<dyn Doorbell>) -> Self {
         let listeners = Listeners::new(Arc::clone(&aws), settings.clone());
-        Self { aws, listeners, visibility: settings.visibility(), ends: Mutex::default() }
+        // A subscription's queue is made by subscribing, never by receiving.
+        let sqs = Sqs::new(Arc::clone(&aws), false);
+        let how = Receiving {
+            visibility: settings.visibility(),
+            receivers: usize::try_from(settings.receivers).unwrap_or(1),
+            rhythm: Rhythm::default(),
+            apart: false,
+            bell,
+        };
+        Self { aws, sqs, listeners, how, ends: Mutex::default() }
+    }
+
+    /// The same in another rhythm.
+    #[must_use]
+    pub const fn with_rhythm(mut self, rhythm: Rhythm) -> Self {
+        self.how.rhythm = rhythm;
+        self
     }
 
     fn end(&self, name: &SubscriptionName) -> Arc<Copies> {
         let mut ends = self.ends.lock();
         let made = ends.entry(name.clone()).or_insert_with(|| {
             let queue = self.listeners.names().subscription(name);
-            Arc::new(Copies::new(Arc::clone(&self.aws), queue, self.visibility))
+            Arc::new(Copies::new(&self.sqs, queue, &self.how))
         });
         Arc::clone(made)
+    }
+
+    /// Says that events are being published. Whoever is woken waits for longer than that takes.
+    fn ring(&self, all: &BTreeSet<SubscriptionName>) {
+        for name in all {
+            self.how.bell.ring(&self.listeners.names().subscription(name));
+        }
     }
 
     /// One call; one result for each entry, in order.
@@ -100,11 +136,6 @@ fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> TopicEr
     TopicError::Unavailable(Box::new(error))
 }
 
-fn of(name: &SubscriptionName) -> impl Fn(AwsTrouble) -> TopicError {
-    let name = name.clone();
-    move |trouble| if trouble.is_missing() { TopicError::Unknown(name.clone()) } else { unavailable(trouble) }
-}
-
 /// An error as often as it is needed.
 fn to_all<E>(count: usize, error: E) -> Vec<Result<(), TopicError>>
 where
@@ -131,13 +162,15 @@ impl Topic for SnsTopic {
     async fn publish(&self, events: Vec<Event>) -> Vec<Result<(), TopicError>> {
         let count = events.len();
         let ready = async {
-            self.listeners.all().await?;
-            Ok::<_, Deaf>(self.listeners.topic().await?)
+            let all = self.listeners.all().await?;
+            Ok::<_, Deaf>((all, self.listeners.topic().await?))
         };
-        let topic = match ready.await {
-            Ok(topic) => topic,
+        let (all, topic) = match ready.await {
+            Ok(ready) => ready,
             Err(deaf) => return to_all(count, deaf),
         };
+        self.ring(&all);
+        let began = Instant::now();
         let mut results: Vec<Option<Result<(), TopicError>>> = (0..count).map(|_| None).collect();
         let mut entries = Vec::with_capacity(count);
         for (place, event) in events.iter().enumerate() {
@@ -149,6 +182,9 @@ impl Topic for SnsTopic {
         let weights: Vec<usize> = entries.iter().map(|(_, entry)| entry.weight()).collect();
         let calls = batches(&weights).into_iter().map(|range| self.publish_batch(&topic, &entries[range]));
         let answers: Vec<_> = stream::iter(calls).buffered(AT_ONCE).collect().await;
+        if began.elapsed() > RING_AGAIN {
+            self.ring(&all);
+        }
         for (place, result) in answers.into_iter().flatten() {
             results[place] = Some(result);
         }
@@ -164,12 +200,11 @@ impl Topic for SnsTopic {
         if self.listeners.has_ended(name).await {
             return Err(TopicError::Unknown(name.clone()));
         }
-        self.end(name).receive(max, wait).await.map_err(of(name))
+        self.end(name).receive(max, wait).await.map_err(unavailable)
     }
 
     async fn ack(&self, name: &SubscriptionName, receipts: Vec<Receipt>) -> Vec<Result<(), TopicError>> {
-        let results = self.end(name).ack(receipts).await;
-        results.into_iter().map(|result| result.map_err(of(name))).collect()
+        self.end(name).ack(receipts).await
     }
 
     /// About as many as SQS knows of.
@@ -177,7 +212,7 @@ impl Topic for SnsTopic {
         if self.listeners.has_ended(name).await {
             return Err(TopicError::Unknown(name.clone()));
         }
-        self.end(name).depth().await.map_err(of(name))
+        self.end(name).depth().await.map_err(unavailable)
     }
 }
 

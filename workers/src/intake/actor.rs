@@ -253,6 +253,10 @@ impl Intake {
 
     /// Gives back what is in hand: at the end, or what a life before this one held when it failed.
     async fn give_back_leftovers(&self) {
+        let leaving = self.crew.deps.queue.leave(&self.queue);
+        if tokio::time::timeout(ANSWER, leaving).await.is_err() {
+            tracing::warn!(queue = ?self.queue, "what was received ahead was not given back in time; it comes back by itself");
+        }
         let left = std::mem::take(&mut *self.in_hand.lock());
         if left.is_empty() {
             return;

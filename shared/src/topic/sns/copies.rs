@@ -1,151 +1,106 @@
-//! A subscription's queue as its subscriber sees it.
+//! A subscription's queue as its subscriber sees it, and the one beside it for what SQS moved away.
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_sqs::{
-    Client,
-    types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName},
-};
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::sync::Notify;
 
+use super::unavailable;
 use crate::{
-    aws::{Aws, AwsNames, AwsTrouble, call},
-    domain::Event,
+    aws::{
+        AwsNames,
+        sqs::{Address, End, Item, Plan, Receiving, Sort, Sqs, SqsTrouble, receive},
+    },
     queue::Receipt,
-    topic::EventDelivery,
+    topic::{EventDelivery, TopicError},
 };
 
-/// Messages in a call of SQS, at the most.
-const BATCH: usize = 10;
-
-/// The longest poll, in seconds.
-const POLL: u64 = 20;
-
-/// One queue.
+/// Both ends, and where what is no event is put.
 pub(super) struct Copies {
-    aws: Arc<Aws>,
-    queue: String,
-    visibility: Duration,
-    url: OnceCell<String>,
+    copies: End,
+    dead: End,
+    quarantine: Address,
 }
 
+/// A receipt of another engine, or none at all.
+#[derive(Debug, thiserror::Error)]
+#[error("not a receipt of this topic")]
+struct ForeignReceipt;
+
 impl Copies {
-    pub(super) fn new(aws: Arc<Aws>, queue: String, visibility: Duration) -> Self {
-        Self { aws, queue, visibility, url: OnceCell::new() }
-    }
-
-    async fn client(&self) -> Client {
-        Client::new(self.aws.config().await)
-    }
-
-    async fn call<T, E>(
-        &self,
-        what: &'static str,
-        asked: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, AwsTrouble>
-    where
-        E: std::error::Error
-            + aws_smithy_types::error::metadata::ProvideErrorMetadata
-            + Send
-            + Sync
-            + 'static,
-    {
-        call(what, self.aws.settings().call_timeout(), asked).await
-    }
-
-    async fn url_of(&self, queue: &str) -> Result<String, AwsTrouble> {
-        let asked = self.client().await.get_queue_url().queue_name(queue).send();
-        Ok(self.call("GetQueueUrl", asked).await?.queue_url.unwrap_or_default())
-    }
-
-    async fn url(&self) -> Result<&str, AwsTrouble> {
-        self.url.get_or_try_init(|| self.url_of(&self.queue)).await.map(String::as_str)
+    pub(super) fn new(sqs: &Arc<Sqs>, queue: String, how: &Receiving) -> Self {
+        let address = |name: String, sort| Address::new(sqs, Plan { name, sort, dead: None });
+        let arrived = Arc::new(Notify::new());
+        let (dead, quarantine) = (AwsNames::dead(&queue), AwsNames::quarantine(&queue));
+        Self {
+            copies: End::new(address(queue, Sort::Copies), how.clone(), &arrived),
+            dead: End::seldom(address(dead, Sort::Dead), how.clone(), &arrived),
+            quarantine: address(quarantine, Sort::Quarantine),
+        }
     }
 
     /// Up to `max`, waiting up to `wait` for the first; what is no event is set aside.
-    pub(super) async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<EventDelivery>, AwsTrouble> {
-        let until = Instant::now() + wait;
-        loop {
-            let left = until.saturating_duration_since(Instant::now()).as_secs().min(POLL);
-            let seconds = i32::try_from(left).unwrap_or(0);
-            let visible = i32::try_from(self.visibility.as_secs()).unwrap_or(i32::MAX);
-            let asked = self
-                .client()
-                .await
-                .receive_message()
-                .queue_url(self.url().await?)
-                .max_number_of_messages(i32::try_from(max.clamp(1, BATCH)).unwrap_or(1))
-                .visibility_timeout(visible)
-                .wait_time_seconds(seconds)
-                .send();
-            let within = self.aws.settings().call_timeout() + Duration::from_secs(left);
-            let got = call("ReceiveMessage", within, asked).await?;
-            let mut deliveries = Vec::new();
-            for message in got.messages.unwrap_or_default() {
-                deliveries.extend(self.read(message).await);
-            }
-            if !deliveries.is_empty() || seconds == 0 {
-                return Ok(deliveries);
-            }
-        }
-    }
-
-    async fn read(&self, message: Message) -> Option<EventDelivery> {
-        let handle = message.receipt_handle.unwrap_or_default();
-        let body = message.body.unwrap_or_default();
-        match serde_json::from_str::<Event>(&body) {
-            Ok(event) => Some(EventDelivery { receipt: Receipt(handle.into()), event }),
-            Err(error) => {
-                tracing::error!(queue = self.queue, %error, "what came is not an event; it is set aside");
-                if let Err(error) = self.set_aside(&body, handle).await {
-                    tracing::warn!(%error, "it could not be set aside; it comes back");
+    pub(super) async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<EventDelivery>, SqsTrouble> {
+        let mut deliveries = Vec::new();
+        for (end, item) in receive(&[&self.copies, &self.dead], max, wait).await? {
+            let (mark, end) = if end == 0 { ('c', &self.copies) } else { ('d', &self.dead) };
+            match serde_json::from_slice(&item.body) {
+                Ok(event) => {
+                    let receipt = Receipt(format!("{mark}{}", item.handle).into());
+                    deliveries.push(EventDelivery { receipt, event });
                 }
-                None
+                Err(error) => self.set_aside(end, &item, &error).await,
             }
+        }
+        Ok(deliveries)
+    }
+
+    /// Puts what is no event where a person finds it. Whoever may send to the queue or publish to the topic can bring it here.
+    async fn set_aside(&self, end: &End, item: &Item, error: &serde_json::Error) {
+        let queue = end.address().name();
+        tracing::error!(queue, %error, "what came is not an event; it is set aside");
+        if let Err(error) = end.set_aside(&self.quarantine, &item.handle, &error.to_string()).await {
+            tracing::warn!(queue, %error, "it could not be set aside; it comes back");
         }
     }
 
-    async fn set_aside(&self, body: &str, handle: String) -> Result<(), AwsTrouble> {
-        let quarantine = self.url_of(&AwsNames::quarantine(&self.queue)).await?;
-        let kept = self.client().await.send_message().queue_url(quarantine).message_body(body).send();
-        self.call("SendMessage", kept).await?;
-        self.ack(vec![Receipt(handle.into())]).await.into_iter().collect()
-    }
-
-    pub(super) async fn ack(&self, receipts: Vec<Receipt>) -> Vec<Result<(), AwsTrouble>> {
+    /// One result for each, in order.
+    pub(super) async fn ack(&self, receipts: Vec<Receipt>) -> Vec<Result<(), TopicError>> {
+        let (mut copies, mut dead) = (Vec::new(), Vec::new());
         let mut results = Vec::with_capacity(receipts.len());
-        for batch in receipts.chunks(BATCH) {
-            let answer = self.delete(batch).await;
-            results.extend((0..batch.len()).map(|index| match &answer {
-                Ok(deleted) if deleted.contains(&index.to_string()) => Ok(()),
-                Ok(_) => Err(AwsTrouble::settled("the message was not deleted".to_owned())),
-                Err(trouble) => Err(trouble.clone()),
-            }));
+        for (index, receipt) in receipts.iter().enumerate() {
+            let known = match receipt.0.split_at_checked(1) {
+                Some(("c", handle)) => Some((&mut copies, handle)),
+                Some(("d", handle)) => Some((&mut dead, handle)),
+                _ => None,
+            };
+            results.push(match known {
+                Some((of, handle)) => {
+                    of.push((index, Arc::from(handle)));
+                    Ok(())
+                }
+                None => Err(unavailable(ForeignReceipt)),
+            });
+        }
+        for (end, of) in [(&self.copies, copies), (&self.dead, dead)] {
+            let (indices, handles): (Vec<usize>, Vec<Arc<str>>) = of.into_iter().unzip();
+            if handles.is_empty() {
+                continue;
+            }
+            for (index, result) in indices.into_iter().zip(end.delete(handles).await) {
+                if let Some(slot) = results.get_mut(index) {
+                    *slot = result.map_err(unavailable);
+                }
+            }
         }
         results
     }
 
-    async fn delete(&self, batch: &[Receipt]) -> Result<Vec<String>, AwsTrouble> {
-        let entry = |(index, receipt): (usize, &Receipt)| {
-            let (id, handle) = (index.to_string(), receipt.0.to_string());
-            DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(handle).build().ok()
-        };
-        let entries = batch.iter().enumerate().filter_map(entry).collect();
-        let asked = self.client().await.delete_message_batch().queue_url(self.url().await?);
-        let answer = self.call("DeleteMessageBatch", asked.set_entries(Some(entries)).send()).await?;
-        Ok(answer.successful.into_iter().map(|entry| entry.id).collect())
-    }
-
-    /// Waiting or in hand; about as many.
-    pub(super) async fn depth(&self) -> Result<u64, AwsTrouble> {
-        let asked = self.client().await.get_queue_attributes().queue_url(self.url().await?);
-        let asked = asked.attribute_names(QueueAttributeName::All).send();
-        let said = self.call("GetQueueAttributes", asked).await?;
-        let number = |name: QueueAttributeName| -> u64 {
-            let text = said.attributes().and_then(|all| all.get(&name));
-            text.and_then(|text| text.parse().ok()).unwrap_or(0)
-        };
-        Ok(number(QueueAttributeName::ApproximateNumberOfMessages)
-            + number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible))
+    /// Waiting or in hand, as far as SQS knows; nothing is asked while it is known to be nothing.
+    pub(super) async fn depth(&self) -> Result<u64, SqsTrouble> {
+        Ok(self.copies.count().await? + self.dead.count().await?)
     }
 }

@@ -4,7 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aws::{AwsAccount, AwsNamespace, AwsSettings, InvalidAccount, InvalidAwsSettings};
+use crate::{
+    aws::{AwsAccount, AwsNamespace, AwsSettings, InvalidAccount, InvalidAwsSettings},
+    doorbell::DoorbellSettings,
+};
+
+/// The longest that SQS leaves anything in hand, in milliseconds: 12 hours.
+const LONGEST_VISIBILITY: u64 = 43_200_000;
+
+/// The most requests that ask one queue at once.
+const MOST_RECEIVERS: u64 = 256;
 
 /// The topic on SNS. Nothing must be given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +36,11 @@ pub struct SnsSettings {
     pub account: Option<String>,
     /// How long a received event stays in hand before it comes back, in milliseconds.
     pub visibility_ms: u64,
+    /// Requests that ask one subscription's queue at once under load, at the most.
+    pub receivers: u32,
+    /// What wakes idle subscribers; without it they ask every 20 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doorbell: Option<DoorbellSettings>,
     /// Whether a process makes what is missing; else `naru infra apply` does.
     pub create: bool,
 }
@@ -42,6 +56,8 @@ impl Default for SnsSettings {
             namespace: AwsNamespace::default(),
             account: None,
             visibility_ms: 60_000,
+            receivers: 8,
+            doorbell: None,
             create: false,
         }
     }
@@ -56,9 +72,9 @@ pub enum InvalidSnsSettings {
     /// The account is none.
     #[error("`account`: {0}")]
     Account(#[from] InvalidAccount),
-    /// SQS counts in seconds, and knows no more than twelve hours.
-    #[error("`visibility_ms` must be from 1000 to 43200000")]
-    Visibility,
+    /// The doorbell cannot be reached so.
+    #[error("`doorbell`: {0}")]
+    Doorbell(String),
 }
 
 impl SnsSettings {
@@ -82,8 +98,16 @@ impl SnsSettings {
         if let Some(number) = &self.account {
             AwsAccount::new("", number)?;
         }
-        if !(1_000..=43_200_000).contains(&self.visibility_ms) {
-            return Err(InvalidSnsSettings::Visibility);
+        for (name, value, least, most) in [
+            ("visibility_ms", self.visibility_ms, 1_000, LONGEST_VISIBILITY),
+            ("receivers", self.receivers.into(), 1, MOST_RECEIVERS),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(InvalidAwsSettings::Bounds(name, least, most).into());
+            }
+        }
+        if let Some(doorbell) = &self.doorbell {
+            doorbell.check().map_err(|error| InvalidSnsSettings::Doorbell(error.to_string()))?;
         }
         Ok(())
     }
@@ -103,7 +127,7 @@ mod tests {
         let account = SnsSettings { account: Some("42".to_owned()), ..SnsSettings::default() };
         assert_eq!(account.check(), Err(InvalidSnsSettings::Account(InvalidAccount)));
         let short = SnsSettings { visibility_ms: 999, ..SnsSettings::default() };
-        assert_eq!(short.check(), Err(InvalidSnsSettings::Visibility));
+        assert_eq!(short.check(), Err(InvalidAwsSettings::Bounds("visibility_ms", 1_000, LONGEST_VISIBILITY).into()));
         let endpoint = SnsSettings { endpoint: Some("x".to_owned()), ..SnsSettings::default() };
         assert!(matches!(endpoint.check(), Err(InvalidSnsSettings::Aws(_))));
     }
