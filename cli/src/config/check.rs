@@ -81,6 +81,9 @@ fn unsafe_engines(config: &Config) -> Vec<String> {
         let Some(settings) = settings else { continue };
         found.extend(settings.check().err().map(|error| format!("{port}: {error}")));
     }
+    if let TopicEngine::Sns(settings) = &config.topic {
+        found.extend(settings.check().err().map(|error| format!("topic: {error}")));
+    }
     let publish = config.ingress.publish_timeout_ms;
     if let Some(settings) = queue.filter(|settings| settings.call_timeout_ms >= publish) {
         found.push(format!(
