@@ -39,6 +39,8 @@ pub mod postgres;
 
 pub mod pace;
 
+pub mod causes;
+
 pub mod keys;
 
 pub mod key_file;

@@ -21,8 +21,8 @@ use copies::Copies;
 use futures_util::{StreamExt, stream};
 use listeners::{Deaf, Listeners};
 use parking_lot::Mutex;
-use tokio::time::Instant;
 pub use settings::{InvalidSnsSettings, SnsSettings};
+use tokio::time::Instant;
 use wire::{Entry, Unfit, batches};
 
 use super::{EventDelivery, Topic, TopicError};
@@ -101,7 +101,11 @@ impl SnsTopic {
     }
 
     /// One call; one result for each entry, in order.
-    async fn publish_batch(&self, topic: &str, entries: &[(usize, Entry)]) -> Vec<(usize, Result<(), TopicError>)> {
+    async fn publish_batch(
+        &self,
+        topic: &str,
+        entries: &[(usize, Entry)],
+    ) -> Vec<(usize, Result<(), TopicError>)> {
         let entry = |(place, entry): &(usize, Entry)| {
             PublishBatchRequestEntry::builder()
                 .id(place.to_string())
@@ -121,7 +125,8 @@ impl SnsTopic {
             Ok(answer) => {
                 let id = place.to_string();
                 if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {
-                    let (code, why) = (failed.code().to_owned(), failed.message().unwrap_or_default().to_owned());
+                    let (code, why) =
+                        (failed.code().to_owned(), failed.message().unwrap_or_default().to_owned());
                     return Err(unavailable(NotTaken::Refused { code, why }));
                 }
                 let taken = answer.successful().iter().any(|taken| taken.id() == Some(id.as_str()));
@@ -188,7 +193,10 @@ impl Topic for SnsTopic {
         for (place, result) in answers.into_iter().flatten() {
             results[place] = Some(result);
         }
-        results.into_iter().map(|result| result.unwrap_or_else(|| Err(unavailable(NotTaken::Untold)))).collect()
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(|| Err(unavailable(NotTaken::Untold))))
+            .collect()
     }
 
     async fn receive(

@@ -36,7 +36,8 @@ impl Infra {
                 let attributes = attributes
                     .map(|(name, text)| (QueueAttributeName::from(*name), text.as_str().to_owned()))
                     .collect();
-                let asked = self.sqs.create_queue().queue_name(&resource.name).set_attributes(Some(attributes));
+                let asked =
+                    self.sqs.create_queue().queue_name(&resource.name).set_attributes(Some(attributes));
                 self.call("CreateQueue", asked.send()).await.map(drop)
             }
             Sort::Topic => {
@@ -63,8 +64,11 @@ impl Infra {
         match drift.sort {
             Sort::Queue => {
                 let shall = shall.map(|(name, text)| (QueueAttributeName::from(name), text.to_owned()));
-                let asked =
-                    self.sqs.set_queue_attributes().queue_url(&drift.handle).set_attributes(Some(shall.collect()));
+                let asked = self
+                    .sqs
+                    .set_queue_attributes()
+                    .queue_url(&drift.handle)
+                    .set_attributes(Some(shall.collect()));
                 self.call("SetQueueAttributes", asked.send()).await.map(drop)
             }
             // Nothing of a topic is ours but that it is there.

@@ -96,7 +96,8 @@ mod tests {
     }
 
     fn found(name: &str, attributes: &[(&str, &str)]) -> Found {
-        let attributes = attributes.iter().map(|(name, text)| ((*name).to_owned(), Text::from(*text))).collect();
+        let attributes =
+            attributes.iter().map(|(name, text)| ((*name).to_owned(), Text::from(*text))).collect();
         Found { sort: Sort::Queue, name: name.to_owned(), handle: format!("http://{name}"), attributes }
     }
 

@@ -151,8 +151,7 @@ mod tests {
         let account = AwsAccount::new("cn-north-1", "123456789012").unwrap();
         let names = AwsNames::of(&"main".parse().unwrap());
         let all = subscription(&names, &"slack".parse().unwrap(), &account);
-        let policy: serde_json::Value =
-            serde_json::from_str(all[2].attributes["Policy"].as_str()).unwrap();
+        let policy: serde_json::Value = serde_json::from_str(all[2].attributes["Policy"].as_str()).unwrap();
         let statement = &policy["Statement"][0];
         assert_eq!(statement["Resource"], "arn:aws-cn:sqs:cn-north-1:123456789012:naru-main-copies-slack");
         assert_eq!(

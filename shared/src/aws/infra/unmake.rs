@@ -15,7 +15,8 @@ impl Infra {
             gone(self.call("Unsubscribe", asked).await)?;
         }
         for name in [queue.to_owned(), AwsNames::dead(queue), AwsNames::quarantine(queue)] {
-            let url = match self.call("GetQueueUrl", self.sqs.get_queue_url().queue_name(&name).send()).await {
+            let url = match self.call("GetQueueUrl", self.sqs.get_queue_url().queue_name(&name).send()).await
+            {
                 Err(trouble) if trouble.is_missing() => continue,
                 said => said?.queue_url.unwrap_or_default(),
             };

@@ -39,11 +39,7 @@ impl Copies {
     }
 
     /// Up to `max`, waiting up to `wait` for the first; what is no event is set aside.
-    pub(super) async fn receive(
-        &self,
-        max: usize,
-        wait: Duration,
-    ) -> Result<Vec<EventDelivery>, SqsTrouble> {
+    pub(super) async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<EventDelivery>, SqsTrouble> {
         let mut deliveries = Vec::new();
         for (end, item) in receive(&[&self.copies, &self.dead], max, wait).await? {
             let (mark, end) = if end == 0 { ('c', &self.copies) } else { ('d', &self.dead) };

@@ -159,7 +159,8 @@ impl Listeners {
         fed: Option<&BTreeSet<String>>,
     ) -> Result<(), AwsTrouble> {
         let (infra, topic) = (self.infra().await?, self.names.events());
-        if fed.is_none() {
+        // That nobody listens is also what may be said of a topic that is not there.
+        if fed.is_none_or(BTreeSet::is_empty) {
             infra.make(&plan::events(&self.names), &topic).await?;
         }
         for name in told {

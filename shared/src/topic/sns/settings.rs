@@ -127,7 +127,10 @@ mod tests {
         let account = SnsSettings { account: Some("42".to_owned()), ..SnsSettings::default() };
         assert_eq!(account.check(), Err(InvalidSnsSettings::Account(InvalidAccount)));
         let short = SnsSettings { visibility_ms: 999, ..SnsSettings::default() };
-        assert_eq!(short.check(), Err(InvalidAwsSettings::Bounds("visibility_ms", 1_000, LONGEST_VISIBILITY).into()));
+        assert_eq!(
+            short.check(),
+            Err(InvalidAwsSettings::Bounds("visibility_ms", 1_000, LONGEST_VISIBILITY).into())
+        );
         let endpoint = SnsSettings { endpoint: Some("x".to_owned()), ..SnsSettings::default() };
         assert!(matches!(endpoint.check(), Err(InvalidSnsSettings::Aws(_))));
     }

@@ -52,7 +52,8 @@ impl Entry {
 
     /// What it counts for at SNS, in bytes.
     pub(super) fn weight(&self) -> usize {
-        let of_attributes = self.attributes.iter().map(|(name, text)| name.len() + "String".len() + text.len());
+        let of_attributes =
+            self.attributes.iter().map(|(name, text)| name.len() + "String".len() + text.len());
         self.body.len() + of_attributes.sum::<usize>()
     }
 

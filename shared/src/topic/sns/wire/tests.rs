@@ -2,9 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{
-    Account, Code, Environment, MessageId, Report, State, Timestamp, Units,
-};
+use crate::domain::{Account, Code, Environment, MessageId, Report, State, Timestamp, Units};
 
 fn event(data: Value) -> Event {
     Event::about("msg_1", 1, "naru.message.failed".to_owned(), Timestamp::from_millis(1), data)
@@ -18,8 +16,7 @@ fn read(entry: &Entry) -> Event {
 #[test]
 fn the_largest_report_is_far_from_the_bound() {
     let name = "n".repeat(40);
-    let account =
-        Account { customer: name.parse().unwrap(), environment: Environment::Sandbox };
+    let account = Account { customer: name.parse().unwrap(), environment: Environment::Sandbox };
     let report = Report {
         id: MessageId::from_bytes([255; 16]),
         revision: u32::MAX,
@@ -69,7 +66,8 @@ fn filter_policies_find_what_the_event_has() {
 
 #[test]
 fn what_is_too_large_is_cut_where_one_can_see_it() {
-    let data = json!({ "customer": "acme", "status": "failed", "detail": "한".repeat(100_000), "list": ["x"] });
+    let data =
+        json!({ "customer": "acme", "status": "failed", "detail": "한".repeat(100_000), "list": ["x"] });
     let entry = Entry::of(&event(data)).unwrap();
     let got = read(&entry).data;
     let detail = got["detail"].as_str().unwrap();
