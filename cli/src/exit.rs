@@ -1,8 +1,8 @@
 //! Exit codes, and which error means which.
 
 use naru_shared::{
-    aws::AwsTrouble, catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError, ledger::LedgerError,
-    postgres::MigrateError, queue::QueueError, sqlite::DbError,
+    aws::AwsTrouble, catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError,
+    ledger::LedgerError, postgres::MigrateError, queue::QueueError, sqlite::DbError,
 };
 
 use crate::config::ConfigError;

@@ -104,7 +104,8 @@ async fn needed(config: &Config, book: &Book) -> anyhow::Result<Vec<Needed>> {
             Entry::Subscription(one) if !one.ended && !one.outside => Some(one.name),
             _ => None,
         };
-        let names = book.all(Kind::Subscription, "").await?.into_iter().filter_map(ours).collect::<BTreeSet<_>>();
+        let names =
+            book.all(Kind::Subscription, "").await?.into_iter().filter_map(ours).collect::<BTreeSet<_>>();
         let area = Area::Events(AwsNames::of(&settings.namespace), names);
         all.push(Needed { aws: settings.aws(), account: account(config), create: settings.create, area });
     }

@@ -52,7 +52,9 @@ pub async fn run(verb: SubscriptionVerb, desk: &Desk) -> anyhow::Result<()> {
             let sentence = match (outside, &desk.config.topic) {
                 (true, _) => format!("events are published from now on; {name} listens by means of its own"),
                 (false, TopicEngine::Sns(sns)) if !sns.create => {
-                    format!("{name} receives every event from now on; events wait until `naru infra apply` has made its queue")
+                    format!(
+                        "{name} receives every event from now on; events wait until `naru infra apply` has made its queue"
+                    )
                 }
                 _ => format!("{name} receives every event from now on"),
             };
