@@ -70,6 +70,7 @@ mod reference;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]
+mod sqs;
 mod stage;
 #[cfg(test)]
 mod sync;
