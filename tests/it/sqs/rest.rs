@@ -10,7 +10,10 @@ use std::{
 };
 
 use naru_shared::{
-    aws::sqs::{Rhythm, SqsSettings},
+    aws::{
+        AwsNamespace,
+        sqs::{Rhythm, SqsSettings},
+    },
     domain::Lane,
     doorbell::{Doorbell, RedisDoorbell},
     queue::{Queue, SqsQueue},
@@ -107,6 +110,7 @@ struct Site {
     proxy: AwsProxy,
     worker: Worker,
     publisher: Arc<SqsQueue>,
+    namespace: AwsNamespace,
 }
 
 impl Site {
@@ -116,7 +120,8 @@ impl Site {
         let direct: SqsSettings = settings(emulator)?;
         let counted = SqsSettings { endpoint: Some(proxy.endpoint()), ..direct.clone() };
         let worker = Worker::start(&with_bell(&counted, bell(redis)?, RHYTHM))?;
-        Ok(Self { proxy, worker, publisher: with_bell(&direct, bell(redis)?, RHYTHM) })
+        let publisher = with_bell(&direct, bell(redis)?, RHYTHM);
+        Ok(Self { proxy, worker, publisher, namespace: direct.namespace })
     }
 
     async fn wakes_within_a_second(&self, what: &str) -> anyhow::Result<()> {
@@ -154,19 +159,12 @@ async fn at_rest_hardly_anything_is_asked_and_a_message_is_received_within_a_sec
     site.rests().await;
     // Nobody rings for what another program puts there; it is found all the same.
     let mut silent = sqs_settings(&shared().await?.settings(), super::VISIBILITY)?;
-    silent.namespace = site_namespace(&site)?;
+    silent.namespace = site.namespace.clone();
     let published = Instant::now();
     publish_one(&*open(&silent), &express()?, "silent").await?;
     let after = site.worker.received("silent", published).await;
     assert!(after < RHYTHM.rest + RHYTHM.poll * 3, "{after:?}");
     Ok(())
-}
-
-/// Under which namespace the worker asks, as the proxy has seen.
-fn site_namespace(site: &Site) -> anyhow::Result<naru_shared::aws::AwsNamespace> {
-    let calls = site.proxy.calls();
-    let name = calls.keys().map(|call| call.resource.as_str()).find(|name| name.starts_with("naru-"));
-    Ok(name.and_then(|name| name.split('-').nth(1)).unwrap_or_default().parse()?)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
