@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     aws::sqs::SqsSettings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings,
-    release::Release,
+    release::Release, topic::SnsSettings,
 };
 
 /// The engine of the port `queue`.
@@ -41,6 +41,8 @@ pub enum TopicEngine {
     },
     /// A RabbitMQ.
     RabbitMq(RabbitMqSettings),
+    /// SNS, with queues of SQS.
+    Sns(SnsSettings),
 }
 
 impl Default for TopicEngine {

@@ -141,6 +141,10 @@ async fn sync_subscriptions(crew: &Crew) -> Result<(), RelayError> {
         after = last.key();
         for entry in &page {
             let Entry::Subscription(subscription) = entry else { continue };
+            if subscription.outside {
+                // Whoever it is has a queue by means of their own.
+                continue;
+            }
             if subscription.ended {
                 crew.deps.topic.unsubscribe(&subscription.name).await?;
             } else {

@@ -82,6 +82,9 @@ fn unsafe_engines(config: &Config) -> Vec<String> {
         let Some(settings) = settings else { continue };
         found.extend(settings.check().err().map(|error| format!("{port}: {error}")));
     }
+    if let TopicEngine::Sns(settings) = &config.topic {
+        found.extend(settings.check().err().map(|error| format!("topic: {error}")));
+    }
     let mut call = queue.map(|settings| settings.call_timeout_ms);
     if let QueueEngine::Sqs(settings) = &config.queue {
         found.extend(unsafe_sqs(config, settings));

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, check::unsafe_settings},
     desk::Desk,
     exit::Failure,
+    infra,
     output::Output,
 };
 
@@ -54,6 +55,9 @@ async fn of_deployment(desk: &Desk) -> anyhow::Result<Vec<String>> {
         }
     }
     findings.extend(unsafe_settings(&desk.config, Part::Whole, &desk.book()?.routes().await?));
+    for site in infra::sites(&desk.config, &desk.book()?).await? {
+        findings.extend(site.missing().await?);
+    }
     let shared = !matches!(desk.config.ledger, LedgerEngine::Sqlite {});
     if shared || desk.dir().is_some_and(|dir| dir.ledger().exists()) {
         let ledger = desk.ledger()?.desk;

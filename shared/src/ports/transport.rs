@@ -13,7 +13,7 @@ use crate::{
     queue::{Queue, RabbitMqQueue, SqliteQueue, SqsQueue},
     rabbitmq::{Broker, SettingsError},
     sqlite::Db,
-    topic::{RabbitMqTopic, SqliteTopic, Topic},
+    topic::{RabbitMqTopic, SnsTopic, SqliteTopic, Topic},
 };
 
 /// How long an event stays in a subscriber's hands on an engine that does not say it itself.
@@ -75,6 +75,11 @@ pub(super) fn open(
                 None => Broker::open(settings, runtime).map_err(over("topic"))?,
             };
             Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
+        }
+        TopicEngine::Sns(settings) => {
+            let aws = Arc::new(Aws::new(settings.aws()));
+            let bell = open_doorbell("topic", settings.doorbell.as_ref(), runtime)?;
+            Arc::new(SnsTopic::new(aws, settings, bell))
         }
     };
     Ok(Transport { queue, topic: Some(topic), files })
