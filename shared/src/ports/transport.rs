@@ -49,6 +49,9 @@ pub(super) fn open(
         }
         QueueEngine::Sqs(settings) => {
             let aws = Arc::new(Aws::new(settings.aws()));
+            if !aws.settings().is_encrypted() {
+                tracing::warn!("queue.endpoint is without TLS: what is sent there can be read on its way");
+            }
             Arc::new(SqsQueue::new(
                 aws,
                 settings,

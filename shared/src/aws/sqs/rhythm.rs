@@ -79,9 +79,9 @@ impl Watch {
 
     /// A queue on which something lies hardly ever, and never in haste. It is asked soon after the start.
     pub(super) fn seldom(rhythm: Rhythm, apart: bool, now: Instant) -> Self {
-        let next = if apart { now + rhythm.rest / 2 } else { now };
-        let (first, heard) = (rhythm.rest, Heard::default());
-        Self { rhythm, state: State::AtRest { next }, heard, seldom: true, first, looked: false }
+        let first = if apart { rhythm.rest.mul_f32(1.5) } else { rhythm.rest };
+        let heard = Heard::default();
+        Self { rhythm, state: State::AtRest { next: now }, heard, seldom: true, first, looked: false }
     }
 
     pub(super) const fn poll(&self) -> Duration {
@@ -125,12 +125,11 @@ impl Watch {
         }
         self.looked = true;
         match &mut self.state {
-            State::AtRest { next } => *next = now + self.rhythm.rest,
-            State::Awake { .. } if self.seldom => self.rest(now),
-            State::Awake { since, to_count } => {
+            State::Awake { since, to_count } if !self.seldom => {
                 let settled = now.saturating_duration_since(*since) >= self.rhythm.settle;
                 *to_count |= self.heard.hears && began >= *since && settled;
             }
+            _ => self.rest(now),
         }
         false
     }
