@@ -2,7 +2,7 @@
 
 use naru_shared::{
     domain::{BackendConfig, Route},
-    engines::{QueueEngine, TopicEngine},
+    engines::{BlobsEngine, QueueEngine, TopicEngine},
     ports::Part,
 };
 
@@ -81,6 +81,9 @@ fn unsafe_engines(config: &Config) -> Vec<String> {
         let Some(settings) = settings else { continue };
         found.extend(settings.check().err().map(|error| format!("{port}: {error}")));
     }
+    if let BlobsEngine::S3(settings) = &config.blobs {
+        found.extend(settings.check().err().map(|error| format!("blobs: {error}")));
+    }
     let publish = config.ingress.publish_timeout_ms;
     if let Some(settings) = queue.filter(|settings| settings.call_timeout_ms >= publish) {
         found.push(format!(
@@ -109,6 +112,7 @@ pub fn unsafe_route(config: &Config, route: &Route) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use naru_shared::{
+        blobs::S3Settings,
         domain::{Environment, HttpBackend, OnUncertain},
         rabbitmq::RabbitMqSettings,
     };
@@ -181,6 +185,18 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_used_is_told() {
+        let mut config = Config { blobs: BlobsEngine::S3(S3Settings::default()), ..Config::default() };
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert!(found.len() == 1 && found[0].starts_with("blobs: `bucket`"), "{found:?}");
+        let endpoint = Some("http://s3.example".to_owned());
+        config.blobs =
+            BlobsEngine::S3(S3Settings { bucket: "naru".to_owned(), endpoint, ..S3Settings::default() });
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert!(found.len() == 1 && found[0].contains("allow_plain_http"), "{found:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The port `queue`: transport from ingress to intake. It holds what no worker has seen yet.
 
+mod claim_check;
 mod peek;
 mod rabbitmq;
 mod sqlite;
@@ -7,6 +8,7 @@ mod sqlite;
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use claim_check::ClaimChecks;
 pub use peek::{QueueStatus, ask, peek};
 pub use rabbitmq::RabbitMqQueue;
 pub(crate) use sqlite::SCHEMA;
@@ -72,6 +74,8 @@ pub struct Capabilities {
     /// How long publishes under load had better be apart, so that fewer and larger packs come about: what a pack costs, each
     /// message in it saves. Zero if the engine gathers by itself.
     pub pace: Duration,
+    /// The most bytes of an envelope that it takes, if it may be less than the largest that is written.
+    pub max_bytes: Option<usize>,
 }
 
 /// Why a pack was not confirmed; tells whether it can have been written.

@@ -162,7 +162,13 @@ async fn in_time<T>(call: impl Future<Output = Result<T, DbError>>) -> Result<T,
 #[async_trait]
 impl Queue for SqliteQueue {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { exclusive: true, fair_groups: true, visibility: true, pace: Duration::ZERO }
+        Capabilities {
+            exclusive: true,
+            fair_groups: true,
+            visibility: true,
+            pace: Duration::ZERO,
+            max_bytes: None,
+        }
     }
 
     /// One commit holds all of them: they are confirmed, refused or unknown together.

@@ -54,7 +54,8 @@ impl Addresses {
                  [queue]\nkind = \"rabbitmq\"\nurl = {rabbit:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {rabbit:?}\n\
                  [catalog]\nkind = \"postgres\"\nurl = {owner:?}\n\
                  [ledger]\nkind = \"postgres\"\nurl = {owner:?}\n{reads}\
-                 [registry]\nkind = \"redis\"\nurl = {redis:?}\n[gate]\nkind = \"redis\"\nurl = {redis:?}\n{more}",
+                 [registry]\nkind = \"redis\"\nurl = {redis:?}\n[gate]\nkind = \"redis\"\nurl = {redis:?}\n\
+                 [blobs]\nkind = \"none\"\n{more}",
                 home.join(KEYS).display().to_string(),
             );
             fs::write(home.join(file), text)?;
