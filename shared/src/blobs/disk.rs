@@ -85,7 +85,15 @@ impl DiskBlobs {
         work: impl FnOnce(&Place) -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
         let (place, turns) = (Arc::clone(&self.place), Arc::clone(&self.turns));
-        blocking(&self.runtime, turns, move || work(&place)).await
+        let work = move || {
+            let done = work(&place);
+            // A folder that was taken away whole holds no answer: what lies in it comes back with it.
+            if matches!(done, Err(BlobError::Gone)) && !place.root.join(UNFINISHED).is_dir() {
+                return Err(BlobError::Away("the folder of blobs is gone".into()));
+            }
+            done
+        };
+        blocking(&self.runtime, turns, work).await
     }
 }
 
@@ -123,33 +131,38 @@ fn refused(error: io::Error) -> BlobError {
 impl Place {
     fn put(&self, name: &BlobName, blob: &Blob) -> Result<(), BlobError> {
         let path = self.root.join(name.as_str());
-        let folder = Path::new(name.as_str()).parent().unwrap_or(Path::new(""));
         let head = Head::of(blob, self.clock.now());
         let length = head.length();
         let room = |used: u64| used.checked_add(length).filter(|all| *all <= self.most);
         if self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_err() {
             return Err(BlobError::Full);
         }
-        let written = (|| {
-            file::make_folders(&self.root, folder)?;
-            let unfinished = file::write(&self.root.join(UNFINISHED), &head, blob.content())?;
-            let placed = {
-                let _placing = self.placing.lock();
-                let former = path.metadata().map_or(0, |former| former.len());
-                std::fs::rename(&unfinished, &path).map(|()| former)
-            };
-            if placed.is_err() {
-                drop(std::fs::remove_file(&unfinished));
+        match self.place(name, &head, blob.content()) {
+            Ok(former) => {
+                self.used.fetch_sub(former, Ordering::AcqRel);
+                file::sync(path.parent().unwrap_or(&self.root)).map_err(refused)
             }
-            let former = placed?;
-            self.used.fetch_sub(former, Ordering::AcqRel);
-            file::sync(path.parent().unwrap_or(&self.root))
-        })();
-        // After a failed sync it is not known what is kept; what is counted is a little too much then, until the next start.
-        written.map_err(|error: io::Error| match refused(error) {
-            BlobError::Gone => BlobError::Away("the folder of blobs is gone".into()),
-            other => other,
-        })
+            Err(error) => {
+                self.used.fetch_sub(length, Ordering::AcqRel);
+                Err(refused(error))
+            }
+        }
+    }
+
+    /// Writes a file and puts it in its place; the bytes of what lay there before.
+    fn place(&self, name: &BlobName, head: &Head, content: &[u8]) -> io::Result<u64> {
+        // Not made anew: where it is gone, something is wrong that is not mended by beginning again.
+        self.root.join(UNFINISHED).metadata()?;
+        let path = self.root.join(name.as_str());
+        file::make_folders(&self.root, Path::new(name.as_str()).parent().unwrap_or(Path::new("")))?;
+        let unfinished = file::write(&self.root.join(UNFINISHED), head, content)?;
+        let _placing = self.placing.lock();
+        let former = path.metadata().map_or(0, |former| former.len());
+        let placed = std::fs::rename(&unfinished, &path);
+        if placed.is_err() {
+            drop(std::fs::remove_file(&unfinished));
+        }
+        placed.map(|()| former)
     }
 }
 

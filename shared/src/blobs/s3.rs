@@ -46,9 +46,17 @@ impl S3Blobs {
     /// # Errors
     /// If the settings cannot be used.
     pub fn open(settings: &S3Settings, runtime: &Handle) -> Result<Self, InvalidS3Settings> {
+        Self::over(Aws::new(settings.aws()), settings, runtime)
+    }
+
+    /// The same, called as whoever this is.
+    ///
+    /// # Errors
+    /// If the settings cannot be used.
+    pub fn over(aws: Aws, settings: &S3Settings, runtime: &Handle) -> Result<Self, InvalidS3Settings> {
         settings.check()?;
         Ok(Self(Arc::new(Bucket {
-            aws: Aws::new(settings.aws()),
+            aws,
             settings: settings.clone(),
             client: OnceCell::new(),
             runtime: runtime.clone(),
