@@ -102,7 +102,10 @@ fn fill(desk: &Desk, target: &Path) -> anyhow::Result<Manifest> {
     let copied = copy_disk(&dir.blobs(), &target.join(name_of(&dir.blobs())));
     let copied = copied.context("the attachments cannot be copied")?;
     if copied.damaged > 0 {
-        tracing::warn!(damaged = copied.damaged, "attachments are damaged and were left out: `naru check` names them");
+        tracing::warn!(
+            damaged = copied.damaged,
+            "attachments are damaged and were left out: `naru check` names them"
+        );
     }
     let files = sources.iter().map(|path| name_of(path)).collect();
     let manifest = Manifest { made_at, files, blobs: copied.copied, damaged_blobs: copied.damaged };

@@ -197,15 +197,15 @@ pub async fn many_at_once_are_all_kept(fixture: &mut impl Fixture) -> anyhow::Re
 }
 
 /// What is only away is never told as gone: a message would end for it.
-pub async fn a_store_that_is_away_is_away_and_nothing_is_gone(fixture: &mut impl Fixture) -> anyhow::Result<()> {
+pub async fn a_store_that_is_away_is_away_and_nothing_is_gone(
+    fixture: &mut impl Fixture,
+) -> anyhow::Result<()> {
     let (blobs, (name, put)) = (fixture.blobs(), blob(MediaType::Png, "content"));
     blobs.put(&name, &put).await?;
     fixture.away().await?;
-    for found in [
-        blobs.put(&name, &put).await.err(),
-        blobs.head(&name).await.err(),
-        read(&*blobs, &name).await.err(),
-    ] {
+    for found in
+        [blobs.put(&name, &put).await.err(), blobs.head(&name).await.err(), read(&*blobs, &name).await.err()]
+    {
         assert!(matches!(found, Some(BlobError::Away(_))), "{found:?}");
     }
     Ok(())

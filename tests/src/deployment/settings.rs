@@ -55,8 +55,7 @@ impl Addresses {
                 "[keys]\nfile = {:?}\n{carrier}\
                  [catalog]\nkind = \"postgres\"\nurl = {owner:?}\n\
                  [ledger]\nkind = \"postgres\"\nurl = {owner:?}\n{reads}\
-                 [registry]\nkind = \"redis\"\nurl = {redis:?}\n[gate]\nkind = \"redis\"\nurl = {redis:?}\n\
-                 [blobs]\nkind = \"none\"\n{more}",
+                 [registry]\nkind = \"redis\"\nurl = {redis:?}\n[gate]\nkind = \"redis\"\nurl = {redis:?}\n{more}",
                 home.join(KEYS).display().to_string(),
             );
             fs::write(home.join(file), text)?;
