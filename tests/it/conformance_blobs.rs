@@ -159,13 +159,15 @@ s3.put_object(Bucket=bucket, Key=key, Body=bytes(content), ContentType=found['Co
 
         pub(super) async fn away(&mut self) -> anyhow::Result<()> {
             match &mut self.emulator {
-                Emulator::Own(own) => own.get_mut().unwrap_or_else(PoisonError::into_inner).stop(Stop::Kill),
+                // It is there and does not answer: a port that it left could be another's.
+                Emulator::Own(own) => own.get_mut().unwrap_or_else(PoisonError::into_inner).freeze(),
                 Emulator::Shared(_) => {
                     // The others of this process go on with it: only this bucket's way there ends.
                     self.settings.endpoint = Some("http://127.0.0.1:9".to_owned());
                     Ok(())
                 }
             }?;
+            self.settings.call_timeout_ms = 1_000;
             self.blobs = open(&self.settings)?;
             Ok(())
         }

@@ -200,9 +200,10 @@ pub async fn many_at_once_are_all_kept(fixture: &mut impl Fixture) -> anyhow::Re
 pub async fn a_store_that_is_away_is_away_and_nothing_is_gone(
     fixture: &mut impl Fixture,
 ) -> anyhow::Result<()> {
-    let (blobs, (name, put)) = (fixture.blobs(), blob(MediaType::Png, "content"));
-    blobs.put(&name, &put).await?;
+    let (name, put) = blob(MediaType::Png, "content");
+    fixture.blobs().put(&name, &put).await?;
     fixture.away().await?;
+    let blobs = fixture.blobs();
     for found in
         [blobs.put(&name, &put).await.err(), blobs.head(&name).await.err(), read(&*blobs, &name).await.err()]
     {
