@@ -183,3 +183,125 @@ impl std::fmt::Display for Chain<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use naru_shared::{
+        blobs::{BlobHead, MediaType, OpenBlob},
+        domain::Environment,
+    };
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_763_802_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// A store that answers everything alike, and counts what it is asked.
+    struct Alike {
+        answer: Mutex<Option<BlobHead>>,
+        slow: bool,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Blobs for Alike {
+        async fn put(&self, _: &BlobName, _: &Blob) -> Result<(), BlobError> {
+            Ok(())
+        }
+
+        async fn head(&self, _: &BlobName) -> Result<BlobHead, BlobError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(if self.slow { LOOK_UP * 2 } else { Duration::from_millis(20) }).await;
+            (*self.answer.lock().unwrap()).ok_or(BlobError::Gone)
+        }
+
+        async fn open(&self, _: &BlobName) -> Result<OpenBlob, BlobError> {
+            Err(BlobError::Gone)
+        }
+
+        async fn expire(&self, _: Timestamp) -> Result<bool, BlobError> {
+            Ok(false)
+        }
+    }
+
+    struct Site {
+        store: Arc<Alike>,
+        attachments: Arc<Attachments>,
+        owner: Account,
+        id: String,
+        head: BlobHead,
+    }
+
+    fn site(slow: bool) -> Site {
+        let store = Arc::new(Alike { answer: Mutex::new(None), slow, asked: AtomicUsize::new(0) });
+        let secret = Secret::random();
+        let behind: Arc<dyn Blobs> = Arc::<Alike>::clone(&store);
+        let attachments = Arc::new(Attachments::new(behind, &secret));
+        let owner = Account { customer: "acme".parse().unwrap(), environment: Environment::Live };
+        let blob = Blob::new(MediaType::Png, Bytes::from_static(b"x"));
+        let id = attachments.keys.derive(&owner, blob.digest(), MediaType::Png).to_string();
+        let head = BlobHead { media_type: MediaType::Png, bytes: 1, digest: *blob.digest(), put_at: NOW };
+        Site { store, attachments, owner, id, head }
+    }
+
+    impl Site {
+        async fn asks(&self, now: Timestamp) -> Result<(), Code> {
+            let names = [self.id.clone()];
+            self.attachments.may_name(&self.owner, &names, now).await.map_err(|problem| problem.code)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thousand_that_name_one_at_the_same_time_are_one_question() {
+        let site = site(false);
+        *site.store.answer.lock().unwrap() = Some(site.head);
+        let all = join_all((0..1_000).map(|_| site.asks(NOW))).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(site.asks(NOW).await, Ok(()));
+        assert_eq!(site.store.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_there_is_asked_for_again_and_those_who_asked_together_share_the_answer() {
+        let site = site(false);
+        let all = join_all((0..100).map(|_| site.asks(NOW))).await;
+        assert!(all.iter().all(|answer| *answer == Err(Code::UnknownAttachment)));
+        assert_eq!(site.store.asked.load(Ordering::SeqCst), 1);
+        *site.store.answer.lock().unwrap() = Some(site.head);
+        assert_eq!(site.asks(NOW).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_attachment_may_be_named_for_seven_days_and_again_after_a_new_upload() {
+        let site = site(false);
+        *site.store.answer.lock().unwrap() = Some(site.head);
+        assert_eq!(site.asks(NOW.plus(DAY * 7)).await, Ok(()));
+        let late = NOW.plus(DAY * 7).plus(Duration::from_millis(1));
+        assert_eq!(site.asks(late).await, Err(Code::AttachmentTooOld));
+        *site.store.answer.lock().unwrap() = Some(BlobHead { put_at: late, ..site.head });
+        assert_eq!(site.asks(late).await, Ok(()), "what was too old is not remembered");
+    }
+
+    #[tokio::test]
+    async fn another_content_under_the_id_is_damage_and_too_much_together_is_refused() {
+        let site = site(false);
+        *site.store.answer.lock().unwrap() = Some(BlobHead { media_type: MediaType::Gif, ..site.head });
+        assert_eq!(site.asks(NOW).await, Err(Code::UnknownAttachment));
+        *site.store.answer.lock().unwrap() = Some(BlobHead { bytes: TOGETHER + 1, ..site.head });
+        assert_eq!(site.asks(NOW).await, Err(Code::InvalidAttachments));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_in_time_is_told_as_away() {
+        let site = site(true);
+        *site.store.answer.lock().unwrap() = Some(site.head);
+        assert_eq!(site.asks(NOW).await, Err(Code::AttachmentsUnavailable));
+    }
+}
