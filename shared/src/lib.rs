@@ -17,6 +17,8 @@ pub mod outbox;
 
 pub mod topic;
 
+pub mod blobs;
+
 pub mod catalog;
 
 pub mod engines;

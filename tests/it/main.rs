@@ -1,5 +1,6 @@
 //! Black-box tests of Naru, in one binary.
 
+mod conformance_blobs;
 mod conformance_catalog;
 #[cfg(test)]
 mod conformance_catalog_postgres;
@@ -17,6 +18,8 @@ mod api;
 mod aws_proxy;
 #[cfg(test)]
 mod backup;
+#[cfg(test)]
+mod blobs;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]

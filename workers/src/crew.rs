@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::WorkersConfig,
-    courier::Desk,
+    courier::{Attachments, Desk},
     incarnation::{Incarnations, Transit},
     intake::Newer,
     outcome::Ended,
@@ -40,6 +40,7 @@ pub(crate) struct Crew {
     pub(crate) deps: WorkersDeps,
     pub(crate) config: WorkersConfig,
     pub(crate) envelopes: EnvelopeKeys,
+    pub(crate) attachments: Attachments,
     pub(crate) newer: Newer,
     pub(crate) incarnations: Incarnations,
     pub(crate) transit: Transit,
@@ -68,10 +69,12 @@ impl Crew {
         envelopes: EnvelopeKeys,
         ended: mpsc::Sender<Ended>,
     ) -> Self {
+        let attachments = Attachments::new(deps.blobs.clone(), &deps.keyring.ids);
         Self {
             deps,
             config,
             envelopes,
+            attachments,
             newer: Newer::default(),
             incarnations: Incarnations::new(),
             transit: Transit::default(),

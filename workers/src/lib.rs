@@ -38,4 +38,5 @@ pub use backend::{
     BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends, may_connect,
 };
 pub use config::{ConfigError, WorkersConfig};
+pub use courier::Attachment;
 pub use start::{StartError, Workers, WorkersDeps};

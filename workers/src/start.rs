@@ -8,6 +8,7 @@ use std::{
 
 use actix_rt::{ArbiterHandle, System};
 use naru_shared::{
+    blobs::Blobs,
     catalog::Catalog,
     domain::{Clock, EnvelopeFormat, IncarnationId},
     gate::Gate,
@@ -56,7 +57,9 @@ pub struct WorkersDeps {
     pub registry: Arc<dyn Registry>,
     /// What ingress asks; it is told what is used and what waits.
     pub gate: Arc<dyn Gate>,
-    /// Opens envelopes.
+    /// What messages carry, if it is kept.
+    pub blobs: Option<Arc<dyn Blobs>>,
+    /// Opens envelopes, and tells what attachments are.
     pub keyring: Keyring,
     /// The versions of envelopes that this release knows.
     pub formats: &'static [EnvelopeFormat],

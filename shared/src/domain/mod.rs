@@ -26,6 +26,7 @@ pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy,
 pub use envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead, WRITTEN};
 pub use event::Event;
 pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
+pub(crate) use ids::{read_type_id, type_id};
 pub use message::{Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};

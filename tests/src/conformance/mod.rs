@@ -15,6 +15,8 @@ pub mod registry;
 
 pub mod gate;
 
+pub mod blobs;
+
 mod samples;
 mod times;
 
@@ -39,7 +41,8 @@ macro_rules! guarantees {
 #[cfg(test)]
 mod tests {
     /// A suite's macro, and the files with its guarantees.
-    const SUITES: [(&str, &[&str]); 5] = [
+    const SUITES: [(&str, &[&str]); 6] = [
+        (include_str!("blobs.rs"), &[include_str!("blobs.rs")]),
         (include_str!("queue.rs"), &[include_str!("queue/delivery.rs"), include_str!("queue/sharing.rs")]),
         (include_str!("topic.rs"), &[include_str!("topic.rs")]),
         (include_str!("catalog.rs"), &[include_str!("catalog.rs")]),

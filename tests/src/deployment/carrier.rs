@@ -78,7 +78,8 @@ impl Carrier {
             Self::RabbitMq(rabbit) => {
                 let url = if led { rabbit.led(&rabbit.url())? } else { rabbit.url() };
                 Ok(format!(
-                    "[queue]\nkind = \"rabbitmq\"\nurl = {url:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {url:?}\n"
+                    "[queue]\nkind = \"rabbitmq\"\nurl = {url:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {url:?}\n\
+                     [blobs]\nkind = \"none\"\n"
                 ))
             }
             Self::Aws(cloud) => {
