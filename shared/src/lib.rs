@@ -15,6 +15,8 @@ pub mod ledger;
 
 pub mod outbox;
 
+pub mod callbacks;
+
 pub mod topic;
 
 pub mod catalog;
@@ -38,6 +40,8 @@ pub mod postgres;
 pub mod pace;
 
 pub mod keys;
+
+pub mod signing;
 
 pub mod key_file;
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use transport::Transport;
 
 use crate::{
+    callbacks::Callbacks,
     catalog::Catalog,
     data_dir::DataDir,
     domain::Clock,
@@ -86,6 +87,8 @@ pub struct Behind {
     pub outbox: Arc<dyn Outbox>,
     /// Fan-out of events.
     pub topic: Arc<dyn Topic>,
+    /// Events on their way to webhooks.
+    pub callbacks: Arc<dyn Callbacks>,
 }
 
 /// Something that can be asked whether it is sound.
@@ -192,8 +195,8 @@ pub fn open(
         stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
     });
     let behind = records.faces.zip(topic).map(|(faces, topic)| {
-        let records::Faces { ledger, desk, outbox } = faces;
-        Behind { ledger, desk, outbox, topic }
+        let records::Faces { ledger, desk, outbox, callbacks } = faces;
+        Behind { ledger, desk, outbox, topic, callbacks }
     });
     let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>);
     let probes = files.chain(records.probes).chain([of_catalog]).collect();

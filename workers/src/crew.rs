@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    callbacks::Hooks,
     config::WorkersConfig,
     courier::Desk,
     incarnation::{Incarnations, Transit},
@@ -43,6 +44,7 @@ pub(crate) struct Crew {
     pub(crate) newer: Newer,
     pub(crate) incarnations: Incarnations,
     pub(crate) transit: Transit,
+    pub(crate) hooks: Hooks,
     pub(crate) ended: mpsc::Sender<Ended>,
     /// Ends what brings new work: intake, feeders, the roster.
     pub(crate) stop: CancellationToken,
@@ -68,6 +70,7 @@ impl Crew {
         envelopes: EnvelopeKeys,
         ended: mpsc::Sender<Ended>,
     ) -> Self {
+        let hooks = Hooks::new(deps.keyring.webhooks());
         Self {
             deps,
             config,
@@ -75,6 +78,7 @@ impl Crew {
             newer: Newer::default(),
             incarnations: Incarnations::new(),
             transit: Transit::default(),
+            hooks,
             ended,
             stop: CancellationToken::new(),
             end: CancellationToken::new(),
