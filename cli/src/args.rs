@@ -8,7 +8,7 @@ use naru_shared::telemetry::LogFormat;
 use crate::verbs::{
     config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, keys::KeysVerb,
     message::MessageVerb, quota::QuotaVerb, route::RouteVerb, subscription::SubscriptionVerb,
-    uncertain::UncertainVerb,
+    uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -83,6 +83,9 @@ pub enum Command {
     /// Who listens to events
     #[command(subcommand)]
     Subscription(SubscriptionVerb),
+    /// Customers' own URLs, which get the events of their messages
+    #[command(subcommand)]
+    Webhook(WebhookVerb),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigVerb),

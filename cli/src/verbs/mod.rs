@@ -15,3 +15,4 @@ pub mod route;
 pub mod status;
 pub mod subscription;
 pub mod uncertain;
+pub mod webhook;
