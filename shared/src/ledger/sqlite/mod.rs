@@ -43,6 +43,9 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     // Units of messages that are forgotten: used - credited = what is reserved or captured, and these.
     "ALTER TABLE usage ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
     include_str!("callbacks.sql"),
+    // Of events that are put by themselves: whoever puts one again has no second one waiting.
+    "ALTER TABLE outbox ADD COLUMN event_id TEXT;
+     CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
