@@ -33,7 +33,7 @@ fn several_fronts_and_workers_deliver_what_any_of_them_accepted_and_nothing_is_l
     let mut site = Deployment::spawn(&Shape { setup, proxied: true, ..Shape::default() }).unwrap();
     let mut pids: Vec<u32> = site.members().map(|member| member.pid().unwrap()).collect();
     pids.extend(
-        [site.balancer.pid(), site.postgres.pid(), site.rabbit.pid(), site.redis.pid()].map(Option::unwrap),
+        [site.balancer.pid(), site.postgres.pid(), site.carrier.pid(), site.redis.pid()].map(Option::unwrap),
     );
     assert!(pids.iter().all(|pid| is_there(*pid)), "{pids:?}");
     let mut ids = vec![accepted(&mut site.customer(0), "balanced")];

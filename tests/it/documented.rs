@@ -94,7 +94,7 @@ fn while_workers_run(site: &Deployment, client: &mut amqp::Client, rabbit: &str,
     let put_off = seen(client, &format!("{LANE}.later"));
     amqp::message(rabbit, "one that was put off", &put_off);
     amqp::queues(client, rabbit);
-    let listed = site.rabbit.ctl(&["list_queues", "--silent", "name"]).unwrap();
+    let listed = site.carrier.rabbit().unwrap().ctl(&["list_queues", "--silent", "name"]).unwrap();
     amqp::names(&listed, rabbit, &["carrier-a", "sandbox", "demo"]);
 }
 
@@ -114,7 +114,7 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     // What lies on a lane while no worker takes it.
     let first = accepted(&mut live, &message("first", "00"), Some("key-1"));
     let rabbit = document("rabbitmq.md");
-    let mut client = amqp::Client::connect(&site.rabbit.url());
+    let mut client = amqp::Client::connect(&site.carrier.rabbit().unwrap().url());
     while_no_worker_runs(&mut client, &rabbit);
     for workers in &mut site.workers {
         workers.start(&[]).unwrap();

@@ -32,6 +32,19 @@ fn what_several_fronts_accepted_survives_kills_stops_restarts_and_a_failing_netw
     assert!(outcome.ended_after.is_some_and(|ended| ended < plan.patience), "{:?}", outcome.ended_after);
 }
 
+/// The emulator keeps what it holds on disk; a program of boto3 listens outside.
+#[test]
+fn what_was_accepted_on_aws_survives_kills_partial_failures_and_an_emulator_that_stands_still() {
+    let plan = WidePlan::small(seed()).on_aws();
+    let outcome = play(&plan);
+    assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);
+    assert!(outcome.kills >= 8 && outcome.stops == 2, "{} kills, {} stops", outcome.kills, outcome.stops);
+    assert_eq!(outcome.windows.len(), 6, "{:?}", outcome.windows);
+    assert_eq!(outcome.faults.values().sum::<usize>(), 10, "{:?}", outcome.faults);
+    assert!(outcome.findings.accepted >= 2_000 && outcome.findings.outside >= 2_000);
+    assert!(outcome.ended_after.is_some_and(|ended| ended < plan.patience), "{:?}", outcome.ended_after);
+}
+
 #[test]
 fn the_checker_sees_a_pack_acknowledged_before_the_shared_ledger_holds_it() {
     let outcome = play(&WidePlan::sabotaged(seed(), "early-ack", 6));

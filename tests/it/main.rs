@@ -14,6 +14,8 @@ mod conformance_topic;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod aws_proxy;
+#[cfg(test)]
 mod backup;
 #[cfg(test)]
 mod clients;

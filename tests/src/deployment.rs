@@ -1,17 +1,18 @@
 //! The gateway as an operator runs it wide: several processes of `naru ingress` and `naru workers` behind a balancer, over
-//! PostgreSQL, RabbitMQ and Redis of a test's own, each with a proxy before it if harm is to be done to the network.
+//! PostgreSQL, RabbitMQ (or AWS) and Redis of a test's own, each with a proxy before it if harm is to be done to the network.
 //!
 //! ```no_run
 //! # use naru_tests::deployment::{Deployment, Shape};
 //! let mut site = Deployment::spawn(&Shape { proxied: true, ..Shape::default() })?;
 //! site.ingress[0].kill()?;
-//! site.rabbit.proxy()?.stall();
+//! site.carrier.proxy()?.stall();
 //! site.ingress[0].start(&[])?;
 //! # anyhow::Ok(())
 //! ```
 
 mod balancer;
 mod behind;
+mod carrier;
 mod settings;
 
 use std::{
@@ -24,12 +25,13 @@ use std::{
 
 pub use balancer::Balancer;
 pub use behind::{Behind, Engine};
+pub use carrier::{BUCKET, Carrier, Carries, Cloud};
 use naru_shared::{catalog::PostgresCatalog, key_file, postgres::PostgresSettings};
 use settings::Addresses;
 
 use crate::{
     customer::Customer,
-    engines::{Keeper, Postgres, RabbitMq, Redis},
+    engines::{Keeper, Postgres, Redis},
     gateway::{self, Member, Programs, Setup, Users, free_address},
 };
 
@@ -42,13 +44,15 @@ pub struct Shape {
     pub ingress: usize,
     /// Processes of `naru workers`.
     pub workers: usize,
+    /// What carries packs and events.
+    pub carries: Carries,
     /// Whether there is a proxy before each engine.
     pub proxied: bool,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { setup: Setup::default(), ingress: 2, workers: 2, proxied: false }
+        Self { setup: Setup::default(), ingress: 2, workers: 2, carries: Carries::RabbitMq, proxied: false }
     }
 }
 
@@ -62,8 +66,8 @@ pub struct Deployment {
     pub balancer: Balancer,
     /// The ledger, the outbox and the catalog.
     pub postgres: Behind<Postgres>,
-    /// The queue and the topic.
-    pub rabbit: Behind<RabbitMq>,
+    /// The queue and the topic, and the blobs if it keeps any.
+    pub carrier: Carrier,
     /// The registry and the gate.
     pub redis: Behind<Redis>,
     /// Who may call it.
@@ -92,13 +96,13 @@ impl Deployment {
     /// # Errors
     /// If it cannot be made.
     pub fn prepare(shape: &Shape) -> anyhow::Result<Self> {
-        let (postgres, rabbit, redis) = start_engines(shape.proxied)?;
+        let (postgres, carrier, redis) = start_engines(shape.carries, shape.proxied)?;
         let home = tempfile::Builder::new().prefix("naru-wide-").tempdir()?.keep();
         let keeper = Keeper::of(&home)?;
         fs::create_dir(home.join("pids"))?;
         let program = Programs::find()?.gateway;
         let database = postgres.database()?;
-        let addresses = Addresses::of(&database, &postgres, &rabbit, &redis)?;
+        let addresses = Addresses::of(&database, &postgres, &carrier, &redis)?;
         addresses.write(&home, &shape.setup.config)?;
         let users = found(&program, &home, &postgres, &database, &shape.setup)?;
         let fronts = (0..shape.ingress).map(|_| free_address()).collect::<anyhow::Result<Vec<_>>>()?;
@@ -117,7 +121,7 @@ impl Deployment {
             workers,
             balancer,
             postgres,
-            rabbit,
+            carrier,
             redis,
             users,
             fronts,
@@ -243,7 +247,7 @@ impl Deployment {
 
 impl Drop for Deployment {
     fn drop(&mut self) {
-        for proxy in [self.postgres.proxy(), self.rabbit.proxy(), self.redis.proxy()].into_iter().flatten() {
+        for proxy in [self.postgres.proxy(), self.carrier.proxy(), self.redis.proxy()].into_iter().flatten() {
             // Whether it can does not matter: what waits for it has its time-outs.
             drop(proxy.pass());
         }
@@ -255,15 +259,19 @@ impl Drop for Deployment {
     }
 }
 
-/// All three, at the same time.
-fn start_engines(proxied: bool) -> anyhow::Result<(Behind<Postgres>, Behind<RabbitMq>, Behind<Redis>)> {
-    let (postgres, rabbit, redis) = thread::scope(|scope| {
-        let (postgres, rabbit) = (scope.spawn(Postgres::start), scope.spawn(RabbitMq::start));
+/// All of them, at the same time.
+fn start_engines(
+    carries: Carries,
+    proxied: bool,
+) -> anyhow::Result<(Behind<Postgres>, Carrier, Behind<Redis>)> {
+    let (postgres, carrier, redis) = thread::scope(|scope| {
+        let postgres = scope.spawn(Postgres::start);
+        let carrier = scope.spawn(move || Carrier::start(carries, proxied));
         let redis = Redis::start();
         let failed = |_| anyhow::anyhow!("starting an engine failed");
-        anyhow::Ok((postgres.join().map_err(failed)??, rabbit.join().map_err(failed)??, redis?))
+        anyhow::Ok((postgres.join().map_err(failed)??, carrier.join().map_err(failed)??, redis?))
     })?;
-    Ok((Behind::new(postgres, proxied)?, Behind::new(rabbit, proxied)?, Behind::new(redis, proxied)?))
+    Ok((Behind::new(postgres, proxied)?, carrier, Behind::new(redis, proxied)?))
 }
 
 /// A process with its configuration and listeners.

@@ -185,7 +185,10 @@ impl Outcome {
             found.arrivals, found.duplicates, found.labelled
         ));
         line(format!("finals {:?}, corrected {}", found.finals, found.corrected));
-        line(format!("units due {} = used {}; events {}", found.due, found.used, found.events));
+        line(format!(
+            "units due {} = used {}; events {} (outside {})",
+            found.due, found.used, found.events, found.outside
+        ));
         line(format!("broken promises: {}", found.broken.len()));
         found.broken.iter().take(20).for_each(|broken| line(format!("  - {broken}")));
         text

@@ -1,5 +1,6 @@
 //! What a deployment at rest asks of its engines, counted at them, and what it costs its machine.
 
+mod aws;
 mod frames;
 pub mod monitor;
 mod statements;
@@ -11,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+pub use aws::{Asked, RestingOnAws, run_aws};
 pub use frames::CountingWire;
 pub use monitor::{Counts, Monitor};
 use serde_json::json;
@@ -78,8 +80,8 @@ impl Resting {
         let setup =
             Setup { quota: Some(100_000), subscription: Some("watch".to_owned()), ..Setup::default() };
         let mut site = Deployment::prepare(&Shape { setup, ..Shape::default() })?;
-        let wire = CountingWire::start(site.rabbit.port())?;
-        let url = wire.before(&site.rabbit.url(), site.rabbit.port())?;
+        let wire = CountingWire::start(site.carrier.rabbit()?.port())?;
+        let url = wire.before(&site.carrier.rabbit()?.url(), site.carrier.rabbit()?.port())?;
         site.start(&[("NARU_QUEUE__URL", url.clone()), ("NARU_TOPIC__URL", url)])?;
         let (monitor, statements) = (Monitor::of(site.redis.port())?, Statements::of(&site.postgres)?);
         let resting = Self { site, wire, monitor, statements };
@@ -132,7 +134,7 @@ impl Resting {
         }
         let engines = [
             ("PostgreSQL", self.site.postgres.pid()),
-            ("RabbitMQ", self.site.rabbit.pid()),
+            (self.site.carrier.name(), self.site.carrier.pid()),
             ("Redis", self.site.redis.pid()),
         ];
         for (name, pid) in engines {

@@ -1,9 +1,9 @@
 //! Proves Naru: what every adapter of a port guarantees, and what whole processes promise to whoever talks to them.
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
-//! (what each side saw); [`wire`] and [`customer`] (who ask), [`tools`] and [`engines`] (what it stands on), [`proxy`] (what is between),
+//! (what each side saw); [`wire`] and [`customer`] (who ask), [`tools`] and [`engines`] (what it stands on), [`proxy`] and [`aws_proxy`] (what is between),
 //! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]), [`compose`] (the same as its containers are configured),
-//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`witness`] (who gathers)
+//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`outside`] and [`witness`] (who listen, who gathers)
 //! and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
 
@@ -23,6 +23,8 @@ pub mod engines;
 
 pub mod proxy;
 
+pub mod aws_proxy;
+
 pub mod gateway;
 
 pub mod deployment;
@@ -37,6 +39,8 @@ pub mod faults;
 
 pub mod next;
 
+pub mod outside;
+
 pub mod checker;
 
 pub mod durability;
@@ -48,3 +52,5 @@ pub mod load;
 pub mod bench;
 
 pub mod idle;
+
+pub mod cost;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -55,6 +55,12 @@ impl Journals {
     /// Where the subscriber writes.
     fn events(&self) -> PathBuf {
         self.0.path().join("events")
+    }
+
+    /// Where a subscriber who is not of Naru's writes.
+    #[must_use]
+    pub fn outside(&self) -> PathBuf {
+        self.0.path().join("outside")
     }
 
     /// What the gateway's environment must have for the subscriber to write.
@@ -111,6 +117,9 @@ pub fn gather_at(
     site.drain()?;
     evidence.arrivals = journal::read(&journals.arrivals())?;
     evidence.events = journal::read(&journals.events())?;
+    if let Some(outside) = &mut evidence.outside {
+        *outside = journal::read(&journals.outside())?;
+    }
     Ok(())
 }
 
@@ -191,14 +200,21 @@ fn heard_of(evidence: &Evidence) -> BTreeSet<String> {
     awaited(evidence).into_iter().chain(told).chain(reported).collect()
 }
 
+/// Whether a journal holds an event of each of these ids.
+fn hears(journal: &Path, wanted: &BTreeSet<String>) -> anyhow::Result<bool> {
+    let seen: Vec<EventSeen> = journal::read(journal)?;
+    let seen: BTreeSet<&str> = seen.iter().map(|event| event.id.as_str()).collect();
+    Ok(wanted.iter().all(|id| seen.contains(id.as_str())))
+}
+
 fn await_events(journals: &Journals, evidence: &Evidence) -> anyhow::Result<()> {
     let deadline = Instant::now() + EVENTS;
     let wanted: BTreeSet<String> =
         evidence.reports.iter().map(|report| format!("{}.{}", report.id, report.revision)).collect();
     while Instant::now() < deadline {
-        let seen: Vec<EventSeen> = journal::read(&journals.events())?;
-        let seen: BTreeSet<&str> = seen.iter().map(|event| event.id.as_str()).collect();
-        if wanted.iter().all(|id| seen.contains(id.as_str())) {
+        if hears(&journals.events(), &wanted)?
+            && (evidence.outside.is_none() || hears(&journals.outside(), &wanted)?)
+        {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(200));

@@ -13,12 +13,16 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(durable.success(), "the durability run failed");
     let wide = release::proof()?.args(["durability", "--wide"]).args(arguments).status()?;
     ensure!(wide.success(), "the durability run over shared engines failed");
+    let aws = release::proof()?.args(["durability", "--wide", "--aws"]).args(arguments).status()?;
+    ensure!(aws.success(), "the durability run over AWS failed");
     let rolled = release::proof()?.arg("rollout").args(arguments).status()?;
     ensure!(rolled.success(), "the roll-out under load failed");
     let scale = release::proof()?.arg("scale").status()?;
     ensure!(scale.success(), "the scale run failed or missed a goal");
     let idle = release::proof()?.args(["idle", "--wide", "--details"]).status()?;
     ensure!(idle.success(), "a deployment at rest asked for more than it may");
+    let idle = release::proof()?.args(["idle", "--wide", "--aws", "--details"]).status()?;
+    ensure!(idle.success(), "a deployment at rest on AWS asked for more than it may");
     let full = ["bench", "--wide", "--only", "fghijk", "--finished", "10000000"];
     let full = release::proof()?.args(full).status()?;
     ensure!(full.success(), "the benchmark beside 10,000,000 finished messages failed or missed a goal");

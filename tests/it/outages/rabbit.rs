@@ -19,9 +19,9 @@ fn without_rabbitmq_calls_are_503_and_it_is_found_again_also_by_who_started_befo
     let mut site = borrow();
     let pids: Vec<u32> = site.members().filter_map(|member| member.pid().ok()).collect();
     let mut ids = vec![accepted(&at(&site, 0, BROKER).send(&message("before"), None).unwrap())];
-    site.rabbit.stop(Stop::Kill).unwrap();
+    site.carrier.stop(Stop::Kill).unwrap();
     refuses(&site, &[0, 1], &ids[0]);
-    site.rabbit.begin().unwrap();
+    site.carrier.begin().unwrap();
     let began = Instant::now();
     for front in [0, 1] {
         ids.push(accepted_in_the_end(&mut at(&site, front, BROKER), &format!("back {front}")));
@@ -31,14 +31,14 @@ fn without_rabbitmq_calls_are_503_and_it_is_found_again_also_by_who_started_befo
     assert_eq!(site.members().filter_map(|member| member.pid().ok()).collect::<Vec<_>>(), pids);
 
     // A front and a worker that begin before the broker does.
-    site.rabbit.stop(Stop::Orderly).unwrap();
+    site.carrier.stop(Stop::Orderly).unwrap();
     site.workers[0].kill().unwrap();
     site.workers[0].launch(&[]).unwrap();
     site.ingress[2].launch(&[]).unwrap();
     within(PATIENCE, "it takes calls", || at(&site, 2, BROKER).send(&message("early"), None).ok());
     refuses(&site, &[2], &ids[0]);
     assert!(!site.ingress[2].is_ready() && !site.workers[0].is_ready(), "nobody should be sent there");
-    site.rabbit.begin().unwrap();
+    site.carrier.begin().unwrap();
     site.ingress[2].await_ready().unwrap();
     site.workers[0].await_ready().unwrap();
     ids.push(accepted_in_the_end(&mut at(&site, 2, BROKER), "late"));

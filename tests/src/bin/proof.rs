@@ -89,14 +89,29 @@ enum Command {
         /// Several processes behind a balancer, over engines that they share.
         #[arg(long)]
         wide: bool,
+        /// With SQS, SNS and S3 in place of RabbitMQ.
+        #[arg(long, requires = "wide")]
+        aws: bool,
     },
     /// A process at rest, and what it costs.
     Idle {
         /// Several processes behind a balancer instead, and what they ask of the engines that they share.
         #[arg(long)]
         wide: bool,
+        /// With SQS, SNS and S3 in place of RabbitMQ, whose calls are counted.
+        #[arg(long, requires = "wide")]
+        aws: bool,
         /// How long it is watched.
         #[arg(long, default_value_t = 600.0)]
+        seconds: f64,
+        /// Also tell what was asked, and how often.
+        #[arg(long)]
+        details: bool,
+    },
+    /// What months on AWS cost, from counted calls.
+    Cost {
+        /// How long each rate is kept up.
+        #[arg(long, default_value_t = 60.0)]
         seconds: f64,
         /// Also tell what was asked, and how often.
         #[arg(long)]
@@ -119,6 +134,9 @@ enum Command {
         /// Over PostgreSQL, RabbitMQ and Redis.
         #[arg(long)]
         wide: bool,
+        /// With SQS, SNS and S3 in place of RabbitMQ.
+        #[arg(long, requires = "wide")]
+        aws: bool,
         /// Finished messages in the ledger when it is measured again; 0: it is not.
         #[arg(long, default_value_t = 1_000_000, requires = "wide")]
         finished: u64,
@@ -155,6 +173,18 @@ enum Command {
         #[arg(long, default_value_t = 1_000)]
         in_flight: usize,
         /// Seconds.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Raw SQS: what an emulator takes and hands out by itself.
+    RawSqs {
+        /// The emulator.
+        #[arg(long)]
+        endpoint: String,
+        /// Bytes of a message.
+        #[arg(long, default_value_t = 1_000)]
+        bytes: usize,
+        /// Seconds, of each.
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
@@ -234,16 +264,29 @@ fn main() -> anyhow::Result<()> {
             let seed = seed.unwrap_or_else(nanos);
             roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
         }
-        Command::Durability { seed, small, wide } => {
+        Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
-            if wide { durability_wide(seed, small) } else { durability(seed, small) }
+            if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
         }
-        Command::Idle { wide: true, seconds, details } => {
+        Command::Cost { seconds, details } => {
+            let mut said = Ok(());
+            let tell = &mut |line: &str| said = writeln!(std::io::stderr(), "{line}");
+            let table = naru_tests::cost::run(span(seconds), details, tell)?;
+            said?;
+            Ok(write!(std::io::stdout(), "{table}")?)
+        }
+        Command::Idle { wide: true, aws: true, seconds, details } => {
+            report(None, |say| idle::run_aws(span(seconds), details, say))
+        }
+        Command::Idle { wide: true, aws: false, seconds, details } => {
             report(None, |say| idle::run_wide(span(seconds), details, say))
         }
         Command::Idle { seconds, .. } => report(None, |say| idle::run(span(seconds), say)),
-        Command::Bench { out, seconds, long_seconds, only, wide: true, finished, rate } => {
+        Command::Bench { out, seconds, long_seconds, only, wide: true, aws, finished, rate } => {
             let options = bench_wide::suite::Options { seconds, long_seconds, only, finished, rate };
+            if aws {
+                return report(out, |say| bench_wide::aws::run(&options, say));
+            }
             report(out, |say| bench_wide::suite::run(&options, say))
         }
         Command::Bench { out, seconds, long_seconds, only, wide: false, .. } => {
@@ -271,6 +314,10 @@ fn main() -> anyhow::Result<()> {
                 seconds,
             )?)
         }
+        Command::RawSqs { endpoint, bytes, seconds } => {
+            let rates = raw_sqs_rates(&endpoint, bytes, span(seconds))?;
+            say(&json!({ "sent_per_second": rates.sent, "received_per_second": rates.received }))
+        }
         Command::RawUnnest(Rows { url, connections, rows, seconds }) => {
             say_rate(bench_wide::raw_unnest::rows_per_second(&url, connections, rows, span(seconds))?)
         }
@@ -286,8 +333,15 @@ fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     judge(seed, |say| durability::run(&plan, say))
 }
 
-fn durability_wide(seed: u64, small: bool) -> anyhow::Result<()> {
+/// The credentials are anybody's: an emulator does not ask.
+fn raw_sqs_rates(endpoint: &str, bytes: usize, span: Duration) -> anyhow::Result<bench_wide::raw_sqs::Rates> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(bench_wide::raw_sqs::rates(endpoint, bytes, span))
+}
+
+fn durability_wide(seed: u64, small: bool, aws: bool) -> anyhow::Result<()> {
     let plan = if small { WidePlan::small(seed) } else { WidePlan::full(seed) };
+    let plan = if aws { plan.on_aws() } else { plan };
     judge(seed, |say| wide::run(&plan, say))
 }
 

@@ -70,7 +70,7 @@ impl<'a> Cases<'a> {
                 cases.by_reference.entry(reference).or_default().insert(&report.id);
             }
         }
-        for event in &evidence.events {
+        for event in evidence.events.iter().chain(evidence.outside.iter().flatten()) {
             cases.case(&event.subject).events.push(event);
         }
         cases.give_to_their_wishes();

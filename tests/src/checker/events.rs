@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     Findings,
     case::Cases,
-    evidence::{Evidence, FINAL},
+    evidence::{EventSeen, Evidence, FINAL},
 };
 
 /// One event id for each revision of each report, and no event of anything else.
@@ -14,12 +14,19 @@ pub(super) fn every_outcome_reached_the_subscriber(
     evidence: &Evidence,
     findings: &mut Findings,
 ) {
-    let seen: HashSet<&str> = evidence.events.iter().map(|event| event.id.as_str()).collect();
+    let ids = |events: &'_ [EventSeen]| -> HashSet<String> {
+        events.iter().map(|event| event.id.clone()).collect()
+    };
+    let seen = ids(&evidence.events);
+    let outside = evidence.outside.as_deref().map(ids);
     for case in cases.by_id.values() {
         for (revision, report) in &case.reports {
             let id = format!("{}.{revision}", case.id);
-            if !seen.contains(id.as_str()) {
+            if !seen.contains(&id) {
                 findings.broke(format!("{id}: {} and the subscriber never heard of it", report.status));
+            }
+            if outside.as_ref().is_some_and(|outside| !outside.contains(&id)) {
+                findings.broke(format!("{id}: {} and nobody outside heard of it", report.status));
             }
         }
         for event in &case.events {

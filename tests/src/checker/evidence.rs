@@ -231,6 +231,9 @@ pub struct Evidence {
     pub limit: Option<u64>,
     /// What the subscriber got.
     pub events: Vec<EventSeen>,
+    /// What a subscriber got who is not of Naru's, if there was one.
+    #[serde(default)]
+    pub outside: Option<Vec<EventSeen>>,
     /// How long after the receiver's answer an outcome may be uncommitted, in milliseconds; 0: half a second.
     #[serde(default)]
     pub commit_ms: u64,

@@ -41,6 +41,8 @@ pub struct Findings {
     pub corrected: u64,
     /// Events in the subscriber's hands, repeats included.
     pub events: u64,
+    /// The same in the hands of a subscriber who is not of Naru's.
+    pub outside: u64,
     /// Final states with their codes.
     pub finals: BTreeMap<String, u64>,
     /// Units of what was delivered per reports.
@@ -63,6 +65,7 @@ pub fn check(evidence: &Evidence) -> Findings {
         arrivals: evidence.arrivals.len() as u64,
         labelled: evidence.arrivals.iter().filter(|arrival| arrival.labelled).count() as u64,
         events: evidence.events.len() as u64,
+        outside: evidence.outside.as_ref().map_or(0, |outside| outside.len() as u64),
         ..Findings::default()
     };
     let cases = Cases::sort(evidence, &mut findings);

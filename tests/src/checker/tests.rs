@@ -54,6 +54,7 @@ fn good() -> Evidence {
         views: [("msg_1".to_owned(), vec![told("delivered", "ok")])].into(),
         used: vec![1, 0],
         limit: None,
+        outside: None,
         events: vec![event],
         commit_ms: 0,
     }
@@ -256,4 +257,19 @@ fn a_duplicate_needs_a_doubt_a_label_and_a_route_that_retries() {
     ] {
         assert_eq!(check(&evidence).broken.len(), 1, "{name}: {:?}", check(&evidence).broken);
     }
+}
+
+#[test]
+fn who_listens_outside_must_hear_of_every_outcome_too() {
+    let mut evidence = good();
+    evidence.outside = Some(evidence.events.clone());
+    assert_eq!(check(&evidence).broken, Vec::<String>::new());
+    evidence.outside = Some(Vec::new());
+    assert_eq!(check(&evidence).broken, ["msg_1.1: delivered and nobody outside heard of it"]);
+    let other = EventSeen { id: "msg_1.7".into(), ..evidence.events[0].clone() };
+    evidence.outside = Some(vec![evidence.events[0].clone(), other]);
+    assert!(
+        check(&evidence).broken.iter().any(|broken| broken.contains("an event")),
+        "another id of one outcome"
+    );
 }

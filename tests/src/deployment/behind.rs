@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    engines::{Postgres, RabbitMq, Redis, Stop},
+    engines::{AwsEmulator, Postgres, RabbitMq, Redis, Stop},
     proxy::Proxy,
 };
 
@@ -46,6 +46,7 @@ macro_rules! engine {
     };
 }
 
+engine!(AwsEmulator);
 engine!(Postgres);
 engine!(RabbitMq);
 engine!(Redis);

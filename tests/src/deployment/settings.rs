@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::Behind;
-use crate::engines::{Postgres, RabbitMq, Redis};
+use super::{Behind, Carrier};
+use crate::engines::{Postgres, Redis};
 
 /// The operator's file, which leads past the proxies.
 pub(super) const OPERATOR: &str = "operator.toml";
@@ -18,7 +18,8 @@ pub(super) const READER: &str = "naru_ingress";
 pub(super) struct Addresses {
     /// Of the database, as its owner: direct, and as processes see it.
     owner: (String, String),
-    rabbit: (String, String),
+    /// The sections of what carries.
+    carrier: (String, String),
     redis: (String, String),
 }
 
@@ -26,13 +27,14 @@ impl Addresses {
     pub(super) fn of(
         database: &str,
         postgres: &Behind<Postgres>,
-        rabbit: &Behind<RabbitMq>,
+        carrier: &Carrier,
         redis: &Behind<Redis>,
     ) -> anyhow::Result<Self> {
+        let redis = (redis.url(), redis.led(&redis.url())?);
         Ok(Self {
             owner: (database.to_owned(), postgres.led(database)?),
-            rabbit: (rabbit.url(), rabbit.led(&rabbit.url())?),
-            redis: (redis.url(), redis.led(&redis.url())?),
+            carrier: (carrier.sections(&redis.0, false)?, carrier.sections(&redis.1, true)?),
+            redis,
         })
     }
 
@@ -42,16 +44,15 @@ impl Addresses {
         // Fronts have no other address of the database than that of the narrow role.
         let narrow = led.replacen("postgres://postgres@", &format!("postgres://{READER}@"), 1);
         anyhow::ensure!(narrow != *led, "not the owner's address: {led}");
-        for (file, owner, rabbit, redis) in [
-            (OPERATOR, &self.owner.0, &self.rabbit.0, &self.redis.0),
-            ("workers.toml", led, &self.rabbit.1, &self.redis.1),
-            ("ingress.toml", &narrow, &self.rabbit.1, &self.redis.1),
+        for (file, owner, carrier, redis) in [
+            (OPERATOR, &self.owner.0, &self.carrier.0, &self.redis.0),
+            ("workers.toml", led, &self.carrier.1, &self.redis.1),
+            ("ingress.toml", &narrow, &self.carrier.1, &self.redis.1),
         ] {
             let reads =
                 if file == "ingress.toml" { format!("reads_url = {narrow:?}\n") } else { String::new() };
             let text = format!(
-                "[keys]\nfile = {:?}\n\
-                 [queue]\nkind = \"rabbitmq\"\nurl = {rabbit:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {rabbit:?}\n\
+                "[keys]\nfile = {:?}\n{carrier}\
                  [catalog]\nkind = \"postgres\"\nurl = {owner:?}\n\
                  [ledger]\nkind = \"postgres\"\nurl = {owner:?}\n{reads}\
                  [registry]\nkind = \"redis\"\nurl = {redis:?}\n[gate]\nkind = \"redis\"\nurl = {redis:?}\n{more}",

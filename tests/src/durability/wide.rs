@@ -12,9 +12,11 @@ use stage::Stage;
 use super::{Outcome, crowd::Crowd, setup};
 use crate::{
     checker,
-    deployment::{Deployment, Shape},
+    deployment::{Carrier, Carries, Deployment, Shape},
+    engines::Flavour,
     faults,
     gateway::{Helper, Programs},
+    outside::Outside,
     witness::{self, Journals},
 };
 
@@ -37,6 +39,10 @@ pub struct WidePlan {
     pub faults: usize,
     /// Whether only workers are killed.
     pub workers_only: bool,
+    /// What carries packs and events.
+    pub carries: Carries,
+    /// Times in which calls to the services of AWS fail, in each manner; of RabbitMQ there is nothing like it.
+    pub refusals: usize,
     /// A promise broken on purpose, by the workers.
     pub sabotage: Option<&'static str>,
     /// How long everything may take to end once all harm is done.
@@ -62,6 +68,8 @@ impl WidePlan {
             restarts: 1,
             faults: 1,
             workers_only: false,
+            carries: Carries::RabbitMq,
+            refusals: 0,
             sabotage: None,
             patience: PATIENCE,
         }
@@ -79,6 +87,13 @@ impl WidePlan {
             faults: 6,
             ..Self::small(seed)
         }
+    }
+
+    /// The same over the services of AWS.
+    #[must_use]
+    pub const fn on_aws(self) -> Self {
+        let carries = Carries::Aws { flavour: Flavour::FauxqsOnDisk, counted: true };
+        Self { carries, refusals: self.faults, ..self }
     }
 
     /// Nobody but a saboteur does harm, except for so many kills of workers.
@@ -101,7 +116,12 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
     let rough = ["journaling-receiver", "--seed", &seed, "--journal", &arrivals];
     let receiver = Helper::start(&programs, &rough)?;
     let setup = setup(500, &receiver);
-    let mut site = Deployment::prepare(&Shape { setup, proxied: true, ..Shape::default() })?;
+    let mut site =
+        Deployment::prepare(&Shape { setup, carries: plan.carries, proxied: true, ..Shape::default() })?;
+    let outside = match &site.carrier {
+        Carrier::Aws(cloud) => Some(Outside::begin(&cloud.emulator, &journals.outside())?),
+        Carrier::RabbitMq(_) => None,
+    };
     let mut environment = vec![journals.subscriber()];
     if let Some(sabotage) = plan.sabotage {
         environment.push((faults::SABOTAGE, format!("{sabotage}={}", site.database())));
@@ -110,6 +130,7 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
     let crowd = Crowd::gather(plan.seed, plan.messages, &site);
     let mut outcome = Outcome::default();
     outcome.evidence.commit_ms = COMMIT_MS;
+    outcome.evidence.outside = outside.as_ref().map(|_| Vec::new());
     let mut stage = Stage::new(plan, &mut site, &environment, &crowd, &receiver, &mut outcome);
     stage.play(plan, say)?;
     stage.make_well()?;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
-    deployment::{Deployment, Shape},
+    deployment::{Carries, Deployment, Shape},
     gateway::{Programs, Setup},
 };
 
@@ -26,8 +26,8 @@ pub(super) struct Parts {
 
 impl Site {
     /// Starts the engines and writes what a deployment begins with. No process of Naru runs yet.
-    pub(super) fn prepare(setup: Setup) -> anyhow::Result<Self> {
-        let shape = Shape { setup, ingress: 2, workers: 2, proxied: false };
+    pub(super) fn prepare(setup: Setup, carries: Carries) -> anyhow::Result<Self> {
+        let shape = Shape { setup, carries, ..Shape::default() };
         Ok(Self { programs: Programs::find()?, deployment: Deployment::prepare(&shape)? })
     }
 

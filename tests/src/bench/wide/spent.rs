@@ -20,7 +20,7 @@ impl Counters {
         let own = parts.pids.iter().map(|(name, pid)| (name.clone(), cpu::nanos_of(*pid)));
         let engines = [
             ("PostgreSQL", site.deployment.postgres.pid()),
-            ("RabbitMQ", site.deployment.rabbit.pid()),
+            (site.deployment.carrier.name(), site.deployment.carrier.pid()),
             ("Redis", site.deployment.redis.pid()),
         ];
         let engines = engines.map(|(name, pid)| (name.to_owned(), pid.map_or(0, cpu::nanos_of_tree)));

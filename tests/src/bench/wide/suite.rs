@@ -14,7 +14,10 @@ use super::{
     finished,
     site::{Parts, Site},
 };
-use crate::gateway::{Helper, Programs, RouteSpec, Setup};
+use crate::{
+    deployment::Carries,
+    gateway::{Helper, Programs, RouteSpec, Setup},
+};
 
 /// The lowest rate at which end to end is tried; from the highest down each is a tenth lower.
 const LOWEST_RATE: f64 = 1_000.0;
@@ -70,7 +73,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
     let programs = Programs::find()?;
     let receiver = Helper::start(&programs, &["receiver"])?;
     say("the engines start");
-    let site = Site::prepare(Setup {
+    let setup = Setup {
         routes: vec![RouteSpec {
             concurrency: 256,
             ..RouteSpec::http("demo", receiver.address, OnUncertain::Fail)
@@ -79,7 +82,8 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
             "[log]\nfilter = \"warn\"\n[ingress]\nroute_backlog = 100000000\ncustomer_backlog = 100000000\n"
                 .to_owned(),
         ..Setup::default()
-    })?;
+    };
+    let site = Site::prepare(setup, Carries::RabbitMq)?;
     let mut suite = Suite { site, receiver, options, table, say };
     let wanted = |letter| options.only.is_empty() || options.only.contains(letter);
     if wanted('f') {
@@ -111,12 +115,24 @@ impl Suite<'_> {
         Ok(figures)
     }
 
-    fn push(&self, parts: &Parts, rate: f64, seconds: f64) -> anyhow::Result<Run> {
+    pub(super) fn push(&self, parts: &Parts, rate: f64, seconds: f64) -> anyhow::Result<Run> {
         end_to_end::run(&self.site, parts, &self.receiver, rate, seconds, 64)
     }
 
     /// The highest rate that is held, and CPU seconds for 1,000 messages at it.
     fn end_to_end(&mut self, beside: &str) -> anyhow::Result<Option<(f64, f64)>> {
+        let Some((run, rate)) = self.highest(beside)? else {
+            let figure = format!("no rate down to {LOWEST_RATE:.0}/s was held");
+            self.table.judge(&format!("(h) end to end over HTTP{beside}"), figure, "≥ 4,000/s", false);
+            return Ok(None);
+        };
+        let cpu = self.tell_held(&run, rate, beside);
+        self.archiving(rate * 0.8, beside)?;
+        Ok(Some((rate, cpu)))
+    }
+
+    /// The highest rate that is held for long, and what came of it.
+    pub(super) fn highest(&mut self, beside: &str) -> anyhow::Result<Option<(Run, f64)>> {
         let parts = self.site.run(1, 1)?;
         let mut rate = self.options.rate;
         while rate >= LOWEST_RATE {
@@ -125,15 +141,11 @@ impl Suite<'_> {
             if self.push(&parts, rate, 5.0)?.holds(rate) {
                 let run = self.push(&parts, rate, self.options.long_seconds)?;
                 if run.holds(rate) {
-                    let cpu = self.tell_held(&run, rate, beside);
-                    self.archiving(rate * 0.8, beside)?;
-                    return Ok(Some((rate, cpu)));
+                    return Ok(Some((run, rate)));
                 }
             }
             rate *= 0.9;
         }
-        let figure = format!("no rate down to {rate:.0}/s was held");
-        self.table.judge(&format!("(h) end to end over HTTP{beside}"), figure, "≥ 4,000/s", false);
         Ok(None)
     }
 

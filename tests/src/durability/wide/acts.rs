@@ -3,18 +3,18 @@
 use fastrand::Rng;
 
 use super::WidePlan;
-use crate::{engines::Stop, faults::Window, proxy::Way};
+use crate::{aws_proxy::Harm, engines::Stop, faults::Window, proxy::Way};
 
 /// An engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Postgres,
-    RabbitMq,
+    Carrier,
     Redis,
 }
 
 impl Engine {
-    const ALL: [Self; 3] = [Self::Postgres, Self::RabbitMq, Self::Redis];
+    const ALL: [Self; 3] = [Self::Postgres, Self::Carrier, Self::Redis];
 }
 
 /// When a Redis is emptied at its restart.
@@ -53,6 +53,38 @@ pub(super) enum Act {
     Window(Target, Window, u64),
     Restart(Engine, Stop, Flush),
     Network(Engine, Network),
+    /// Calls to AWS fail so for a while.
+    Calls(Refusal),
+    /// The emulator of AWS stands still, connections and all.
+    Still,
+}
+
+/// How calls to AWS fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// `503`, and not done.
+    Refused,
+    /// `500`, and done.
+    Denied,
+    /// Entries of batches that are not done.
+    Partial,
+    /// Entries of batches that are done, and answered as failed.
+    Misreported,
+}
+
+impl Refusal {
+    pub(super) const ALL: [Self; 4] = [Self::Refused, Self::Denied, Self::Partial, Self::Misreported];
+
+    /// What the proxy is told: a third of all calls.
+    pub(super) fn harm(self) -> Harm {
+        let none = Harm::default();
+        match self {
+            Self::Refused => Harm { refused: 333, ..none },
+            Self::Denied => Harm { denied: 333, ..none },
+            Self::Partial => Harm { partial: 333, ..none },
+            Self::Misreported => Harm { misreported: 333, ..none },
+        }
+    }
 }
 
 /// Fronts, and workers, of the run.
@@ -77,6 +109,10 @@ pub(super) fn draw(plan: &WidePlan, rng: &mut Rng) -> Vec<Act> {
         // Before one engine after the other, so that each sees each manner.
         acts.extend(faults.map(|(place, network)| Act::Network(Engine::ALL[(place + number) % 3], *network)));
     }
+    for _ in 0..plan.refusals {
+        acts.extend(Refusal::ALL.map(Act::Calls));
+        acts.push(Act::Still);
+    }
     rng.shuffle(&mut acts);
     acts
 }
@@ -95,7 +131,7 @@ fn restart(engine: Engine, number: usize) -> Act {
         (Engine::Redis, 0) => (Stop::Kill, Flush::Before),
         (Engine::Redis, 1) => (Stop::Orderly, Flush::Never),
         (Engine::Redis, 2) => (Stop::Orderly, Flush::After),
-        (Engine::RabbitMq, 1 | 3) => (Stop::Orderly, Flush::Never),
+        (Engine::Carrier, 1 | 3) => (Stop::Orderly, Flush::Never),
         _ => (Stop::Kill, Flush::Never),
     };
     Act::Restart(engine, how, flush)

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    acts::{Act, Engine, Flush, Network, Target},
+    acts::{Act, Engine, Flush, Network, Refusal, Target},
     stage::{MOMENT, Stage},
 };
 use crate::{
+    aws_proxy,
     checker::evidence::Harm,
     durability::{LEASE_MS, in_flight},
     engines::Stop,
@@ -28,6 +29,8 @@ impl Stage<'_> {
             Act::Window(target, window, passage) => return self.die_at(target, window, passage),
             Act::Restart(engine, how, flush) => self.restart(engine, how, flush)?,
             Act::Network(engine, network) => self.fail_network(engine, network)?,
+            Act::Calls(refusal) => self.fail_calls(refusal)?,
+            Act::Still => self.still()?,
         }
         Ok(true)
     }
@@ -91,7 +94,7 @@ impl Stage<'_> {
         }
         match engine {
             Engine::Postgres => self.site.postgres.stop(how)?,
-            Engine::RabbitMq => self.site.rabbit.stop(how)?,
+            Engine::Carrier => self.site.carrier.stop(how)?,
             Engine::Redis => self.site.redis.stop(how)?,
         }
         let away = self.drawn(200..=2_500);
@@ -102,7 +105,7 @@ impl Stage<'_> {
         }
         match engine {
             Engine::Postgres => self.site.postgres.begin()?,
-            Engine::RabbitMq => self.site.rabbit.begin()?,
+            Engine::Carrier => self.site.carrier.begin()?,
             Engine::Redis => self.site.redis.begin()?,
         }
         if flush == Flush::After {
@@ -112,16 +115,52 @@ impl Stage<'_> {
             self.note_harm(Harm::Away, from);
         }
         let emptied = if flush == Flush::Never { "" } else { ", emptied" };
-        *self.outcome.restarts.entry(format!("{engine:?} {how:?}{emptied}")).or_default() += 1;
+        let name = self.name(engine);
+        *self.outcome.restarts.entry(format!("{name} {how:?}{emptied}")).or_default() += 1;
         Ok(())
+    }
+
+    fn name(&self, engine: Engine) -> &'static str {
+        match engine {
+            Engine::Postgres => "PostgreSQL",
+            Engine::Carrier => self.site.carrier.name(),
+            Engine::Redis => "Redis",
+        }
     }
 
     fn proxy(&self, engine: Engine) -> anyhow::Result<&Proxy> {
         match engine {
             Engine::Postgres => self.site.postgres.proxy(),
-            Engine::RabbitMq => self.site.rabbit.proxy(),
+            Engine::Carrier => self.site.carrier.proxy(),
             Engine::Redis => self.site.redis.proxy(),
         }
+    }
+
+    fn fail_calls(&mut self, refusal: Refusal) -> anyhow::Result<()> {
+        self.site.carrier.cloud()?.calls()?.harm(refusal.harm());
+        self.in_the_midst()?;
+        self.site.carrier.cloud()?.calls()?.harm(aws_proxy::Harm::default());
+        *self.outcome.faults.entry(format!("AWS {refusal:?}")).or_default() += 1;
+        Ok(())
+    }
+
+    fn still(&mut self) -> anyhow::Result<()> {
+        self.site.carrier.cloud()?.emulator.freeze()?;
+        self.in_the_midst()?;
+        self.site.carrier.cloud()?.emulator.thaw()?;
+        *self.outcome.faults.entry("AWS still".to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Time passes, and mostly somebody is killed in it.
+    fn in_the_midst(&mut self) -> anyhow::Result<()> {
+        let (first, second) = (self.drawn(500..=3_000), self.drawn(500..=3_000));
+        self.wait(first)?;
+        if self.rng.u8(..) < 85 {
+            let target = self.anybody();
+            self.kill(target)?;
+        }
+        self.wait(second)
     }
 
     fn fail_network(&mut self, engine: Engine, network: Network) -> anyhow::Result<()> {
@@ -147,13 +186,7 @@ impl Stage<'_> {
                 } else {
                     proxy.stall()
                 }
-                let (first, second) = (self.drawn(500..=3_000), self.drawn(500..=3_000));
-                self.wait(first)?;
-                if self.rng.u8(..) < 85 {
-                    let target = self.anybody();
-                    self.kill(target)?;
-                }
-                self.wait(second)?;
+                self.in_the_midst()?;
                 self.proxy(engine)?.pass()?;
             }
         }
@@ -162,7 +195,8 @@ impl Stage<'_> {
         }
         let lost = self.proxy(engine)?.swallowed() - swallowed;
         anyhow::ensure!(lost > 0 || !matches!(network, Network::Hole(_)), "nothing was lost in the hole");
-        *self.outcome.faults.entry(format!("{engine:?} {network:?}")).or_default() += 1;
+        let name = self.name(engine);
+        *self.outcome.faults.entry(format!("{name} {network:?}")).or_default() += 1;
         Ok(())
     }
 }

@@ -1,0 +1,195 @@
+//! What a month on AWS costs for what Naru asks of it: counted calls, list prices, and a formula.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::{
+    aws_proxy::{Call, Service},
+    deployment::{Carries, Deployment, Shape},
+    engines::Flavour,
+    gateway::Setup,
+};
+
+/// List prices in US dollars; `docs/cost.md` tells of which region and day, and where they stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Prices {
+    /// A million requests to standard queues.
+    pub sqs: f64,
+    /// The same, on top, of requests with a message group.
+    pub fair: f64,
+    /// A million publishes; copies into queues are free.
+    pub sns: f64,
+    /// A thousand objects written.
+    pub s3_put: f64,
+    /// A thousand objects read.
+    pub s3_get: f64,
+}
+
+/// Those of the documentation.
+pub const PRICES: Prices = Prices { sqs: 0.40, fair: 0.10, sns: 0.50, s3_put: 0.005, s3_get: 0.000_4 };
+
+/// Hours of a month.
+pub const HOURS: f64 = 730.0;
+
+/// Billed requests for each message at one rate.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Counted {
+    /// To the queues of packs.
+    pub packs: f64,
+    /// To the queues of subscriptions.
+    pub copies: f64,
+    /// Publishes.
+    pub publishes: f64,
+}
+
+/// A deployment, as far as its idle queues cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Routes.
+    pub routes: f64,
+    /// Subscriptions.
+    pub subscriptions: f64,
+    /// Worker processes.
+    pub workers: f64,
+}
+
+/// Asks in an hour with a doorbell: of a route or subscription, and of what is dead of it.
+const WITH_DOORBELL: f64 = 15.0;
+
+/// Asks of one queue in an hour without: one long poll after the other.
+const LONG_POLLS: f64 = 3_600.0 / 20.0;
+
+/// Requests in a month for queues on which nothing lies.
+#[must_use]
+pub fn idle(size: Size, doorbell: bool) -> f64 {
+    let (lanes, each) = if doorbell { (1.0, WITH_DOORBELL) } else { (2.0, LONG_POLLS) };
+    // Of each route its lanes and what is dead of them, of each subscription the same.
+    let queues = size.routes * lanes * 2.0 + size.subscriptions * 2.0;
+    queues * each * HOURS * size.workers
+}
+
+/// Dollars in a month for so many messages of which this was counted.
+#[must_use]
+pub fn month(messages: f64, counted: Counted, size: Size, doorbell: bool) -> f64 {
+    let millions = |count: f64| count / 1e6;
+    let packs = millions(messages * counted.packs) * (PRICES.sqs + PRICES.fair);
+    let copies = millions(messages * counted.copies) * PRICES.sqs;
+    let publishes = millions(messages * counted.publishes) * PRICES.sns;
+    packs + copies + publishes + millions(idle(size, doorbell)) * PRICES.sqs
+}
+
+/// The same if every message were a message of the queue, asked for one by one: a send, a receive and a delete for it, a
+/// publish for its event, and a receive and a delete for each subscription's copy.
+#[must_use]
+pub const fn one_by_one(size: Size) -> Counted {
+    Counted { packs: 3.0, copies: 2.0 * size.subscriptions, publishes: 1.0 }
+}
+
+/// How messages come.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile {
+    /// Messages in a second.
+    pub rate: f64,
+    /// Messages of one call.
+    pub batch: usize,
+}
+
+/// Counts what a deployment asks for each message that comes so.
+///
+/// # Errors
+/// If it cannot be run, or a message is not accepted.
+pub fn count(profile: Profile, span: Duration) -> anyhow::Result<(Counted, BTreeMap<Call, u64>)> {
+    let setup = Setup { subscription: Some("watch".to_owned()), ..Setup::default() };
+    let carries = Carries::Aws { flavour: Flavour::Fauxqs, counted: true };
+    let site = Deployment::spawn(&Shape { setup, carries, ..Shape::default() })?;
+    let mut customer = site.customer(0);
+    let counter = site.carrier.cloud()?.calls()?;
+    thread::sleep(Duration::from_secs(2));
+    drop(counter.take_billed());
+    let (began, mut sent) = (Instant::now(), 0_usize);
+    while began.elapsed() < span {
+        let messages: Vec<_> = (sent..sent + profile.batch).map(message).collect();
+        let reply = customer.batch(&messages)?;
+        anyhow::ensure!(reply.status == 202, "{}", reply.json());
+        sent += profile.batch;
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        let due = Duration::from_secs_f64(sent as f64 / profile.rate);
+        thread::sleep(due.saturating_sub(began.elapsed()));
+    }
+    // What is under way is asked for still.
+    thread::sleep(Duration::from_secs(2));
+    let billed = counter.take_billed();
+    let sum = |holds: &dyn Fn(&Call) -> bool| {
+        let all: u64 = billed.iter().filter(|(call, _)| holds(call)).map(|(_, count)| count).sum();
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        let each = all as f64 / sent as f64;
+        each
+    };
+    let of =
+        |word: &'static str| move |call: &Call| call.service == Service::Sqs && call.resource.contains(word);
+    let counted = Counted {
+        packs: sum(&of("-packs-")),
+        copies: sum(&of("-copies-")),
+        publishes: sum(&|call: &Call| call.service == Service::Sns),
+    };
+    Ok((counted, billed))
+}
+
+fn message(number: usize) -> serde_json::Value {
+    json!({ "channel": "sms", "recipient": format!("+8210{number:08}"), "body": "x".repeat(160) })
+}
+
+/// Months of a million, ten and a hundred million messages: as counted at their mean rates, alone and in calls of 100, beside
+/// one by one without a doorbell.
+///
+/// # Errors
+/// As [`count`].
+pub fn run(span: Duration, details: bool, say: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
+    let size = Size { routes: 10.0, subscriptions: 1.0, workers: 2.0 };
+    let mut text = String::from(
+        "| messages a month | as | requests for each: packs, copies, publishes | $ a month | $ one by one, no doorbell |\n|---|---|---|---|---|\n",
+    );
+    for messages in [1e6, 1e7, 1e8] {
+        for batch in [1, 100] {
+            let rate = messages / (HOURS * 3_600.0);
+            say(&format!("{messages:e} messages a month, {batch} in a call: {rate:.2}/s for {span:?}"));
+            // Calls of a batch are far apart at a low rate: as long as a few of them take.
+            #[expect(clippy::cast_precision_loss, reason = "1 or 100")]
+            let span = span.max(Duration::from_secs_f64(batch as f64 * 3.0 / rate));
+            let (counted, billed) = count(Profile { rate, batch }, span)?;
+            if details {
+                say(&format!("{billed:#?}"));
+            }
+            let (paid, plain) =
+                (month(messages, counted, size, true), month(messages, one_by_one(size), size, false));
+            let Counted { packs, copies, publishes } = counted;
+            writeln!(
+                text,
+                "| {messages:e} | calls of {batch} | {packs:.3}, {copies:.3}, {publishes:.3} | {paid:.2} | {plain:.2} |"
+            )?;
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_queues_cost_a_tenth_with_a_doorbell_or_less() {
+        let size = Size { routes: 10.0, subscriptions: 1.0, workers: 2.0 };
+        let (with, without) = (idle(size, true), idle(size, false));
+        assert!((with - 22.0 * 15.0 * 730.0 * 2.0).abs() < 1.0, "{with}");
+        assert!((without - 42.0 * 180.0 * 730.0 * 2.0).abs() < 1.0, "{without}");
+        let one = Counted { packs: 1.0, copies: 1.0, publishes: 1.0 };
+        let none = Size { routes: 0.0, subscriptions: 0.0, workers: 0.0 };
+        assert!((month(1e6, one, none, true) - 1.40).abs() < 1e-9);
+    }
+}
