@@ -1,5 +1,7 @@
 //! Black-box tests of Naru, in one binary.
 
+#[cfg(test)]
+mod conformance_callbacks;
 mod conformance_catalog;
 #[cfg(test)]
 mod conformance_catalog_postgres;
@@ -75,5 +77,7 @@ mod stage;
 mod sync;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod webhooks;
 #[cfg(test)]
 mod wide;

@@ -156,16 +156,17 @@ async fn begin(crew: &Arc<Crew>, bench: &mut Bench, listing: &Listing, claimed: 
 async fn wait(crew: &Crew, bench: &mut Bench, seen: Option<u64>) {
     let asks: Vec<_> = if crew.stop.is_cancelled() { Vec::new() } else { bench.all_asks() };
     let among: Vec<_> = asks.into_iter().map(|(among, _)| among).collect();
+    let most = crew.config.stuck() / 4;
     let due = async {
         if among.is_empty() {
-            return rest(IDLE, &crew.end).await;
+            return rest(IDLE.min(most), &crew.end).await;
         }
         let any = crew.hooks.directory.listing(crew).await.is_ok_and(|listing| listing.any());
         if !any {
-            return rest(NOBODY, &crew.end).await;
+            return rest(NOBODY.min(most), &crew.end).await;
         }
         let begun = Instant::now();
-        crew.deps.callbacks.await_due(&among, IDLE).await;
+        crew.deps.callbacks.await_due(&among, IDLE.min(most)).await;
         if begun.elapsed() < IN_VAIN {
             rest(IN_VAIN, &crew.end).await;
         }

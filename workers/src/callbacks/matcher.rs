@@ -79,12 +79,12 @@ async fn round(crew: &Crew) -> Result<(), MatchError> {
     if !crew.hooks.directory.listing(crew).await?.any() {
         tokio::select! {
             () = crew.deps.registry.changed(seen) => {}
-            () = rest(IDLE, &crew.stop) => {}
+            () = rest(IDLE.min(crew.config.stuck() / 4), &crew.stop) => {}
         }
         return Ok(());
     }
     let name: SubscriptionName = SUBSCRIPTION.parse()?;
-    let deliveries = crew.deps.topic.receive(&name, GROUP, WAIT).await?;
+    let deliveries = crew.deps.topic.receive(&name, GROUP, WAIT.min(crew.config.stuck() / 4)).await?;
     if deliveries.is_empty() {
         return Ok(());
     }
