@@ -52,7 +52,7 @@ impl Days {
         let webhook = webhook(&server.url, clock.now());
         site.catalog.put(vec![Entry::Webhook(webhook)]).await.unwrap();
         // Events are wanted, and the registry has news.
-        site.know(Entry::Subscription(Subscription { name, ended: false, version: 0 }));
+        site.know(Entry::Subscription(Subscription { name, ended: false, outside: false, version: 0 }));
         let deps = WorkersDeps {
             ledger: ledger.clone(),
             reads: ledger.clone(),
