@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
-    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, keys::KeysVerb,
+    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
     message::MessageVerb, quota::QuotaVerb, route::RouteVerb, subscription::SubscriptionVerb,
     uncertain::UncertainVerb,
 };
@@ -83,6 +83,9 @@ pub enum Command {
     /// Who listens to events
     #[command(subcommand)]
     Subscription(SubscriptionVerb),
+    /// What is needed on AWS: queues, topic, policies
+    #[command(subcommand)]
+    Infra(InfraVerb),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigVerb),

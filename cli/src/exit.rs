@@ -1,8 +1,8 @@
 //! Exit codes, and which error means which.
 
 use naru_shared::{
-    catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError, ledger::LedgerError,
-    postgres::MigrateError, queue::QueueError, sqlite::DbError,
+    aws::AwsTrouble, catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError,
+    ledger::LedgerError, postgres::MigrateError, queue::QueueError, sqlite::DbError,
 };
 
 use crate::config::ConfigError;
@@ -87,6 +87,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             CatalogError::Unavailable(_) => Exit::Unavailable,
             CatalogError::Conflict { .. } => Exit::Conflict,
         });
+    }
+    if let Some(trouble) = cause.downcast_ref::<AwsTrouble>() {
+        return Some(if trouble.is_passing() { Exit::Unavailable } else { Exit::Failed });
     }
     if let Some(LedgerError::Unavailable(_)) = cause.downcast_ref() {
         return Some(Exit::Unavailable);

@@ -29,6 +29,8 @@ pub mod verbs;
 
 mod desk;
 
+mod infra;
+
 pub mod config;
 
 pub mod exit;

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    blobs::S3Settings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings,
-    release::Release,
+    aws::sqs::SqsSettings, blobs::S3Settings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings,
+    redis::RedisSettings, release::Release, topic::SnsSettings,
 };
 
 /// The engine of the port `queue`.
@@ -20,6 +20,8 @@ pub enum QueueEngine {
     },
     /// A RabbitMQ.
     RabbitMq(RabbitMqSettings),
+    /// SQS.
+    Sqs(SqsSettings),
 }
 
 impl Default for QueueEngine {
@@ -39,6 +41,8 @@ pub enum TopicEngine {
     },
     /// A RabbitMQ.
     RabbitMq(RabbitMqSettings),
+    /// SNS, with queues of SQS.
+    Sns(SnsSettings),
 }
 
 impl Default for TopicEngine {

@@ -33,11 +33,15 @@ pub mod rabbitmq;
 
 pub mod aws;
 
+pub mod doorbell;
+
 pub mod redis;
 
 pub mod postgres;
 
 pub mod pace;
+
+pub mod causes;
 
 pub mod keys;
 

@@ -109,5 +109,9 @@ metrics_table! {
     counter RABBITMQ_CONNECTS = "naru_rabbitmq_connects_total", Count, "Attempts to connect to RabbitMQ, by connection and outcome";
     histogram RABBITMQ_CALL_SECONDS = "naru_rabbitmq_call_seconds", Seconds, "Time of a call to RabbitMQ, by call";
     counter RABBITMQ_ERRORS = "naru_rabbitmq_errors_total", Count, "Calls to RabbitMQ that failed, by call";
+    counter SQS_CALLS = "naru_sqs_calls_total", Count, "Requests to SQS, by call and kind of queue";
+    counter SQS_BILLED = "naru_sqs_billed_total", Count, "Requests to SQS as AWS bills them (one for each 64 KiB begun), by call and kind of queue";
+    counter SQS_ERRORS = "naru_sqs_errors_total", Count, "Requests to SQS that failed, as a whole or in an entry, by call and kind of queue";
+    histogram SQS_CALL_SECONDS = "naru_sqs_call_seconds", Seconds, "Time of a request to SQS, by call; a receive waits for what comes";
     gauge QUEUE_PACKS = "naru_queue_packs", Count, "Packs on a queue, by route and lane";
 }

@@ -37,9 +37,31 @@ fn yaml(path: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A file of services and the configuration that its processes read.
+struct Variant {
+    services: &'static str,
+    config: &'static str,
+}
+
+/// On RabbitMQ, and on AWS.
+const VARIANTS: [Variant; 2] = [
+    Variant { services: "compose.yaml", config: "naru.toml" },
+    Variant { services: "compose.aws.yaml", config: "naru.aws.toml" },
+];
+
+impl Variant {
+    fn composed(&self) -> Value {
+        yaml(&source().join(self.services))
+    }
+
+    fn config(&self) -> String {
+        text(&format!("compose/{}", self.config))
+    }
+}
+
 /// `compose.yaml`.
 fn composed() -> Value {
-    yaml(&source().join("compose.yaml"))
+    VARIANTS[0].composed()
 }
 
 /// Everything that a program said.

@@ -125,3 +125,82 @@ mod rabbitmq {
 
     naru_tests::queue_conformance!(Rabbit);
 }
+
+mod sqs {
+    //! On an emulator that others use too, in a namespace of its own; the emulator is not restarted: `tests/it/sqs` does that.
+
+    use std::{
+        sync::{Arc, OnceLock},
+        time::Duration,
+    };
+
+    use naru_shared::queue::Queue;
+    use naru_tests::{
+        conformance::queue::Fixture,
+        engines::{AwsEmulator, Flavour, OnSqs},
+    };
+
+    /// SQS counts whole seconds.
+    const VISIBILITY: Duration = Duration::from_secs(2);
+
+    struct Ministack(OnSqs);
+
+    impl Fixture for Ministack {
+        async fn fresh() -> anyhow::Result<Self> {
+            let emulator = tokio::task::spawn_blocking(AwsEmulator::shared).await??;
+            Ok(Self(OnSqs::fresh(&emulator.settings(), VISIBILITY)?))
+        }
+
+        fn queue(&self) -> Arc<dyn Queue> {
+            self.0.queue()
+        }
+
+        async fn restart(&mut self) -> anyhow::Result<()> {
+            self.0.crash();
+            Ok(())
+        }
+
+        fn visibility(&self) -> Duration {
+            VISIBILITY
+        }
+    }
+
+    naru_tests::queue_conformance!(Ministack);
+
+    mod fauxqs {
+        //! On the emulator that is fast.
+
+        use super::{Arc, AwsEmulator, Duration, Fixture, Flavour, OnSqs, OnceLock, Queue, VISIBILITY};
+
+        /// One for the whole suite.
+        fn shared() -> anyhow::Result<&'static AwsEmulator> {
+            static SHARED: OnceLock<Result<AwsEmulator, String>> = OnceLock::new();
+            let start = || AwsEmulator::start(Flavour::Fauxqs).map_err(|error| format!("{error:#}"));
+            SHARED.get_or_init(start).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+        }
+
+        struct Fauxqs(OnSqs);
+
+        impl Fixture for Fauxqs {
+            async fn fresh() -> anyhow::Result<Self> {
+                let emulator = tokio::task::spawn_blocking(shared).await??;
+                Ok(Self(OnSqs::fresh(&emulator.settings(), VISIBILITY)?))
+            }
+
+            fn queue(&self) -> Arc<dyn Queue> {
+                self.0.queue()
+            }
+
+            async fn restart(&mut self) -> anyhow::Result<()> {
+                self.0.crash();
+                Ok(())
+            }
+
+            fn visibility(&self) -> Duration {
+                VISIBILITY
+            }
+        }
+
+        naru_tests::queue_conformance!(Fauxqs);
+    }
+}

@@ -48,7 +48,9 @@ async fn a_change_in_the_catalog_is_in_force_within_a_second() -> anyhow::Result
     for round in 0..3 {
         let seen = registry.version();
         let name = format!("s{round}").parse()?;
-        command.put(vec![Entry::Subscription(Subscription { name, ended: false, version: 0 })]).await?;
+        command
+            .put(vec![Entry::Subscription(Subscription { name, ended: false, outside: false, version: 0 })])
+            .await?;
         tokio::time::timeout(second, registry.changed(seen)).await?;
         assert!(registry.has_subscribers());
     }
@@ -99,7 +101,12 @@ mod redis {
     }
 
     fn subscription(name: &str) -> anyhow::Result<Entry> {
-        Ok(Entry::Subscription(Subscription { name: name.parse()?, ended: false, version: 0 }))
+        Ok(Entry::Subscription(Subscription {
+            name: name.parse()?,
+            ended: false,
+            outside: false,
+            version: 0,
+        }))
     }
 
     impl Fixture for Copy {
@@ -159,7 +166,12 @@ mod redis {
         let settings = shared_redis()?.settings(PATIENCE);
         let (projection, keeping) = kept(Projection::new(&settings)?).await?;
         let ended = |ended, version| {
-            anyhow::Ok(Entry::Subscription(Subscription { name: "s".parse()?, ended, version }))
+            anyhow::Ok(Entry::Subscription(Subscription {
+                name: "s".parse()?,
+                ended,
+                outside: false,
+                version,
+            }))
         };
         projection.write(&[ended(true, 9)?]).await?;
         projection.write(&[ended(false, 3)?]).await?;

@@ -35,8 +35,9 @@ mod disk;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
-mod doubt;
+mod doorbell;
 #[cfg(test)]
+mod doubt;
 mod drain;
 #[cfg(test)]
 mod drain_load;
@@ -73,6 +74,7 @@ mod reference;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]
+mod sqs;
 mod stage;
 #[cfg(test)]
 mod sync;

@@ -182,6 +182,19 @@ fn the_documented_settings_of_rabbitmq_are_those_of_the_code() {
 }
 
 #[test]
+fn the_documented_settings_of_sqs_are_those_of_the_code() {
+    let defaults = toml::Table::try_from(naru_shared::aws::sqs::SqsSettings::default()).unwrap();
+    let document = text("docs/configuration.md");
+    for (key, default) in &defaults {
+        let row = format!("| `queue.{key}` | `{default}` |");
+        assert!(document.contains(&row), "docs/configuration.md lacks the row: {row}");
+    }
+    for key in ["region", "endpoint", "doorbell.url", "doorbell.ca_file", "doorbell.prefix"] {
+        assert!(document.contains(&format!("| `queue.{key}` |")), "docs/configuration.md lacks queue.{key}");
+    }
+}
+
+#[test]
 fn every_command_is_documented() {
     let document = text("docs/cli.md");
     let mut commands = vec![("naru".to_owned(), naru_cli::args::Cli::command())];

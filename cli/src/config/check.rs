@@ -1,8 +1,9 @@
 //! What is unsafe and therefore refused.
 
 use naru_shared::{
+    aws::sqs::SqsSettings,
     domain::{BackendConfig, Route},
-    engines::{BlobsEngine, QueueEngine, TopicEngine},
+    engines::{BlobsEngine, LedgerEngine, QueueEngine, TopicEngine},
     ports::Part,
 };
 
@@ -84,12 +85,45 @@ fn unsafe_engines(config: &Config) -> Vec<String> {
     if let BlobsEngine::S3(settings) = &config.blobs {
         found.extend(settings.check().err().map(|error| format!("blobs: {error}")));
     }
+    if let TopicEngine::Sns(settings) = &config.topic {
+        found.extend(settings.check().err().map(|error| format!("topic: {error}")));
+    }
+    let mut call = queue.map(|settings| settings.call_timeout_ms);
+    if let QueueEngine::Sqs(settings) = &config.queue {
+        found.extend(unsafe_sqs(config, settings));
+        call = Some(settings.call_timeout_ms);
+    }
     let publish = config.ingress.publish_timeout_ms;
-    if let Some(settings) = queue.filter(|settings| settings.call_timeout_ms >= publish) {
+    if let Some(call) = call.filter(|call| *call >= publish) {
         found.push(format!(
-            "queue.call_timeout_ms = {} is not less than ingress.publish_timeout_ms = {publish}: what was refused in \
-             time would be told as in doubt",
-            settings.call_timeout_ms
+            "queue.call_timeout_ms = {call} is not less than ingress.publish_timeout_ms = {publish}: what was refused in \
+             time would be told as in doubt"
+        ));
+    }
+    found
+}
+
+/// Tries of a transaction that must fit into the half of the visibility that intake has for sure.
+const TRIES: u64 = 3;
+
+/// How long a transaction of the embedded ledger may take.
+const EMBEDDED_STATEMENT_MS: u64 = 5_000;
+
+fn unsafe_sqs(config: &Config, settings: &SqsSettings) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    found.extend(settings.check().err().map(|error| format!("queue: {error}")));
+    let bell = settings.doorbell.as_ref().and_then(|doorbell| doorbell.check().err());
+    found.extend(bell.map(|error| format!("queue.doorbell: {error}")));
+    let statement = match &config.ledger {
+        LedgerEngine::Postgres(engine) => engine.statement_ms,
+        LedgerEngine::Sqlite {} => EMBEDDED_STATEMENT_MS,
+    };
+    let needed = statement.saturating_mul(2 * TRIES);
+    if settings.visibility_ms < needed {
+        found.push(format!(
+            "queue.visibility_ms = {} is less than {needed}: a pack may have lain here for half of it when intake begins, and \
+             would come back while its transaction is tried {TRIES} times for {statement} ms",
+            settings.visibility_ms
         ));
     }
     found
@@ -197,6 +231,28 @@ mod tests {
             BlobsEngine::S3(S3Settings { bucket: "naru".to_owned(), endpoint, ..S3Settings::default() });
         let found = unsafe_settings(&config, Part::Whole, &[]);
         assert!(found.len() == 1 && found[0].contains("allow_plain_http"), "{found:?}");
+    }
+
+    #[test]
+    fn an_sqs_whose_packs_would_come_back_too_early_is_told() {
+        let mut config = Config::default();
+        config.queue = QueueEngine::Sqs(SqsSettings::default());
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[]), Vec::<String>::new());
+        let needed = EMBEDDED_STATEMENT_MS * 2 * TRIES;
+        let with = |change: fn(&mut SqsSettings)| {
+            let mut settings = SqsSettings { visibility_ms: needed, ..SqsSettings::default() };
+            change(&mut settings);
+            let config = Config { queue: QueueEngine::Sqs(settings), ..Config::default() };
+            unsafe_settings(&config, Part::Whole, &[])
+        };
+        assert_eq!(with(|_| ()).len(), 0);
+        assert!(with(|s| s.visibility_ms -= 1)[0].starts_with("queue.visibility_ms"));
+        assert!(with(|s| s.call_timeout_ms = 5_000)[0].starts_with("queue.call_timeout_ms"));
+        assert!(with(|s| s.receivers = 0)[0].starts_with("queue: `receivers`"));
+        let bell = |s: &mut SqsSettings| {
+            s.doorbell = Some(toml::from_str("url = \"http://nowhere\"").unwrap());
+        };
+        assert!(with(bell)[0].starts_with("queue.doorbell"));
     }
 
     #[test]

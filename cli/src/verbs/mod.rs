@@ -7,6 +7,7 @@ pub mod config;
 pub mod credential;
 pub mod customer;
 pub mod health;
+pub mod infra;
 pub mod keys;
 pub mod message;
 pub mod migrate;

@@ -15,6 +15,7 @@ use crate::{
     config::check::unsafe_route,
     desk::{Book, Desk},
     exit::Failure,
+    infra, output,
     units::{AssignTo, Span, channel_word},
 };
 
@@ -220,7 +221,11 @@ async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Resul
         entries.push(assignment(&book, &route, to).await?);
     }
     book.add(entries, &format!("`naru route set {}` changes it", route.name)).await?;
-    show(desk, &book, &book.route(&route.name).await?).await
+    show(desk, &book, &book.route(&route.name).await?).await?;
+    if infra::makes_nothing_itself(&desk.config) && !desk.out.json {
+        output::print("its queues are not there yet: run `naru infra apply`")?;
+    }
+    Ok(())
 }
 
 /// Builds the backend as a worker would, and refuses what would be unsafe.

@@ -3,11 +3,13 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use naru_shared::{
+    aws::Aws,
     data_dir::DataDir,
     domain::{Route, RouteName, State, Timestamp},
+    doorbell::NoDoorbell,
     engines::QueueEngine,
     ledger::LaneStatus,
-    queue::{QueueStatus, RabbitMqQueue, ask, peek},
+    queue::{QueueStatus, RabbitMqQueue, SqsQueue, ask, peek},
     rabbitmq::Broker,
 };
 use serde::Serialize;
@@ -124,6 +126,11 @@ async fn on_queue(desk: &Desk, routes: &[Route]) -> anyhow::Result<Vec<QueueStat
         }
         QueueEngine::RabbitMq(settings) => {
             let queue = RabbitMqQueue::new(Broker::open(settings, &Handle::current())?);
+            Ok(ask(&queue, routes.iter().map(|route| route.name.clone())).await?)
+        }
+        QueueEngine::Sqs(settings) => {
+            let aws = Arc::new(Aws::new(settings.aws()));
+            let queue = SqsQueue::new(aws, settings, Arc::new(NoDoorbell));
             Ok(ask(&queue, routes.iter().map(|route| route.name.clone())).await?)
         }
     }

@@ -4,9 +4,10 @@ use clap::Subcommand;
 use naru_shared::{
     catalog::{Entry, Kind, Subscription},
     domain::SubscriptionName,
+    engines::TopicEngine,
 };
 
-use crate::desk::Desk;
+use crate::{desk::Desk, exit::Failure};
 
 /// What can be done to subscriptions.
 #[derive(Debug, Subcommand)]
@@ -15,6 +16,9 @@ pub enum SubscriptionVerb {
     Add {
         /// Its name for ever
         name: SubscriptionName,
+        /// It listens by means of its own (its queue on the exchange or the topic): nothing is made for it
+        #[arg(long)]
+        outside: bool,
     },
     /// All subscriptions
     List,
@@ -32,16 +36,29 @@ pub enum SubscriptionVerb {
 pub async fn run(verb: SubscriptionVerb, desk: &Desk) -> anyhow::Result<()> {
     let book = desk.book()?;
     match verb {
-        SubscriptionVerb::Add { name } => {
+        SubscriptionVerb::Add { name, outside } => {
+            if outside && matches!(desk.config.topic, TopicEngine::Sqlite { .. }) {
+                let why = "the topic is a file of one process: nobody else can listen to it";
+                return Err(Failure::Refused(why.to_owned()).into());
+            }
             let there = book.find(Kind::Subscription, name.as_str()).await?;
             // One that has ended may begin again; one that lives is a conflict.
             let version = match there {
                 Some(Entry::Subscription(old)) if old.ended => old.version,
                 _ => 0,
             };
-            let entry = Subscription { name: name.clone(), ended: false, version };
+            let entry = Subscription { name: name.clone(), ended: false, outside, version };
             book.add(vec![Entry::Subscription(entry.clone())], "it receives every event").await?;
-            desk.out.said(&entry, &format!("{name} receives every event from now on"))
+            let sentence = match (outside, &desk.config.topic) {
+                (true, _) => format!("events are published from now on; {name} listens by means of its own"),
+                (false, TopicEngine::Sns(sns)) if !sns.create => {
+                    format!(
+                        "{name} receives every event from now on; events wait until `naru infra apply` has made its queue"
+                    )
+                }
+                _ => format!("{name} receives every event from now on"),
+            };
+            desk.out.said(&entry, &sentence)
         }
         SubscriptionVerb::Remove { name } => {
             let end = |entry| match entry {
@@ -61,7 +78,12 @@ pub async fn run(verb: SubscriptionVerb, desk: &Desk) -> anyhow::Result<()> {
                 .filter_map(|e| if let Entry::Subscription(s) = e { Some(s) } else { None })
                 .collect();
             desk.out.rows(&rows, &["subscription", "state"], |s| {
-                vec![s.name.to_string(), if s.ended { "ended" } else { "open" }.to_owned()]
+                let state = match (s.ended, s.outside) {
+                    (true, _) => "ended",
+                    (false, true) => "open, outside",
+                    (false, false) => "open",
+                };
+                vec![s.name.to_string(), state.to_owned()]
             })
         }
     }

@@ -91,4 +91,8 @@ impl Queue for Faulty {
     async fn depth(&self, q: &QueueName) -> Result<Depth, QueueError> {
         self.inner.depth(q).await
     }
+
+    async fn leave(&self, q: &QueueName) {
+        self.inner.leave(q).await;
+    }
 }

@@ -21,6 +21,9 @@ pub struct Subscription {
     pub name: SubscriptionName,
     /// Whether it has ended.
     pub ended: bool,
+    /// Whether somebody listens by means of their own: events are published, and no queue of ours is made for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
     /// Grows with every change of this row.
     pub version: u64,
 }

@@ -6,12 +6,14 @@ use tokio::runtime::Handle;
 
 use super::{OpenError, Part, of, place};
 use crate::{
+    aws::Aws,
     data_dir::DataDir,
+    doorbell::{Doorbell, DoorbellSettings, NoDoorbell, RedisDoorbell},
     engines::{Engines, QueueEngine, TopicEngine},
-    queue::{Queue, RabbitMqQueue, SqliteQueue},
+    queue::{Queue, RabbitMqQueue, SqliteQueue, SqsQueue},
     rabbitmq::{Broker, SettingsError},
     sqlite::Db,
-    topic::{RabbitMqTopic, SqliteTopic, Topic},
+    topic::{RabbitMqTopic, SnsTopic, SqliteTopic, Topic},
 };
 
 /// How long an event stays in a subscriber's hands on an engine that does not say it itself.
@@ -45,6 +47,17 @@ pub(super) fn open(
             broker = Some((settings, Arc::clone(&opened)));
             Arc::new(RabbitMqQueue::new(opened))
         }
+        QueueEngine::Sqs(settings) => {
+            let aws = Arc::new(Aws::new(settings.aws()));
+            if !aws.settings().is_encrypted() {
+                tracing::warn!("queue.endpoint is without TLS: what is sent there can be read on its way");
+            }
+            Arc::new(SqsQueue::new(
+                aws,
+                settings,
+                open_doorbell("queue", settings.doorbell.as_ref(), runtime)?,
+            ))
+        }
     };
     if !part.works() {
         return Ok(Transport { queue, topic: None, files });
@@ -63,8 +76,24 @@ pub(super) fn open(
             };
             Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
         }
+        TopicEngine::Sns(settings) => {
+            let aws = Arc::new(Aws::new(settings.aws()));
+            let bell = open_doorbell("topic", settings.doorbell.as_ref(), runtime)?;
+            Arc::new(SnsTopic::new(aws, settings, bell))
+        }
     };
     Ok(Transport { queue, topic: Some(topic), files })
+}
+
+/// The doorbell of these settings; without any, nobody rings and everybody looks.
+fn open_doorbell(
+    port: &'static str,
+    settings: Option<&DoorbellSettings>,
+    runtime: &Handle,
+) -> Result<Arc<dyn Doorbell>, OpenError> {
+    let Some(settings) = settings else { return Ok(Arc::new(NoDoorbell)) };
+    let bell = RedisDoorbell::open(&settings.settings(), runtime);
+    Ok(Arc::new(bell.map_err(|source| OpenError::Redis { port, source })?))
 }
 
 fn over(port: &'static str) -> impl FnOnce(SettingsError) -> OpenError {

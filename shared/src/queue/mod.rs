@@ -4,6 +4,7 @@ mod claim_check;
 mod peek;
 mod rabbitmq;
 mod sqlite;
+mod sqs;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use peek::{QueueStatus, ask, peek};
 pub use rabbitmq::RabbitMqQueue;
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteQueue;
+pub use sqs::SqsQueue;
 
 use crate::domain::{CustomerId, Envelope, Lane, RouteName, Timestamp};
 
@@ -74,8 +76,10 @@ pub struct Capabilities {
     /// How long publishes under load had better be apart, so that fewer and larger packs come about: what a pack costs, each
     /// message in it saves. Zero if the engine gathers by itself.
     pub pace: Duration,
-    /// The most bytes of an envelope that it takes, if it may be less than the largest that is written.
+    /// The largest envelope that it takes, in bytes; none if it takes any that is written.
     pub max_bytes: Option<usize>,
+    /// How far apart questions about the depth had better be, since each costs something. Zero if it does not matter.
+    pub look: Duration,
 }
 
 /// Why a pack was not confirmed; tells whether it can have been written.
@@ -124,4 +128,8 @@ pub trait Queue: Send + Sync + 'static {
 
     /// How much lies on a queue.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError>;
+
+    /// Whoever received from this queue does so no more for now: what was received ahead for it goes back at once. Bounded by
+    /// the adapter's own time-out; what does not go back by then comes back by itself.
+    async fn leave(&self, _queue: &QueueName) {}
 }

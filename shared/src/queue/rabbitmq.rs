@@ -157,7 +157,14 @@ async fn metered<T, E>(call: &'static str, work: impl Future<Output = Result<T, 
 #[async_trait]
 impl Queue for RabbitMqQueue {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { exclusive: false, fair_groups: false, visibility: false, pace: PACE, max_bytes: None }
+        Capabilities {
+            exclusive: false,
+            fair_groups: false,
+            visibility: false,
+            pace: PACE,
+            max_bytes: None,
+            look: Duration::ZERO,
+        }
     }
 
     /// Each pack is confirmed by itself. Nothing is written while there is no connection, or an alarm of the broker.

@@ -168,6 +168,7 @@ impl Queue for SqliteQueue {
             visibility: true,
             pace: Duration::ZERO,
             max_bytes: None,
+            look: Duration::ZERO,
         }
     }
 

@@ -136,6 +136,12 @@ impl Link {
         self.slot.read().connection.is_some()
     }
 
+    /// Which connection this is: another number, another connection.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.slot.read().number
+    }
+
     /// The longest that one call should wait.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
@@ -257,6 +263,9 @@ impl Link {
 
     /// Loads the scripts that it does not know: most often it knows all.
     async fn teach(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        if self.scripts.is_empty() {
+            return Ok(());
+        }
         let mut ask = redis::cmd("SCRIPT");
         ask.arg("EXISTS");
         for script in &self.scripts {

@@ -1,12 +1,14 @@
 //! The port `topic`: fan-out. Every subscription is a queue with its own copy of each event.
 
 mod rabbitmq;
+mod sns;
 mod sqlite;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 pub use rabbitmq::RabbitMqTopic;
+pub use sns::{InvalidSnsSettings, SnsSettings, SnsTopic};
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteTopic;
 

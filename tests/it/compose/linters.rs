@@ -44,13 +44,17 @@ fn holds(name: &str, check: fn(&Path) -> Command, right: &str, wrong: &str, says
 }
 
 #[test]
-fn the_schema_takes_the_compose_file_and_would_refuse_a_mistyped_name() {
-    holds("compose.yaml", schema, "restart: unless-stopped", "restrat: unless-stopped", "restrat");
+fn the_schema_takes_the_compose_files_and_would_refuse_a_mistyped_name() {
+    for file in ["compose.yaml", "compose.aws.yaml"] {
+        holds(file, schema, "restart: unless-stopped", "restrat: unless-stopped", "restrat");
+    }
 }
 
 #[test]
-fn the_linter_takes_the_compose_file_and_would_refuse_a_port_of_all_interfaces() {
-    holds("compose.yaml", linter, "'127.0.0.1:", "'", "no-unbound-port-interfaces");
+fn the_linter_takes_the_compose_files_and_would_refuse_a_port_of_all_interfaces() {
+    for file in ["compose.yaml", "compose.aws.yaml"] {
+        holds(file, linter, "'127.0.0.1:", "'", "no-unbound-port-interfaces");
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! What `compose.yaml` says of its services, held against what they need.
+//! What `compose.yaml` and `compose.aws.yaml` say of their services, held against what they need.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt,
+    path::Path,
     process::Command,
 };
 
@@ -12,16 +13,16 @@ use naru_shared::{key_file, ports::Part};
 use naru_tests::compose::{OF_INGRESS, source};
 use serde_json::{Map, Value};
 
-use super::{composed, text};
+use super::{VARIANTS, Variant, text};
 
 /// Run to their end and not again.
-const ONCE: [&str; 2] = ["migrate", "naru"];
+const ONCE: [&str; 3] = ["infra", "migrate", "naru"];
 
 /// Ours.
-const NARU: [&str; 4] = ["ingress", "workers", "migrate", "naru"];
+const NARU: [&str; 5] = ["infra", "ingress", "workers", "migrate", "naru"];
 
-fn services() -> Map<String, Value> {
-    composed()["services"].as_object().unwrap().clone()
+fn services(variant: &Variant) -> Map<String, Value> {
+    variant.composed()["services"].as_object().unwrap().clone()
 }
 
 fn strings(value: &Value) -> Vec<&str> {
@@ -39,8 +40,8 @@ fn seconds(value: &Value) -> u64 {
 
 #[test]
 fn every_service_is_confined_and_bounded() {
-    let all = services();
-    assert_eq!(all.len(), 8);
+    let all: Vec<(String, Value)> = VARIANTS.iter().flat_map(services).collect();
+    assert_eq!(all.len(), 8 + 9);
     for (name, service) in &all {
         assert_eq!(service["read_only"], true, "{name}");
         assert_eq!(strings(&service["cap_drop"]), ["ALL"], "{name}");
@@ -69,7 +70,11 @@ fn every_service_is_confined_and_bounded() {
 
 #[test]
 fn nothing_is_published_but_the_balancer_and_that_to_this_machine_only() {
-    let composed = composed();
+    VARIANTS.iter().for_each(published);
+}
+
+fn published(variant: &Variant) {
+    let composed = variant.composed();
     let internal = |network: &str| composed["networks"][network]["internal"] == true;
     for (name, service) in composed["services"].as_object().unwrap() {
         let ports = strings(&service["ports"]);
@@ -87,9 +92,13 @@ fn nothing_is_published_but_the_balancer_and_that_to_this_machine_only() {
 
 #[test]
 fn who_is_asked_to_stop_gets_more_time_than_it_takes() {
-    let all = services();
+    VARIANTS.iter().for_each(stopped);
+}
+
+fn stopped(variant: &Variant) {
+    let all = services(variant);
     let drain = Config::default().process.drain_ms / 1000;
-    let settings: toml::Table = text("compose/naru.toml").parse().unwrap();
+    let settings: toml::Table = variant.config().parse().unwrap();
     assert!(!settings.contains_key("process"), "the default is compared here");
     // Two bad looks, and as much time again.
     let check = text("compose/haproxy.cfg");
@@ -107,7 +116,13 @@ fn who_is_asked_to_stop_gets_more_time_than_it_takes() {
 
 #[test]
 fn whoever_needs_another_waits_until_that_one_can_be_used() {
-    let all = services();
+    waiting(&VARIANTS[0], "rabbitmq", "service_healthy");
+    waiting(&VARIANTS[1], "infra", "service_completed_successfully");
+}
+
+/// `carrier`: what carries packs and events can be used then.
+fn waiting(variant: &Variant, carrier: &str, condition: &str) {
+    let all = services(variant);
     let conditions = |name: &str| -> BTreeMap<String, String> {
         let on = all[name]["depends_on"].as_object().unwrap();
         on.iter().map(|(on, how)| (on.clone(), how["condition"].as_str().unwrap().to_owned())).collect()
@@ -115,7 +130,7 @@ fn whoever_needs_another_waits_until_that_one_can_be_used() {
     for name in ["ingress", "workers"] {
         let on = conditions(name);
         assert_eq!(on["migrate"], "service_completed_successfully", "{name}");
-        assert!(on["redis"] == "service_healthy" && on["rabbitmq"] == "service_healthy", "{name}");
+        assert!(on["redis"] == "service_healthy" && on[carrier] == condition, "{name}");
         assert_eq!(all[name]["deploy"]["replicas"], 2, "{name}");
     }
     assert_eq!(conditions("migrate")["postgres"], "service_healthy");
@@ -129,21 +144,30 @@ fn every_process_has_settings_that_are_right_and_the_secrets_they_name() {
     for _again in 0..2 {
         assert!(Command::new("sh").arg(home.path().join("secrets.sh")).status().unwrap().success());
     }
-    let (composed, made) = (composed(), home.path().join("secrets"));
+    for variant in &VARIANTS {
+        settings(variant, home.path());
+    }
+}
+
+fn settings(variant: &Variant, home: &Path) {
+    let (composed, made) = (variant.composed(), home.join("secrets"));
     let parts = [("ingress", Part::Ingress), ("workers", Part::Workers), ("migrate", Part::Workers)];
     for (name, part) in parts {
         // The container's own /run/secrets: what is given to it, under the names that it has there.
-        let mounted = home.path().join(name);
+        let mounted = home.join(format!("{name} of {}", variant.services));
         fs::create_dir(&mounted).unwrap();
         for secret in strings(&composed["services"][name]["secrets"]) {
             assert_eq!(composed["secrets"][secret]["file"], format!("./secrets/{secret}"));
             fs::copy(made.join(secret), mounted.join(secret)).unwrap();
         }
         let here = |text: &str| text.replace("/run/secrets/", &format!("{}/", mounted.display()));
-        let config = home.path().join(format!("{name}.toml"));
-        fs::write(&config, here(&text("compose/naru.toml"))).unwrap();
+        let config = mounted.join("naru.toml");
+        fs::write(&config, here(&variant.config())).unwrap();
         let given = composed["services"][name]["environment"].as_object().unwrap();
-        let variables = given.iter().map(|(name, value)| (name.clone(), here(value.as_str().unwrap())));
+        let variables = given
+            .iter()
+            .filter(|(name, _)| name.starts_with("NARU_"))
+            .map(|(name, value)| (name.clone(), here(value.as_str().unwrap())));
         let read = load(Some(&config), variables, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(unsafe_settings(&read, part, &[]), Vec::<String>::new(), "{name}");
         assert!(read.engines().embedded().is_empty(), "{name}");
@@ -154,7 +178,7 @@ fn every_process_has_settings_that_are_right_and_the_secrets_they_name() {
         assert_eq!(of_ingress[variable], format!("/run/secrets/{secret}"));
     }
     assert_eq!(
-        of_ingress.len(),
+        of_ingress.keys().filter(|name| name.starts_with("NARU_")).count(),
         OF_INGRESS.len() + 1,
         "processes in place of containers get the same settings"
     );
@@ -182,7 +206,9 @@ fn secrets_are_made_once_for_their_owner_only_and_every_one_that_is_mounted() {
     assert_eq!(read(), first, "a secret was replaced");
     let mode = |name: &str| fs::metadata(home.path().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("secrets"), mode("secrets/keys.toml")), (0o700, 0o600));
-    let named: BTreeSet<String> = composed()["secrets"].as_object().unwrap().keys().cloned().collect();
+    let all = VARIANTS.iter().map(Variant::composed);
+    let named: BTreeSet<String> =
+        all.flat_map(|all| all["secrets"].as_object().unwrap().clone()).map(|(name, _)| name).collect();
     let lacking: Vec<&String> = named.iter().filter(|name| !first.contains_key(*name)).collect();
     assert!(lacking.is_empty(), "nothing makes {lacking:?}");
     let environment = fs::read_to_string(home.path().join(".env")).unwrap();

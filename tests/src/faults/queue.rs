@@ -57,6 +57,10 @@ impl Queue for Fused {
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError> {
         self.inner.depth(queue).await
     }
+
+    async fn leave(&self, queue: &QueueName) {
+        self.inner.leave(queue).await;
+    }
 }
 
 #[async_trait]
@@ -106,5 +110,9 @@ impl Queue for EarlyAck {
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError> {
         self.inner.depth(queue).await
+    }
+
+    async fn leave(&self, queue: &QueueName) {
+        self.inner.leave(queue).await;
     }
 }

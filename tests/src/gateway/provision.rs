@@ -124,7 +124,12 @@ pub(crate) fn entries(setup: &Setup, keyring: &Keyring) -> anyhow::Result<(Vec<E
     let hasher = CredentialHasher::new(&keyring.credentials);
     let mut entries: Vec<Entry> = routes(setup)?;
     if let Some(name) = &setup.subscription {
-        entries.push(Entry::Subscription(Subscription { name: name.parse()?, ended: false, version: 0 }));
+        entries.push(Entry::Subscription(Subscription {
+            name: name.parse()?,
+            ended: false,
+            outside: false,
+            version: 0,
+        }));
     }
     let mut users = Users::default();
     for index in 0..setup.customers {

@@ -45,7 +45,8 @@ impl RestingOnAws {
         for number in 0..10 {
             delivered(&mut site.customer(0), &format!("before {number}"))?;
         }
-        thread::sleep(SETTLING * 2);
+        // A queue rests only when nothing was heard of it for a minute.
+        thread::sleep(SETTLING * 6);
         Ok(Self(site))
     }
 

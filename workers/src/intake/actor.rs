@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use naru_shared::{
+    causes::Causes,
     domain::{PACK_MESSAGES, Timestamp},
     metrics,
     pace::Pace,
@@ -92,7 +93,7 @@ impl Intake {
                 Err(error) => {
                     metrics::ENGINE_ERRORS.of(&[("port", "queue")]).increment(1);
                     if backoff.is_news() {
-                        tracing::warn!(queue = ?self.queue, %error, "nothing can be received");
+                        tracing::warn!(queue = ?self.queue, error = %Causes(&error), "nothing can be received");
                     }
                     backoff.pause(&crew.stop).await;
                 }
@@ -253,6 +254,10 @@ impl Intake {
 
     /// Gives back what is in hand: at the end, or what a life before this one held when it failed.
     async fn give_back_leftovers(&self) {
+        let leaving = self.crew.deps.queue.leave(&self.queue);
+        if tokio::time::timeout(ANSWER, leaving).await.is_err() {
+            tracing::warn!(queue = ?self.queue, "what was received ahead was not given back in time; it comes back by itself");
+        }
         let left = std::mem::take(&mut *self.in_hand.lock());
         if left.is_empty() {
             return;

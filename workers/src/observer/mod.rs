@@ -45,6 +45,9 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
     let mut news = quota::News::default();
     let mut observed = Turn::default();
     let mut asked = Turn::default();
+    // Where each question costs something, there are fewer.
+    let least = crew.deps.queue.capabilities().look;
+    let (queues, queues_idle) = (QUEUES.max(least), QUEUES_IDLE.max(least));
     while !crew.end.is_cancelled() {
         progress.mark();
         said("tell of limits that were set", news.tell(&crew).await);
@@ -57,7 +60,7 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
             let well = said("observe what is used", quota::observe(&crew).await) && well;
             observed = Turn::taken(calls, busy || !well);
         }
-        if asked.is_due(calls, QUEUES, QUEUES_IDLE) {
+        if asked.is_due(calls, queues, queues_idle) {
             asked = Turn::taken(calls, waiting::observe_queues(&crew, &progress).await);
         }
         pause(&crew).await;

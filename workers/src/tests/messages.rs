@@ -209,7 +209,7 @@ async fn a_route_that_holds_what_is_uncertain_keeps_its_charge() {
 async fn every_outcome_is_an_event_for_every_subscriber() {
     let site = Site::new(&[route()]);
     let name: naru_shared::domain::SubscriptionName = "archive".parse().unwrap();
-    let subscription = Subscription { name: name.clone(), ended: false, version: 0 };
+    let subscription = Subscription { name: name.clone(), ended: false, outside: false, version: 0 };
     site.catalog.put(vec![Entry::Subscription(subscription.clone())]).await.unwrap();
     site.know(Entry::Subscription(subscription));
     let workers = site.start();

@@ -1,0 +1,1 @@
+//! What each process must be allowed on AWS, and nothing else.
