@@ -186,6 +186,7 @@ fn start_workers(
         reads: Arc::clone(&ports.reads),
         outbox: Arc::clone(&behind.outbox),
         topic: Arc::clone(&behind.topic),
+        callbacks: Arc::clone(&behind.callbacks),
         catalog: Arc::clone(&ports.catalog),
         registry: Arc::clone(&ports.registry),
         gate: Arc::clone(&ports.gate),

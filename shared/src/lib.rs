@@ -15,6 +15,8 @@ pub mod ledger;
 
 pub mod outbox;
 
+pub mod callbacks;
+
 pub mod topic;
 
 pub mod blobs;
@@ -44,6 +46,8 @@ pub mod pace;
 pub mod causes;
 
 pub mod keys;
+
+pub mod signing;
 
 pub mod key_file;
 

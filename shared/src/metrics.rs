@@ -93,6 +93,10 @@ metrics_table! {
     counter FORGOTTEN = "naru_messages_forgotten_total", Count, "Messages let go of after their time, by what: removed, or text and recipient";
     counter WORKER_RESTARTS = "naru_worker_restarts_total", Count, "Actors replaced after a panic or a stall, by actor";
     counter RELAYED = "naru_events_relayed_total", Count, "Events published to the topic";
+    counter CALLBACKS = "naru_callbacks_total", Count, "Events for webhooks, by outcome: delivered, failed (tried again), given-up, not-kept (too many waited), dropped (its webhook is not called any more)";
+    histogram CALLBACK_SECONDS = "naru_callback_seconds", Seconds, "Time of one call of a webhook, by outcome: delivered or failed";
+    gauge CALLBACKS_UNDER_WAY = "naru_callbacks_under_way", Count, "Calls of webhooks under way in this process";
+    counter WEBHOOKS_OFF = "naru_webhooks_switched_off_total", Count, "Webhooks that were switched off, by reason: gone (410) or failing (five days of failures)";
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
     gauge REDIS_CONNECTED = "naru_redis_connected", Count, "1 while Redis answers, by port";
     counter REDIS_CALLS = "naru_redis_calls_total", Count, "Calls to Redis, by port and result: answered, failed, or away (not even sent)";

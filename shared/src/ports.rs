@@ -20,6 +20,7 @@ use transport::Transport;
 
 use crate::{
     blobs::Blobs,
+    callbacks::Callbacks,
     catalog::Catalog,
     data_dir::DataDir,
     domain::Clock,
@@ -91,6 +92,8 @@ pub struct Behind {
     pub outbox: Arc<dyn Outbox>,
     /// Fan-out of events.
     pub topic: Arc<dyn Topic>,
+    /// Events on their way to webhooks.
+    pub callbacks: Arc<dyn Callbacks>,
 }
 
 /// Something that can be asked whether it is sound.
@@ -217,8 +220,8 @@ pub fn open(
         stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
     });
     let behind = records.faces.zip(topic).map(|(faces, topic)| {
-        let records::Faces { ledger, desk, outbox } = faces;
-        Behind { ledger, desk, outbox, topic }
+        let records::Faces { ledger, desk, outbox, callbacks } = faces;
+        Behind { ledger, desk, outbox, topic, callbacks }
     });
     let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>);
     let probes = files.chain(records.probes).chain([of_catalog]).chain(probe).collect();

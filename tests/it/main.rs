@@ -1,6 +1,8 @@
 //! Black-box tests of Naru, in one binary.
 
 mod conformance_blobs;
+#[cfg(test)]
+mod conformance_callbacks;
 mod conformance_catalog;
 #[cfg(test)]
 mod conformance_catalog_postgres;
@@ -80,5 +82,7 @@ mod stage;
 mod sync;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod webhooks;
 #[cfg(test)]
 mod wide;

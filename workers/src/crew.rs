@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    callbacks::Hooks,
     config::WorkersConfig,
     courier::{Attachments, Desk},
     incarnation::{Incarnations, Transit},
@@ -44,6 +45,7 @@ pub(crate) struct Crew {
     pub(crate) newer: Newer,
     pub(crate) incarnations: Incarnations,
     pub(crate) transit: Transit,
+    pub(crate) hooks: Hooks,
     pub(crate) ended: mpsc::Sender<Ended>,
     /// Ends what brings new work: intake, feeders, the roster.
     pub(crate) stop: CancellationToken,
@@ -70,6 +72,7 @@ impl Crew {
         ended: mpsc::Sender<Ended>,
     ) -> Self {
         let attachments = Attachments::new(deps.blobs.clone(), &deps.keyring.ids);
+        let hooks = Hooks::new(deps.keyring.webhooks());
         Self {
             deps,
             config,
@@ -78,6 +81,7 @@ impl Crew {
             newer: Newer::default(),
             incarnations: Incarnations::new(),
             transit: Transit::default(),
+            hooks,
             ended,
             stop: CancellationToken::new(),
             end: CancellationToken::new(),

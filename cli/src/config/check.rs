@@ -82,9 +82,6 @@ fn unsafe_engines(config: &Config) -> Vec<String> {
         let Some(settings) = settings else { continue };
         found.extend(settings.check().err().map(|error| format!("{port}: {error}")));
     }
-    if let BlobsEngine::S3(settings) = &config.blobs {
-        found.extend(settings.check().err().map(|error| format!("blobs: {error}")));
-    }
     if let TopicEngine::Sns(settings) = &config.topic {
         found.extend(settings.check().err().map(|error| format!("topic: {error}")));
     }
@@ -92,6 +89,9 @@ fn unsafe_engines(config: &Config) -> Vec<String> {
     if let QueueEngine::Sqs(settings) = &config.queue {
         found.extend(unsafe_sqs(config, settings));
         call = Some(settings.call_timeout_ms);
+    }
+    if let BlobsEngine::S3(settings) = &config.blobs {
+        found.extend(settings.check().err().map(|error| format!("blobs: {error}")));
     }
     let publish = config.ingress.publish_timeout_ms;
     if let Some(call) = call.filter(|call| *call >= publish) {
@@ -222,18 +222,6 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_cannot_be_used_is_told() {
-        let mut config = Config { blobs: BlobsEngine::S3(S3Settings::default()), ..Config::default() };
-        let found = unsafe_settings(&config, Part::Whole, &[]);
-        assert!(found.len() == 1 && found[0].starts_with("blobs: `bucket`"), "{found:?}");
-        let endpoint = Some("http://s3.example".to_owned());
-        config.blobs =
-            BlobsEngine::S3(S3Settings { bucket: "naru".to_owned(), endpoint, ..S3Settings::default() });
-        let found = unsafe_settings(&config, Part::Whole, &[]);
-        assert!(found.len() == 1 && found[0].contains("allow_plain_http"), "{found:?}");
-    }
-
-    #[test]
     fn an_sqs_whose_packs_would_come_back_too_early_is_told() {
         let mut config = Config::default();
         config.queue = QueueEngine::Sqs(SqsSettings::default());
@@ -253,6 +241,18 @@ mod tests {
             s.doorbell = Some(toml::from_str("url = \"http://nowhere\"").unwrap());
         };
         assert!(with(bell)[0].starts_with("queue.doorbell"));
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_used_is_told() {
+        let mut config = Config { blobs: BlobsEngine::S3(S3Settings::default()), ..Config::default() };
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert!(found.len() == 1 && found[0].starts_with("blobs: `bucket`"), "{found:?}");
+        let endpoint = Some("http://s3.example".to_owned());
+        config.blobs =
+            BlobsEngine::S3(S3Settings { bucket: "naru".to_owned(), endpoint, ..S3Settings::default() });
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert!(found.len() == 1 && found[0].contains("allow_plain_http"), "{found:?}");
     }
 
     #[test]

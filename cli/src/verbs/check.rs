@@ -57,10 +57,10 @@ async fn of_deployment(desk: &Desk) -> anyhow::Result<Vec<String>> {
         }
     }
     findings.extend(unsafe_settings(&desk.config, Part::Whole, &desk.book()?.routes().await?));
-    findings.extend(of_bucket(&desk.config.blobs).await);
     for site in infra::sites(&desk.config, &desk.book()?).await? {
         findings.extend(site.missing().await?);
     }
+    findings.extend(of_bucket(&desk.config.blobs).await);
     let shared = !matches!(desk.config.ledger, LedgerEngine::Sqlite {});
     if shared || desk.dir().is_some_and(|dir| dir.ledger().exists()) {
         let ledger = desk.ledger()?.desk;

@@ -155,7 +155,7 @@ pub fn may_connect(config: &HttpBackend) -> bool {
     parse(&config.url).is_ok_and(|url| egress.check_literal(&url).is_ok())
 }
 
-fn parse(text: &str) -> Result<Url, BackendError> {
+pub(crate) fn parse(text: &str) -> Result<Url, BackendError> {
     let url: Url = text.parse().map_err(|_| BackendError::Url("not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(BackendError::Url("its scheme is another"));
@@ -262,7 +262,9 @@ fn failed_exchange(error: &reqwest::Error) -> Outcome {
     http_outcome(if error.is_connect() { Answer::Unwritten } else { Answer::Cut }, &detail)
 }
 
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(crate) fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let error = next?;
@@ -271,7 +273,7 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     })
 }
 
-fn describe(error: &reqwest::Error) -> String {
+pub(crate) fn describe(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return if error.is_connect() { "connecting timed out" } else { "timed out" }.to_owned();
     }
@@ -283,13 +285,13 @@ fn describe(error: &reqwest::Error) -> String {
 }
 
 /// One escaped line of at most 200 characters.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     text.chars().flat_map(char::escape_debug).take(DETAIL_CHARS).collect()
 }
 
 /// `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date, which is measured against the answer's own `Date`, since
 /// the server's clock made both. A moment that is over asks for nothing; what is neither is not heard.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are a very long time all the same.

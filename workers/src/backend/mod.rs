@@ -2,8 +2,8 @@
 //!
 //! A new kind is a file here and an arm in [`StandardBackends::build`].
 
-mod egress;
-mod http;
+pub(crate) mod egress;
+pub(crate) mod http;
 mod simulator;
 
 use std::sync::Arc;

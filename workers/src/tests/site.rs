@@ -148,6 +148,7 @@ impl Site {
             reads: self.ledger.clone(),
             outbox: self.ledger.clone(),
             topic: self.topic.clone(),
+            callbacks: self.ledger.clone(),
             catalog: self.catalog.clone(),
             registry: self.registry.clone(),
             gate: self.gate.clone(),
