@@ -35,6 +35,7 @@ mod documented;
 mod doorbell;
 #[cfg(test)]
 mod doubt;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod drain_load;
@@ -72,6 +73,7 @@ mod reference;
 mod rollout;
 #[cfg(test)]
 mod sqs;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod sync;
