@@ -8,7 +8,7 @@ use naru_shared::telemetry::LogFormat;
 use crate::verbs::{
     config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
     message::MessageVerb, quota::QuotaVerb, route::RouteVerb, subscription::SubscriptionVerb,
-    uncertain::UncertainVerb,
+    uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -86,6 +86,9 @@ pub enum Command {
     /// What is needed on AWS: queues, topic, policies
     #[command(subcommand)]
     Infra(InfraVerb),
+    /// Customers' own URLs, which get the events of their messages
+    #[command(subcommand)]
+    Webhook(WebhookVerb),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -132,6 +132,7 @@ async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
         Command::Uncertain(verb) => verbs::uncertain::run(verb, &desk).await,
         Command::Subscription(verb) => verbs::subscription::run(verb, &desk).await,
         Command::Infra(verb) => verbs::infra::run(verb, &desk).await,
+        Command::Webhook(verb) => verbs::webhook::run(verb, &desk).await,
         _ => verbs::status::run(&desk).await,
     }
 }

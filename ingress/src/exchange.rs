@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, web};
 use bytes::Bytes;
 use naru_shared::{
+    blobs::LARGEST,
     domain::{CustomerId, Environment, GatePolicy, MessageId},
     gate::{BEFORE, RateStanding, RateVerdict, patiently},
 };
@@ -160,6 +161,15 @@ impl Exchange {
         let bytes = limits::body(&mut self.payload, most).await?;
         self.unread = false;
         Ok(Body { bytes, _room: room })
+    }
+
+    /// Reads a file, once. It needs room as large as it is said to be, of which no customer has more than a part.
+    pub async fn upload(&mut self, caller: &Caller) -> Result<Body, Problem> {
+        let most = limits::announced_file(self.request.headers(), LARGEST)?;
+        let room = self.front.uploads.take(&caller.account, most).ok_or(Code::Overloaded)?;
+        let bytes = limits::file(&mut self.payload, most).await?;
+        self.unread = false;
+        Ok(Body { bytes, _room: Some(room) })
     }
 
     /// A place among those that ask the ledger.

@@ -12,6 +12,7 @@ use naru_shared::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    attachments::Attachments,
     auth::Caller,
     denials::Denials,
     meters::Meters,
@@ -38,6 +39,10 @@ pub struct Front {
     pub hasher: CredentialHasher,
     /// Takes accepted messages to the queue.
     pub publisher: Publisher,
+    /// What messages may name, if anything is kept.
+    pub attachments: Option<Attachments>,
+    /// Bytes of uploads that are being read and kept.
+    pub uploads: Arc<Room>,
     /// Bytes of large bodies that are being read or worked on.
     pub bodies: Arc<Room>,
     /// Calls that ask the ledger.

@@ -27,6 +27,8 @@ mod accept;
 
 mod publisher;
 
+mod attachments;
+
 mod auth;
 
 mod limits;

@@ -71,12 +71,18 @@ fn is_of_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte)
 }
 
-/// Refuses a body that is not plain JSON by its head.
-fn media_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a body that is compressed.
+fn plain_coding(headers: &HeaderMap) -> Result<(), Problem> {
     let plain = |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity");
     if headers.get_all(CONTENT_ENCODING).any(|coding| !plain(coding.as_bytes())) {
         return Err(Code::UnsupportedEncoding.into());
     }
+    Ok(())
+}
+
+/// Refuses a body that is not plain JSON by its head.
+fn media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    plain_coding(headers)?;
     let kind =
         headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or(Code::UnsupportedMediaType)?;
     let (essence, parameters) = kind.split_once(';').unwrap_or((kind, ""));
@@ -110,6 +116,16 @@ pub fn told_length(headers: &HeaderMap) -> Option<usize> {
 /// Refuses a body by its head, before anything of it is read; the bytes that it may come to.
 pub fn announced(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
     media_type(headers)?;
+    told_within(headers, limit)
+}
+
+/// As [`announced`], of a file.
+pub fn announced_file(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
+    plain_coding(headers)?;
+    told_within(headers, limit)
+}
+
+fn told_within(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match told.map(usize::try_from) {
         None => Ok(limit),
@@ -120,11 +136,23 @@ pub fn announced(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
 
 /// Reads a body of at most `limit` bytes, in at most 10 seconds.
 pub async fn body(payload: &mut web::Payload, limit: usize) -> Result<Bytes, Problem> {
-    tokio::time::timeout(BODY_TIME, collect(payload, limit)).await.map_err(|_| Code::RequestTimeout)?
+    let whole = collect(payload, limit, AT_ONCE);
+    tokio::time::timeout(BODY_TIME, whole).await.map_err(|_| Code::RequestTimeout)?
+}
+
+/// Reads a file of at most `most` bytes, for which there is room, as [`body`] does: it is never moved while it grows.
+pub async fn file(payload: &mut web::Payload, most: usize) -> Result<Bytes, Problem> {
+    let whole = collect(payload, most, most);
+    let read = tokio::time::timeout(BODY_TIME, whole).await.map_err(|_| Code::RequestTimeout)?;
+    // What was cut is no JSON here.
+    read.map_err(|problem| match problem.code {
+        Code::MalformedJson => Problem { code: Code::InvalidAttachment, ..problem },
+        _ => problem,
+    })
 }
 
 /// Most bodies come in one piece, which is then not copied.
-async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(payload: &mut web::Payload, limit: usize, at_once: usize) -> Result<Bytes, Problem> {
     let first = match payload.next().await {
         Some(piece) => piece.map_err(|error| cut(&error))?,
         None => return Ok(Bytes::new()),
@@ -135,7 +163,7 @@ async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Bytes, Prob
         let piece = piece.map_err(|error| cut(&error))?;
         if whole.is_empty() {
             // Growing step by step would copy the whole each time.
-            whole.reserve(limit.min(AT_ONCE));
+            whole.reserve(limit.min(at_once));
             whole.extend_from_slice(&first);
         }
         size += piece.len();

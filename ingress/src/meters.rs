@@ -25,13 +25,15 @@ pub enum Call {
     Acknowledge,
     /// Limits and their use.
     Quota,
+    /// A file that messages may name.
+    Attachment,
     /// What a refusal means.
     Problem,
     /// No path of ours.
     Unknown,
 }
 
-const CALLS: usize = 9;
+const CALLS: usize = 10;
 
 impl Call {
     const ALL: [Self; CALLS] = [
@@ -42,13 +44,14 @@ impl Call {
         Self::Reports,
         Self::Acknowledge,
         Self::Quota,
+        Self::Attachment,
         Self::Problem,
         Self::Unknown,
     ];
 
-    /// Whether it can make messages.
+    /// Whether it can make messages, or what they name.
     pub const fn accepts(self) -> bool {
-        matches!(self, Self::Message | Self::Batch)
+        matches!(self, Self::Message | Self::Batch | Self::Attachment)
     }
 
     const fn as_str(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Call {
             Self::Reports => "reports",
             Self::Acknowledge => "acknowledge",
             Self::Quota => "quota",
+            Self::Attachment => "attachment",
             Self::Problem => "problem",
             Self::Unknown => "unknown",
         }

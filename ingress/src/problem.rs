@@ -50,6 +50,10 @@ problem_table! {
         "A query parameter is unknown, repeated, or not within its range. The detail names it.";
     MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON that can be read",
         "The body must be JSON in UTF-8, at most 32 levels deep, without repeated keys and without U+0000.";
+    MalformedDigest = "malformed-digest", BAD_REQUEST, "The header Content-Digest cannot be read",
+        "Content-Digest holds sha-256=:…: with the base64 of the body's SHA-256 (RFC 9530); no other algorithm is verified here.";
+    DigestMismatch = "digest-mismatch", BAD_REQUEST, "The body is not what its digest says",
+        "The SHA-256 of the body that came is not the one in Content-Digest: it was changed on its way. Nothing was kept; send the call again.";
     MissingAuthorization = "missing-authorization", UNAUTHORIZED, "Authentication is needed",
         "Send the header Authorization: Basic with the base64 of ID:PW:API_KEY (RFC 7617).";
     MalformedAuthorization = "malformed-authorization", UNAUTHORIZED, "The Authorization header cannot be read",
@@ -71,11 +75,13 @@ problem_table! {
     NotCancellable = "not-cancellable", CONFLICT, "The message cannot be cancelled any more",
         "It was sent, or may have been, or has already ended. Read its status for what became of it.";
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
-        "A message's body may have 256 KiB, a batch 2 MiB.";
+        "A message's body may have 256 KiB, a batch 2 MiB, an attachment 10 MiB.";
     UriTooLong = "uri-too-long", URI_TOO_LONG, "The address is too long",
         "Path and query may have 4 KiB together.";
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json",
         "Send Content-Type: application/json; the only character set is UTF-8.";
+    UnsupportedAttachment = "unsupported-attachment", UNSUPPORTED_MEDIA_TYPE, "Files of this kind are not taken",
+        "Content-Type must be one of image/jpeg, image/png, image/gif, image/webp, application/pdf, audio/amr, audio/mpeg, video/mp4, video/3gpp, text/vcard.";
     UnsupportedEncoding = "unsupported-encoding", UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed",
         "Send the body as it is, without Content-Encoding.";
     InvalidMessage = "invalid-message", UNPROCESSABLE_ENTITY, "The body is not of the expected form",
@@ -94,8 +100,14 @@ problem_table! {
         "A subject has at most 255 characters.";
     InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "The text is not valid",
         "A message without attachments needs a body that is not empty.";
+    InvalidAttachments = "invalid-attachments", UNPROCESSABLE_ENTITY, "The list of attachments is not valid",
+        "attachments is a list of at most 10 different ids of 20 MiB together; sms and lms carry none.";
     UnknownAttachment = "unknown-attachment", UNPROCESSABLE_ENTITY, "An attachment is unknown",
-        "Attachments are named by ids that an upload returned to this customer; the id given is none of them.";
+        "Attachments are named by ids that an upload returned to this customer; the id given is none of them, or is kept no more. The detail names it by its place in the list.";
+    AttachmentTooOld = "attachment-too-old", UNPROCESSABLE_ENTITY, "An attachment is too old to be named",
+        "An attachment may be named for 7 days after it was uploaded. Upload it again: it has the same id, for 7 days more.";
+    InvalidAttachment = "invalid-attachment", UNPROCESSABLE_ENTITY, "The file is not what it is said to be",
+        "The body must be a whole file of the kind that Content-Type names. Nothing was kept.";
     InvalidData = "invalid-data", UNPROCESSABLE_ENTITY, "The data object is not valid",
         "data is an object of at most 16 KiB.";
     InvalidLane = "invalid-lane", UNPROCESSABLE_ENTITY, "The lane is not valid",
@@ -124,10 +136,14 @@ problem_table! {
         "The route still works on what this customer sent before. Nothing was accepted; call again later.";
     HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The head is too large",
         "A head may have 64 headers and 16 KiB.";
+    NoAttachments = "no-attachments", NOT_IMPLEMENTED, "Attachments are not kept here",
+        "The operator has given this deployment no place for files: send messages without attachments.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on this side",
         "Nothing was accepted. Tell the operator the request id.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available for the moment",
         "Something that this call needs does not answer. Nothing was changed; call again later.";
+    AttachmentsUnavailable = "attachments-unavailable", SERVICE_UNAVAILABLE, "Attachments cannot be kept or looked up for the moment",
+        "The place where files are kept does not answer. Nothing was accepted or kept; call again later.";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too many calls at once",
         "Nothing was accepted. Call again after a moment.";
     LowDisk = "low-disk", SERVICE_UNAVAILABLE, "No room to accept messages",

@@ -9,6 +9,7 @@ use std::{
 
 use actix_web::dev::ServerHandle;
 use naru_shared::{
+    blobs::Blobs,
     domain::{Clock, EnvelopeFormat, Minter, PackEncoder},
     gate::Gate,
     keys::{CredentialHasher, Keyring},
@@ -25,6 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    attachments::Attachments,
     config::IngressConfig,
     connection::Connections,
     denials::{self, Denials},
@@ -38,6 +40,10 @@ use crate::{
 /// Bytes of large bodies held at once, and the part of them that one account may hold.
 const BODIES: usize = 256 * 1024 * 1024;
 const BODY_SHARES: usize = 4;
+
+/// Bytes of uploads held at once, and the part of them that one account may hold: two of the largest.
+const UPLOADS: usize = 64 * 1024 * 1024;
+const UPLOAD_SHARES: usize = 3;
 
 /// Calls that ask the ledger at once, long polls included, and the part of them that one account may make.
 const READS: usize = 2_048;
@@ -59,6 +65,8 @@ pub struct IngressDeps {
     pub queue: Arc<dyn Queue>,
     /// What a customer may read of its own.
     pub reads: Arc<dyn LedgerReads>,
+    /// Where attachments are kept, if they are.
+    pub blobs: Option<Arc<dyn Blobs>>,
     /// The deployment's secrets.
     pub keyring: Keyring,
     /// The versions of envelopes that this release knows.
@@ -130,6 +138,8 @@ impl Ingress {
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
             publisher,
+            attachments: deps.blobs.map(|blobs| Attachments::new(blobs, &deps.keyring.ids)),
+            uploads: Room::new(UPLOADS, UPLOAD_SHARES),
             bodies: Room::new(BODIES, BODY_SHARES),
             reading: Room::new(READS, READ_SHARES),
             meters: Arc::new(Meters::new()),

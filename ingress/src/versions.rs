@@ -53,6 +53,11 @@ fn version_1_0(scope: &mut web::ServiceConfig, front: &Arc<Front>, environment: 
             Call::Acknowledge,
             calls::report_ack::call,
         )))
+        .service(at.resource("/attachments", "POST").route(at.run(
+            Method::POST,
+            Call::Attachment,
+            calls::attachment::call,
+        )))
         .service(at.resource("/quota", "GET").route(at.run(Method::GET, Call::Quota, calls::quota::call)))
         .default_service(at.nothing());
 }

@@ -21,7 +21,7 @@ pub const PARTIAL: &str = ".partial";
 const HANDOVER: Duration = Duration::from_secs(2);
 
 /// How the names of Naru's own files begin.
-const OWN: [&str; 6] = ["lock", "keys.toml", "queue.db", "topic.db", "ledger.db", "catalog.db"];
+const OWN: [&str; 7] = ["lock", "keys.toml", "queue.db", "topic.db", "ledger.db", "catalog.db", "blobs"];
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -211,6 +211,12 @@ impl DataDir {
     #[must_use]
     pub fn catalog(&self) -> PathBuf {
         self.path.join("catalog.db")
+    }
+
+    /// Attachments, and packs that a queue did not take.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.path.join("blobs")
     }
 
     /// The deployment's secrets.

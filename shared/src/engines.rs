@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aws::sqs::SqsSettings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings, redis::RedisSettings,
-    release::Release, topic::SnsSettings,
+    aws::sqs::SqsSettings, blobs::S3Settings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings,
+    redis::RedisSettings, release::Release, topic::SnsSettings,
 };
 
 /// The engine of the port `queue`.
@@ -265,6 +265,32 @@ impl Default for GateEngine {
     }
 }
 
+/// The engine of the port `blobs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum BlobsEngine {
+    /// Files of this process.
+    Disk {
+        /// Bytes that are kept at the most; beyond them uploads are refused.
+        #[serde(default = "disk_bytes")]
+        max_bytes: u64,
+    },
+    /// A bucket of S3, or of a store that speaks as it does.
+    S3(S3Settings),
+    /// None: messages have no attachments, and a pack must fit into the queue.
+    None {},
+}
+
+const fn disk_bytes() -> u64 {
+    10 << 30
+}
+
+impl Default for BlobsEngine {
+    fn default() -> Self {
+        Self::Disk { max_bytes: disk_bytes() }
+    }
+}
+
 /// The engine of every port.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Engines {
@@ -280,6 +306,8 @@ pub struct Engines {
     pub registry: RegistryEngine,
     /// Of the port `gate`.
     pub gate: GateEngine,
+    /// Of the port `blobs`.
+    pub blobs: BlobsEngine,
 }
 
 impl Engines {
@@ -305,6 +333,7 @@ impl Engines {
             ("catalog", matches!(self.catalog, CatalogEngine::Sqlite {})),
             ("registry", matches!(self.registry, RegistryEngine::Memory {})),
             ("gate", matches!(self.gate, GateEngine::Memory {})),
+            ("blobs", matches!(self.blobs, BlobsEngine::Disk { .. })),
         ];
         ports.into_iter().filter(|(_, embedded)| *embedded).map(|(port, _)| port).collect()
     }

@@ -8,7 +8,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::domain::{EnvelopeKeys, SecretHash};
+use crate::{
+    domain::{EnvelopeKeys, SecretHash},
+    signing::WebhookSecrets,
+};
 
 /// 256 secret bits; erased when dropped, never printed.
 #[derive(Clone)]
@@ -47,6 +50,10 @@ impl Secret {
         mac.update(purpose.as_bytes());
         mac.update(&[1]);
         Self::new(mac.finalize().into_bytes().into())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
     }
 
     /// HMAC-SHA-256 keyed with this secret.
@@ -90,6 +97,12 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// Makes the secrets of webhooks.
+    #[must_use]
+    pub fn webhooks(&self) -> WebhookSecrets {
+        WebhookSecrets::new(&self.credentials)
+    }
+
     /// The keys of envelopes.
     ///
     /// # Errors

@@ -15,7 +15,11 @@ pub mod ledger;
 
 pub mod outbox;
 
+pub mod callbacks;
+
 pub mod topic;
+
+pub mod blobs;
 
 pub mod catalog;
 
@@ -39,7 +43,11 @@ pub mod postgres;
 
 pub mod pace;
 
+pub mod causes;
+
 pub mod keys;
+
+pub mod signing;
 
 pub mod key_file;
 

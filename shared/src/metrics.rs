@@ -68,6 +68,8 @@ metrics_table! {
     gauge HTTP_CONNECTIONS = "naru_http_connections", Count, "Connections that are open";
     counter HTTP_MALFORMED = "naru_http_malformed_total", Count, "What the HTTP library refused before it was a call, by status (400: no HTTP, 408: a head too slow, 431: a head too long)";
     counter ACCEPTED = "naru_messages_accepted_total", Count, "Messages answered 202, by environment";
+    counter ATTACHMENTS = "naru_attachments_total", Count, "Uploads answered 201, by environment";
+    counter ATTACHMENT_BYTES = "naru_attachment_bytes_total", Bytes, "Bytes of uploads answered 201, by environment";
     counter REFUSED = "naru_messages_refused_total", Count, "Messages refused before publish, by problem code: one for a refused call of one message, one for each refused item of a batch";
     counter IN_DOUBT = "naru_messages_in_doubt_total", Count, "Messages answered `accept-unknown`: the queue did not confirm in time";
     counter DENIALS = "naru_denials_total", Count, "Calls and items of batches refused for who calls or how much (401, 403, 429), by problem code; a log line a minute names the customers";
@@ -80,6 +82,8 @@ metrics_table! {
     gauge ENVELOPE_VERSION = "naru_envelope_version", Count, "Version of envelopes: `use` is `written` by this ingress, or `read` (the newest) by these workers";
     counter ATTEMPTS = "naru_attempts_total", Count, "Attempts ended, by route and outcome";
     histogram ATTEMPT_SECONDS = "naru_attempt_seconds", Seconds, "Time of one attempt at a backend, by route";
+    counter ATTACHMENTS_READ = "naru_attachments_read_total", Count, "Attachments read for an attempt, by result: read, remembered, lost (gone or damaged), away";
+    counter BLOBS_EXPIRED = "naru_blobs_expiry_steps_total", Count, "Steps of removing blobs whose time is over, by result: done, or failed";
     gauge ATTEMPTS_UNDER_WAY = "naru_attempts_under_way", Count, "Attempts begun whose outcome is not committed, by route";
     gauge ROUTE_RESTING = "naru_route_resting", Count, "1 while a route's attempts pause because its backend takes nothing, by route";
     histogram SETTLE_SECONDS = "naru_settle_seconds", Seconds, "Time of one commit of outcomes";
@@ -89,6 +93,10 @@ metrics_table! {
     counter FORGOTTEN = "naru_messages_forgotten_total", Count, "Messages let go of after their time, by what: removed, or text and recipient";
     counter WORKER_RESTARTS = "naru_worker_restarts_total", Count, "Actors replaced after a panic or a stall, by actor";
     counter RELAYED = "naru_events_relayed_total", Count, "Events published to the topic";
+    counter CALLBACKS = "naru_callbacks_total", Count, "Events for webhooks, by outcome: delivered, failed (tried again), given-up, not-kept (too many waited), dropped (its webhook is not called any more)";
+    histogram CALLBACK_SECONDS = "naru_callback_seconds", Seconds, "Time of one call of a webhook, by outcome: delivered or failed";
+    gauge CALLBACKS_UNDER_WAY = "naru_callbacks_under_way", Count, "Calls of webhooks under way in this process";
+    counter WEBHOOKS_OFF = "naru_webhooks_switched_off_total", Count, "Webhooks that were switched off, by reason: gone (410) or failing (five days of failures)";
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
     gauge REDIS_CONNECTED = "naru_redis_connected", Count, "1 while Redis answers, by port";
     counter REDIS_CALLS = "naru_redis_calls_total", Count, "Calls to Redis, by port and result: answered, failed, or away (not even sent)";

@@ -2,6 +2,8 @@
 
 mod transport;
 
+mod storage;
+
 mod records;
 
 mod admission;
@@ -17,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use transport::Transport;
 
 use crate::{
+    blobs::Blobs,
+    callbacks::Callbacks,
     catalog::Catalog,
     data_dir::DataDir,
     domain::Clock,
@@ -25,7 +29,7 @@ use crate::{
     ledger::{Ledger, LedgerDesk, LedgerReads},
     outbox::Outbox,
     postgres::InvalidUrl,
-    queue::Queue,
+    queue::{ClaimChecks, Queue},
     registry::Registry,
     sqlite::DbError,
     topic::Topic,
@@ -69,6 +73,8 @@ pub struct Ports {
     pub registry: Arc<dyn Registry>,
     /// What an accept asks.
     pub gate: Arc<dyn Gate>,
+    /// Attachments, if they are kept at all.
+    pub blobs: Option<Arc<dyn Blobs>>,
     /// What lies behind the queue; a process that only accepts does not open it.
     pub behind: Option<Behind>,
     /// What readiness rests on beside the ports' own answers: the files of embedded engines.
@@ -86,6 +92,8 @@ pub struct Behind {
     pub outbox: Arc<dyn Outbox>,
     /// Fan-out of events.
     pub topic: Arc<dyn Topic>,
+    /// Events on their way to webhooks.
+    pub callbacks: Arc<dyn Callbacks>,
 }
 
 /// Something that can be asked whether it is sound.
@@ -151,6 +159,24 @@ pub enum OpenError {
         #[source]
         source: crate::redis::SettingsError,
     },
+    /// Its files cannot be used.
+    #[error("the {port} cannot be opened")]
+    Files {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What is said of its bucket cannot be used.
+    #[error("the {port} cannot be opened")]
+    S3 {
+        /// Of which port.
+        port: &'static str,
+        /// Why.
+        #[source]
+        source: crate::blobs::InvalidS3Settings,
+    },
     /// It is kept in files, and the process has no directory for them.
     #[error("the {0} is embedded, and this process has no data directory")]
     NoDirectory(&'static str),
@@ -184,6 +210,8 @@ pub fn open(
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
     let Transport { queue, topic, files } = transport::open(part, engines, dir, runtime)?;
+    let storage::Storage { blobs, probe } = storage::open(&engines.blobs, dir, runtime)?;
+    let queue = checked(queue, blobs.as_ref());
     let records = Records::open(part, &engines.ledger, dir, clock, runtime)?;
     let (catalog, of_catalog) = records::catalog(&engines.catalog, dir, runtime)?;
     let (registry, following) = open_registry(&engines.registry, &catalog)?;
@@ -192,11 +220,19 @@ pub fn open(
         stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
     });
     let behind = records.faces.zip(topic).map(|(faces, topic)| {
-        let records::Faces { ledger, desk, outbox } = faces;
-        Behind { ledger, desk, outbox, topic }
+        let records::Faces { ledger, desk, outbox, callbacks } = faces;
+        Behind { ledger, desk, outbox, topic, callbacks }
     });
     let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>);
-    let probes = files.chain(records.probes).chain([of_catalog]).collect();
-    let ports = Ports { queue, reads: records.reads, catalog, registry, gate, behind, probes };
+    let probes = files.chain(records.probes).chain([of_catalog]).chain(probe).collect();
+    let ports = Ports { queue, reads: records.reads, catalog, registry, gate, blobs, behind, probes };
     Ok((ports, tasks))
+}
+
+/// A queue that does not take every envelope has those that are too large for it kept as blobs, if blobs are kept.
+fn checked(queue: Arc<dyn Queue>, blobs: Option<&Arc<dyn Blobs>>) -> Arc<dyn Queue> {
+    match (queue.capabilities().max_bytes, blobs) {
+        (Some(most), Some(blobs)) => Arc::new(ClaimChecks::new(queue, Arc::clone(blobs), most)),
+        _ => queue,
+    }
 }

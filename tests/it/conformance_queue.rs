@@ -41,6 +41,54 @@ impl Fixture for Sqlite {
 
 naru_tests::queue_conformance!(Sqlite);
 
+mod claim_checks {
+    //! A queue that takes next to nothing: every envelope is kept as a blob, and what is published is a claim check.
+
+    use std::{sync::Arc, time::Duration};
+
+    use naru_shared::{
+        blobs::DiskBlobs,
+        queue::{ClaimChecks, Queue},
+    };
+    use naru_tests::conformance::queue::Fixture;
+    use tokio::runtime::Handle;
+
+    use super::{Sqlite, VISIBILITY};
+
+    struct Checked(Sqlite, Arc<dyn Queue>);
+
+    impl Checked {
+        fn around(inner: &Sqlite) -> anyhow::Result<Arc<dyn Queue>> {
+            let blobs = DiskBlobs::open(&inner.dir.path().join("blobs"), 1 << 30, &Handle::current())?;
+            Ok(Arc::new(ClaimChecks::new(inner.queue(), Arc::new(blobs), 0)))
+        }
+    }
+
+    impl Fixture for Checked {
+        async fn fresh() -> anyhow::Result<Self> {
+            let inner = Sqlite::fresh().await?;
+            let queue = Self::around(&inner)?;
+            Ok(Self(inner, queue))
+        }
+
+        fn queue(&self) -> Arc<dyn Queue> {
+            Arc::clone(&self.1)
+        }
+
+        async fn restart(&mut self) -> anyhow::Result<()> {
+            self.0.restart().await?;
+            self.1 = Self::around(&self.0)?;
+            Ok(())
+        }
+
+        fn visibility(&self) -> Duration {
+            VISIBILITY
+        }
+    }
+
+    naru_tests::queue_conformance!(Checked);
+}
+
 mod rabbitmq {
     //! On a broker of its own, whose process is not restarted: `tests/it/rabbitmq.rs` does that.
 

@@ -1,5 +1,8 @@
 //! Black-box tests of Naru, in one binary.
 
+mod conformance_blobs;
+#[cfg(test)]
+mod conformance_callbacks;
 mod conformance_catalog;
 #[cfg(test)]
 mod conformance_catalog_postgres;
@@ -17,6 +20,8 @@ mod api;
 mod aws_proxy;
 #[cfg(test)]
 mod backup;
+#[cfg(test)]
+mod blobs;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
@@ -79,5 +84,7 @@ mod stage;
 mod sync;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod webhooks;
 #[cfg(test)]
 mod wide;

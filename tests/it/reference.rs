@@ -128,7 +128,12 @@ fn check(example: &Example, came: &str) -> Value {
 /// The first id that an answer names.
 fn id_of(answer: &Value) -> Option<String> {
     let places = [&answer["id"], &answer["reports"][0]["id"], &answer["results"][0]["id"]];
-    places.iter().find_map(|id| id.as_str()).map(str::to_owned)
+    places.iter().find_map(|id| id.as_str()).filter(|id| id.starts_with("msg_")).map(str::to_owned)
+}
+
+/// The id of an attachment that an answer names.
+fn file_of(answer: &Value) -> Option<String> {
+    answer["id"].as_str().filter(|id| id.starts_with("att_")).map(str::to_owned)
 }
 
 /// A gateway with the customer of the examples; its live and its sandbox credential.
@@ -170,7 +175,7 @@ fn settled(gateway: &Gateway, users: &[String; 2], id: &str) {
 fn every_example_is_answered_as_it_is_printed() {
     let _alone = alone();
     let (gateway, users) = stage();
-    let mut id = String::new();
+    let (mut id, mut file) = (String::new(), String::new());
     for example in examples() {
         let output = Command::new("bash")
             .args(["-c", &example.command])
@@ -178,10 +183,14 @@ fn every_example_is_answered_as_it_is_printed() {
             .env("LIVE", &users[0])
             .env("TEST", &users[1])
             .env("ID", &id)
+            .env("FILE", &file)
             .output()
             .unwrap();
         assert!(output.status.success(), "{}: {}", example.command, String::from_utf8_lossy(&output.stderr));
         let answer = check(&example, &String::from_utf8(output.stdout).unwrap());
+        if let Some(named) = file_of(&answer) {
+            file = named;
+        }
         if let Some(named) = id_of(&answer) {
             settled(&gateway, &users, &named);
             id = named;

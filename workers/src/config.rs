@@ -41,6 +41,12 @@ pub struct WorkersConfig {
     pub horizon_ms: u64,
     /// How long after its end a message's text and recipient are kept, in milliseconds.
     pub texts_ms: u64,
+    /// Calls of webhooks under way at once in this process.
+    pub webhook_calls: usize,
+    /// Of those, the most of one webhook whose last call was taken quickly; any other has one.
+    pub webhook_calls_each: usize,
+    /// Events that may wait for one webhook; later ones are not kept for it.
+    pub webhook_waiting: u64,
 }
 
 impl Default for WorkersConfig {
@@ -59,6 +65,9 @@ impl Default for WorkersConfig {
             breaker_failures: 20,
             horizon_ms: 30 * DAY_MS,
             texts_ms: 30 * DAY_MS,
+            webhook_calls: 256,
+            webhook_calls_each: 16,
+            webhook_waiting: 100_000,
         }
     }
 }
@@ -94,6 +103,9 @@ impl WorkersConfig {
             ("breaker_failures", u64::from(self.breaker_failures), 1, 1_000_000),
             ("horizon_ms", self.horizon_ms, DAY_MS, 3_650 * DAY_MS),
             ("texts_ms", self.texts_ms, 0, 3_650 * DAY_MS),
+            ("webhook_calls", wide(self.webhook_calls), 2, 4_096),
+            ("webhook_calls_each", wide(self.webhook_calls_each), 1, 4_096),
+            ("webhook_waiting", self.webhook_waiting, 10, 10_000_000),
         ];
         let outside = bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value));
         outside.map_or(Ok(()), |(name, value, least, most)| Err(ConfigError { name, value, least, most }))

@@ -18,8 +18,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    callbacks::Hooks,
     config::WorkersConfig,
-    courier::Desk,
+    courier::{Attachments, Desk},
     incarnation::{Incarnations, Transit},
     intake::Newer,
     outcome::Ended,
@@ -40,9 +41,11 @@ pub(crate) struct Crew {
     pub(crate) deps: WorkersDeps,
     pub(crate) config: WorkersConfig,
     pub(crate) envelopes: EnvelopeKeys,
+    pub(crate) attachments: Attachments,
     pub(crate) newer: Newer,
     pub(crate) incarnations: Incarnations,
     pub(crate) transit: Transit,
+    pub(crate) hooks: Hooks,
     pub(crate) ended: mpsc::Sender<Ended>,
     /// Ends what brings new work: intake, feeders, the roster.
     pub(crate) stop: CancellationToken,
@@ -68,13 +71,17 @@ impl Crew {
         envelopes: EnvelopeKeys,
         ended: mpsc::Sender<Ended>,
     ) -> Self {
+        let attachments = Attachments::new(deps.blobs.clone(), &deps.keyring.ids);
+        let hooks = Hooks::new(deps.keyring.webhooks());
         Self {
             deps,
             config,
             envelopes,
+            attachments,
             newer: Newer::default(),
             incarnations: Incarnations::new(),
             transit: Transit::default(),
+            hooks,
             ended,
             stop: CancellationToken::new(),
             end: CancellationToken::new(),

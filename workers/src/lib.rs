@@ -20,6 +20,8 @@ mod outcome;
 
 mod relay;
 
+mod callbacks;
+
 mod observer;
 mod sweeper;
 
@@ -37,5 +39,7 @@ mod tests;
 pub use backend::{
     BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends, may_connect,
 };
+pub use callbacks::{Answered, Caller, Post, SUBSCRIPTION, TargetError, may_call};
 pub use config::{ConfigError, WorkersConfig};
+pub use courier::Attachment;
 pub use start::{StartError, Workers, WorkersDeps};

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use naru_shared::{
     catalog::{Entry, Kind},
+    causes::Causes,
     metrics,
     outbox::OutboxRow,
 };
@@ -72,7 +73,7 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
             }
             Err(error) => {
                 if backoff.is_news() {
-                    tracing::warn!(%error, "events wait");
+                    tracing::warn!(error = %Causes(&error), "events wait");
                 }
                 backoff.pause(&crew.end).await;
             }
@@ -98,7 +99,7 @@ pub(crate) async fn flush(crew: &Crew) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(%error, "events stay in the outbox until the next start");
+                tracing::warn!(error = %Causes(&error), "events stay in the outbox until the next start");
                 return;
             }
         }

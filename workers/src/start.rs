@@ -8,6 +8,8 @@ use std::{
 
 use actix_rt::{ArbiterHandle, System};
 use naru_shared::{
+    blobs::Blobs,
+    callbacks::Callbacks,
     catalog::Catalog,
     domain::{Clock, EnvelopeFormat, IncarnationId},
     gate::Gate,
@@ -22,6 +24,7 @@ use naru_shared::{
 
 use crate::{
     backend::BackendFactory,
+    callbacks,
     config::{ConfigError, WorkersConfig},
     crew::Crew,
     heartbeat, observer,
@@ -50,13 +53,17 @@ pub struct WorkersDeps {
     pub outbox: Arc<dyn Outbox>,
     /// Where they are published.
     pub topic: Arc<dyn Topic>,
-    /// The subscriptions of record.
+    /// Events on their way to webhooks.
+    pub callbacks: Arc<dyn Callbacks>,
+    /// The subscriptions and webhooks of record.
     pub catalog: Arc<dyn Catalog>,
     /// Customers and routes.
     pub registry: Arc<dyn Registry>,
     /// What ingress asks; it is told what is used and what waits.
     pub gate: Arc<dyn Gate>,
-    /// Opens envelopes.
+    /// What messages carry, if it is kept.
+    pub blobs: Option<Arc<dyn Blobs>>,
+    /// Opens envelopes, and tells what attachments are.
     pub keyring: Keyring,
     /// The versions of envelopes that this release knows.
     pub formats: &'static [EnvelopeFormat],
@@ -87,7 +94,7 @@ pub enum StartError {
     System,
 }
 
-/// The workers of a process: intake and couriers of every route, committer, relay, sweeper, observer, heartbeat.
+/// The workers of a process: intake and couriers of every route, committer, relay, webhooks, sweeper, observer, heartbeat.
 pub struct Workers {
     crew: Arc<Crew>,
     quarters: Arc<Quarters>,
@@ -113,6 +120,8 @@ impl Workers {
         quarters.house(heartbeat::routine(&crew));
         quarters.house(outcome::routine(&crew, &committer));
         quarters.house(relay::routine(&crew));
+        quarters.house(callbacks::matching(&crew));
+        quarters.house(callbacks::calling(&crew));
         quarters.house(sweeper::routine(&crew));
         quarters.house(observer::routine(&crew));
         quarters.house(roster::routine(&crew, &quarters));
@@ -128,6 +137,9 @@ impl Workers {
         // A share of the time is kept for what comes after the attempts.
         let attempts = end - (deadline / 5).min(Duration::from_secs(3));
         let idle = until(attempts, || self.crew.held() == 0 && self.crew.transit_is_empty()).await;
+        if !until(attempts, || self.crew.hooks.is_idle()).await {
+            tracing::warn!("webhooks have not answered: their events come again when their leases are over");
+        }
         if !idle {
             tracing::warn!(rows = self.crew.held(), "attempts are left to be recovered by the next life");
         }

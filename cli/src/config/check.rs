@@ -3,7 +3,7 @@
 use naru_shared::{
     aws::sqs::SqsSettings,
     domain::{BackendConfig, Route},
-    engines::{LedgerEngine, QueueEngine, TopicEngine},
+    engines::{BlobsEngine, LedgerEngine, QueueEngine, TopicEngine},
     ports::Part,
 };
 
@@ -90,6 +90,9 @@ fn unsafe_engines(config: &Config) -> Vec<String> {
         found.extend(unsafe_sqs(config, settings));
         call = Some(settings.call_timeout_ms);
     }
+    if let BlobsEngine::S3(settings) = &config.blobs {
+        found.extend(settings.check().err().map(|error| format!("blobs: {error}")));
+    }
     let publish = config.ingress.publish_timeout_ms;
     if let Some(call) = call.filter(|call| *call >= publish) {
         found.push(format!(
@@ -143,6 +146,7 @@ pub fn unsafe_route(config: &Config, route: &Route) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use naru_shared::{
+        blobs::S3Settings,
         domain::{Environment, HttpBackend, OnUncertain},
         rabbitmq::RabbitMqSettings,
     };
@@ -237,6 +241,18 @@ mod tests {
             s.doorbell = Some(toml::from_str("url = \"http://nowhere\"").unwrap());
         };
         assert!(with(bell)[0].starts_with("queue.doorbell"));
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_used_is_told() {
+        let mut config = Config { blobs: BlobsEngine::S3(S3Settings::default()), ..Config::default() };
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert!(found.len() == 1 && found[0].starts_with("blobs: `bucket`"), "{found:?}");
+        let endpoint = Some("http://s3.example".to_owned());
+        config.blobs =
+            BlobsEngine::S3(S3Settings { bucket: "naru".to_owned(), endpoint, ..S3Settings::default() });
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert!(found.len() == 1 && found[0].contains("allow_plain_http"), "{found:?}");
     }
 
     #[test]

@@ -16,7 +16,10 @@ pub use keys::{KeysConfig, KeysText};
 pub use load::{ConfigError, load};
 use naru_ingress::IngressConfig;
 use naru_shared::{
-    engines::{CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine, TopicEngine},
+    engines::{
+        BlobsEngine, CatalogEngine, Engines, GateEngine, LedgerEngine, QueueEngine, RegistryEngine,
+        TopicEngine,
+    },
     release::Release,
     telemetry::LogFormat,
 };
@@ -54,6 +57,8 @@ pub struct Config {
     pub registry: RegistryEngine,
     /// The engine of the gate.
     pub gate: GateEngine,
+    /// The engine of the blobs.
+    pub blobs: BlobsEngine,
     /// The release that is configured; no setting.
     #[serde(skip)]
     pub release: Release,
@@ -75,6 +80,7 @@ impl Default for Config {
             catalog: CatalogEngine::default(),
             registry: RegistryEngine::default(),
             gate: GateEngine::default(),
+            blobs: BlobsEngine::default(),
             release: Release::THIS,
         }
     }
@@ -91,6 +97,7 @@ impl Config {
             catalog: self.catalog.clone(),
             registry: self.registry.clone(),
             gate: self.gate.clone(),
+            blobs: self.blobs.clone(),
         }
         .needing(self.release.tables())
     }

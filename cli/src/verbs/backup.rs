@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use naru_shared::{
+    blobs::{copy_disk, inspect_disk},
     data_dir::{DataDir, write_private},
     data_files,
     domain::Timestamp,
@@ -31,12 +32,24 @@ const SHARED: &str =
 struct Manifest {
     made_at: Timestamp,
     files: Vec<String>,
+    /// Attachments, each as it lies.
+    #[serde(default)]
+    blobs: u64,
+    /// Attachments that were damaged already.
+    #[serde(default, skip_serializing_if = "is_none")]
+    damaged_blobs: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Serialize)]
 struct Restored {
     made_at: Timestamp,
     held: usize,
+    blobs: u64,
 }
 
 /// The files of a directory that are copied, in the order in which their writers are held.
@@ -84,8 +97,18 @@ fn fill(desk: &Desk, target: &Path) -> anyhow::Result<Manifest> {
     let keys = fs::read(dir.keys()).context("the deployment's secrets cannot be read")?;
     write_private(&target.join(name_of(&dir.keys())), &keys)?;
     // After the moment of the copy: what was accepted in between is not in it, and is not harmed by being thought so.
-    let manifest =
-        Manifest { made_at: desk.now(), files: sources.iter().map(|path| name_of(path)).collect() };
+    let made_at = desk.now();
+    // What the messages name was there before they were accepted, and is not removed while they last.
+    let copied = copy_disk(&dir.blobs(), &target.join(name_of(&dir.blobs())));
+    let copied = copied.context("the attachments cannot be copied")?;
+    if copied.damaged > 0 {
+        tracing::warn!(
+            damaged = copied.damaged,
+            "attachments are damaged and were left out: `naru check` names them"
+        );
+    }
+    let files = sources.iter().map(|path| name_of(path)).collect();
+    let manifest = Manifest { made_at, files, blobs: copied.copied, damaged_blobs: copied.damaged };
     write_private(&target.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     Ok(manifest)
 }
@@ -104,6 +127,9 @@ pub async fn restore(config: Config, out: Output, copy: PathBuf, replace: bool) 
         return Err(Failure::Conflict(why).into());
     }
     list.extend(keys(&dir, &copy, replace)?);
+    // First: a message that is there finds what it names. More than it names harms nothing.
+    let blobs = copy_disk(&copy.join(name_of(&dir.blobs())), &dir.blobs());
+    let blobs = blobs.context("the attachments cannot be put in place")?.copied;
     let list: Vec<(&Path, &Path)> = list.iter().map(|(from, to)| (from.as_path(), to.as_path())).collect();
     let mut held = 0;
     files::restore(&list, replace, |target, copied| -> anyhow::Result<()> {
@@ -116,7 +142,7 @@ pub async fn restore(config: Config, out: Output, copy: PathBuf, replace: bool) 
     let sentence = format!(
         "the copy of {made_at} is in place; {held} messages that had not ended wait for a person (naru uncertain list)"
     );
-    out.said(&Restored { made_at, held }, &sentence)
+    out.said(&Restored { made_at, held, blobs }, &sentence)
 }
 
 /// Looks at everything in a copy before anything is written: its manifest, its secrets, every page of its files.
@@ -137,6 +163,10 @@ fn verified(config: &Config, copy: &Path) -> anyhow::Result<(Manifest, [PathBuf;
             let lacks = Failure::Refused(format!("it lacks {}", name_of(path)));
             return Err(anyhow::Error::new(lacks).context(whole()));
         }
+    }
+    let damaged = inspect_disk(&place.blobs()).with_context(whole)?;
+    if let Some(first) = damaged.first() {
+        return Err(anyhow::Error::new(Failure::Refused(first.clone())).context(whole()));
     }
     match data_files::inspect(&config.engines(), &place, Depth::Whole).into_iter().next() {
         Some(unsound) => Err(anyhow::Error::new(unsound).context(whole())),

@@ -1,13 +1,15 @@
 //! `naru check`: whether it would be safe to start.
 
 use naru_shared::{
+    blobs::{S3Blobs, expiry_days, inspect_disk},
     data_dir::{DataDir, DataDirError},
     data_files,
-    engines::{CatalogEngine, LedgerEngine},
+    engines::{BlobsEngine, CatalogEngine, LedgerEngine},
     ports::Part,
     sqlite::Depth,
 };
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use crate::{
     config::{Config, check::unsafe_settings},
@@ -58,6 +60,7 @@ async fn of_deployment(desk: &Desk) -> anyhow::Result<Vec<String>> {
     for site in infra::sites(&desk.config, &desk.book()?).await? {
         findings.extend(site.missing().await?);
     }
+    findings.extend(of_bucket(&desk.config.blobs).await);
     let shared = !matches!(desk.config.ledger, LedgerEngine::Sqlite {});
     if shared || desk.dir().is_some_and(|dir| dir.ledger().exists()) {
         let ledger = desk.ledger()?.desk;
@@ -66,6 +69,26 @@ async fn of_deployment(desk: &Desk) -> anyhow::Result<Vec<String>> {
         }));
     }
     Ok(findings)
+}
+
+/// A rule of the bucket that removes attachments while messages may still name them. A bucket that does not tell its rules to
+/// this process, which need not know them, is not looked into.
+async fn of_bucket(engine: &BlobsEngine) -> Option<String> {
+    let BlobsEngine::S3(settings) = engine else { return None };
+    // Settings that cannot be used are a finding already.
+    let bucket = S3Blobs::open(settings, &Handle::current()).ok()?;
+    let (least, why) = expiry_days();
+    match bucket.rule_days().await {
+        Ok(Some(days)) if days < least => Some(format!(
+            "blobs: a rule of the bucket {} removes what is {days} days old, and {least} are needed ({why})",
+            settings.bucket
+        )),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(%error, "the bucket does not tell its rules");
+            None
+        }
+    }
 }
 
 /// What was found about a directory, and whether what its files say of routes and sums is worth anything.
@@ -84,6 +107,10 @@ fn of_directory(desk: &Desk, dir: &DataDir) -> anyhow::Result<Unsound> {
     }
     findings.extend(dir.refuse_half_restored().err().map(|error| error.to_string()));
     let unsound = data_files::inspect(&desk.config.engines(), dir, Depth::Whole);
+    if matches!(desk.config.blobs, BlobsEngine::Disk { .. }) {
+        // What can be uploaded again does not keep everything else from starting.
+        findings.extend(inspect_disk(&dir.blobs())?.into_iter().map(|damage| format!("blobs: {damage}")));
+    }
     let begun = dir.catalog().exists() || !matches!(desk.config.catalog, CatalogEngine::Sqlite {});
     let readable = unsound.is_empty() && begun;
     findings.extend(unsound.into_iter().map(|unsound| {

@@ -16,3 +16,4 @@ pub mod route;
 pub mod status;
 pub mod subscription;
 pub mod uncertain;
+pub mod webhook;

@@ -6,6 +6,7 @@ use naru_shared::{
     domain::SubscriptionName,
     engines::TopicEngine,
 };
+use naru_workers::SUBSCRIPTION;
 
 use crate::{desk::Desk, exit::Failure};
 
@@ -34,6 +35,12 @@ pub enum SubscriptionVerb {
 /// # Errors
 /// See the exit codes.
 pub async fn run(verb: SubscriptionVerb, desk: &Desk) -> anyhow::Result<()> {
+    if let SubscriptionVerb::Add { name, .. } | SubscriptionVerb::Remove { name } = &verb
+        && name.as_str() == SUBSCRIPTION
+    {
+        let why = "is there as long as there are webhooks: see naru webhook";
+        return Err(Failure::Refused(format!("the subscription `{name}` {why}")).into());
+    }
     let book = desk.book()?;
     match verb {
         SubscriptionVerb::Add { name, outside } => {

@@ -60,6 +60,10 @@ pub async fn admit(
         let (account, key) = (caller.account.clone(), Some(key.clone()));
         claim.hold(Held { account, key, reserved: None, answer: answer.clone() }, front.publisher.undo());
     }
+    if let Err(problem) = named(front, caller, &draft, now).await {
+        undo(front, claim).await;
+        return Err(problem);
+    }
     match reserve(front, caller, &draft.content.channel, answer.units, now).await {
         Ok(None) => {}
         Ok(Some(reserved)) => claim.add(reserved, &caller.account, &answer, front.publisher.undo()),
@@ -82,6 +86,15 @@ pub async fn admit(
         Problem::from(Code::Internal)
     })?;
     Ok(Admission::New(Item { lane: draft.lane, fragment, answer, key: message.key, claim }))
+}
+
+/// Whether the attachments that it names are there to be sent.
+async fn named(front: &Front, caller: &Caller, draft: &Draft, now: Timestamp) -> Result<(), Problem> {
+    match &front.attachments {
+        Some(attachments) => attachments.may_name(&caller.account, &draft.content.attachments, now).await,
+        None if draft.content.attachments.is_empty() => Ok(()),
+        None => Err(Code::NoAttachments.into()),
+    }
 }
 
 /// Gives back what a refused message held.

@@ -2,11 +2,15 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use naru_shared::domain::{Content, Key, Lane, Timestamp};
+use naru_shared::{
+    blobs::AttachmentId,
+    domain::{Content, Key, Lane, Timestamp},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
+    attachments::MOST,
     problem::{Code, Problem},
     strict_json,
 };
@@ -175,14 +179,40 @@ fn content(fields: &Fields<'_>, now: Timestamp) -> Result<Content, Problem> {
         sender: field(fields.sender, Code::InvalidSender)?,
         subject: field(fields.subject, Code::InvalidSubject)?,
         body: field(fields.body, Code::InvalidBody)?.unwrap_or_default(),
-        attachments: field(fields.attachments, Code::UnknownAttachment)?.unwrap_or_default(),
+        attachments: field(fields.attachments, Code::InvalidAttachments)?.unwrap_or_default(),
         data: field(fields.data, Code::InvalidData)?.unwrap_or_default(),
         reference: field(fields.reference, Code::InvalidReference)?,
         send_at: field(fields.send_at, Code::InvalidSendAt)?,
         ttl: field(fields.ttl, Code::InvalidTtl)?,
     };
     check(&content, fields.data.map_or(0, |raw| raw.get().len()), now)?;
+    attachments(&content)?;
     Ok(content)
+}
+
+/// Whose they are and whether they are there is asked later.
+fn attachments(content: &Content) -> Result<(), Problem> {
+    let ids = &content.attachments;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let refuse = |sentence: String| Err(Problem::new(Code::InvalidAttachments, sentence));
+    if matches!(content.channel.as_str(), "sms" | "lms") {
+        return refuse(format!("The channel {} carries no attachments.", content.channel));
+    }
+    if ids.len() > MOST {
+        return refuse(format!("A message has at most {MOST} attachments; these are {}.", ids.len()));
+    }
+    for (index, id) in ids.iter().enumerate() {
+        if id.parse::<AttachmentId>().is_err() {
+            let sentence = format!("attachments[{index}] is not the id of an attachment.");
+            return Err(Problem::new(Code::UnknownAttachment, sentence));
+        }
+        if ids.iter().take(index).any(|other| other == id) {
+            return refuse(format!("attachments[{index}] is named twice."));
+        }
+    }
+    Ok(())
 }
 
 fn check(content: &Content, data_bytes: usize, now: Timestamp) -> Result<(), Problem> {
@@ -196,9 +226,7 @@ fn check(content: &Content, data_bytes: usize, now: Timestamp) -> Result<(), Pro
         (recipient, Code::InvalidRecipient),
         (short(&content.sender, 1, SENDER), Code::InvalidSender),
         (short(&content.subject, 0, SUBJECT), Code::InvalidSubject),
-        // Nothing can be uploaded, so no id is known.
-        (content.attachments.is_empty(), Code::UnknownAttachment),
-        (!content.body.is_empty(), Code::InvalidBody),
+        (!content.body.is_empty() || !content.attachments.is_empty(), Code::InvalidBody),
         (data_bytes <= DATA, Code::InvalidData),
         (short(&content.reference, 1, REFERENCE), Code::InvalidReference),
         // A time that has passed is no mistake: it is what a call with a key looks like when it is sent again.
@@ -267,7 +295,8 @@ mod tests {
             ("subject", json!("s".repeat(256)), Code::InvalidSubject),
             ("body", json!(""), Code::InvalidBody),
             ("body", json!(["x"]), Code::InvalidBody),
-            ("attachments", json!(["att_1"]), Code::UnknownAttachment),
+            ("attachments", json!("att_1"), Code::InvalidAttachments),
+            ("attachments", json!(["att_00000000000000000000000000"]), Code::InvalidAttachments),
             ("data", json!([]), Code::InvalidData),
             ("data", json!({"a": "d".repeat(DATA)}), Code::InvalidData),
             ("lane", json!("fast"), Code::InvalidLane),
@@ -295,6 +324,27 @@ mod tests {
         ] {
             assert!(with(name, value.clone()).is_ok(), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn a_list_of_attachments_is_of_different_ids_and_not_too_long() {
+        let id = |n: usize| format!("att_0000000000000000000000000{n}");
+        let parsed = |channel: &str, ids: &[String]| {
+            let message = json!({"channel": channel, "recipient": "+821012345678", "attachments": ids});
+            parse(&message.to_string(), Place::Alone, NOW).map_err(|problem| (problem.code, problem.detail))
+        };
+        let draft = parsed("mms", &[id(1), id(2)]).unwrap();
+        assert_eq!((draft.content.attachments.len(), draft.content.body.as_str()), (2, ""));
+        let ten: Vec<String> = (0..MOST).map(|n| id(n % 10)).collect();
+        assert!(parsed("kakao", &ten).is_ok());
+        let eleven: Vec<String> = ten.iter().cloned().chain([format!("{}a", &id(0)[..29])]).collect();
+        assert_eq!(parsed("mms", &eleven).unwrap_err().0, Code::InvalidAttachments);
+        assert_eq!(parsed("lms", &[id(1)]).unwrap_err().0, Code::InvalidAttachments);
+        assert_eq!(parsed("mms", &[id(1), id(1)]).unwrap_err().0, Code::InvalidAttachments);
+        let (code, detail) = parsed("mms", &[id(1), "att_x".to_owned()]).unwrap_err();
+        assert_eq!(code, Code::UnknownAttachment);
+        assert!(detail.starts_with("attachments[1]"), "{detail}");
+        assert_eq!(parsed("mms", &[]).unwrap_err().0, Code::InvalidBody);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One file per call of version 1.0.
 
 pub mod accepted;
+pub mod attachment;
 pub mod batch;
 mod batch_body;
 mod batch_result;

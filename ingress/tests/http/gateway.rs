@@ -106,6 +106,7 @@ impl Gateway {
             },
             queue: queue.clone(),
             reads: ledger.clone(),
+            blobs: None,
             keyring,
             formats: FORMATS,
             clock: Arc::new(SystemClock),

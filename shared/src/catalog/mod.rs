@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteCatalog;
 
-use crate::domain::{Assignment, Credential, Customer, Quota, Route, SubscriptionName};
+use crate::domain::{Assignment, Credential, Customer, Quota, Route, SubscriptionName, Webhook};
 
 /// A listener of the topic, of record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub enum Entry {
     Quota(Quota),
     /// A listener of the topic.
     Subscription(Subscription),
+    /// Where a customer wants to be called back.
+    Webhook(Webhook),
 }
 
 /// The kinds of documents.
@@ -61,6 +63,8 @@ pub enum Kind {
     Quota,
     /// [`Entry::Subscription`]
     Subscription,
+    /// [`Entry::Webhook`]
+    Webhook,
 }
 
 impl Kind {
@@ -74,6 +78,7 @@ impl Kind {
             Self::Assignment => "assignment",
             Self::Quota => "quota",
             Self::Subscription => "subscription",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -89,10 +94,11 @@ impl Entry {
             Self::Assignment(_) => Kind::Assignment,
             Self::Quota(_) => Kind::Quota,
             Self::Subscription(_) => Kind::Subscription,
+            Self::Webhook(_) => Kind::Webhook,
         }
     }
 
-    /// Its key among those of its kind: a name, or `customer/channel` (`*` for all channels).
+    /// Its key among those of its kind: a name, `customer/channel` (`*` for all channels), or `customer/name`.
     #[must_use]
     pub fn key(&self) -> String {
         let star = |channel: &Option<crate::domain::ChannelName>| {
@@ -105,6 +111,7 @@ impl Entry {
             Self::Assignment(a) => format!("{}/{}", a.customer, star(&a.channel)),
             Self::Quota(q) => format!("{}/{}", q.customer, star(&q.channel)),
             Self::Subscription(s) => s.name.to_string(),
+            Self::Webhook(w) => w.id().to_string(),
         }
     }
 
@@ -118,6 +125,7 @@ impl Entry {
             Self::Assignment(e) => e.version,
             Self::Quota(e) => e.version,
             Self::Subscription(e) => e.version,
+            Self::Webhook(e) => e.version,
         }
     }
 
@@ -131,6 +139,7 @@ impl Entry {
             Self::Assignment(e) => e.version = version,
             Self::Quota(e) => e.version = version,
             Self::Subscription(e) => e.version = version,
+            Self::Webhook(e) => e.version = version,
         }
         self
     }

@@ -40,11 +40,13 @@ pub enum Code {
     Restored = 10,
     /// The retry budget was used up while the backend did not take it.
     NotTaken = 11,
+    /// An attachment was gone or damaged when the message was to be sent.
+    AttachmentLost = 12,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::BackendRefused,
         Self::Uncertain,
@@ -57,6 +59,7 @@ impl Code {
         Self::Indigestible,
         Self::Restored,
         Self::NotTaken,
+        Self::AttachmentLost,
     ];
 
     /// As stores keep it.
@@ -86,7 +89,8 @@ impl Code {
             | Self::Cancelled
             | Self::Indigestible
             | Self::Restored
-            | Self::NotTaken => ChargeEffect::Released,
+            | Self::NotTaken
+            | Self::AttachmentLost => ChargeEffect::Released,
         }
     }
 
@@ -106,6 +110,7 @@ impl Code {
             Self::Indigestible => "indigestible",
             Self::Restored => "restored",
             Self::NotTaken => "not-taken",
+            Self::AttachmentLost => "attachment-lost",
         }
     }
 
@@ -125,6 +130,7 @@ impl Code {
             Self::Indigestible => "the message holds what cannot be stored",
             Self::Restored => "restored from a backup: it may have been sent after the backup was made",
             Self::NotTaken => "the backend did not take the message in as many attempts as the route allows",
+            Self::AttachmentLost => "an attachment was gone or damaged when the message was to be sent",
         }
     }
 }

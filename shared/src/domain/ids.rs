@@ -62,11 +62,31 @@ fn base32(bytes: &[u8; 16]) -> [u8; 26] {
     out
 }
 
+/// Writes an id: its kind, and 26 characters.
+pub(crate) fn type_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
+    f.write_str(prefix)?;
+    f.write_str(str::from_utf8(&base32(bytes)).map_err(|_| fmt::Error)?)
+}
+
+/// Reads an id of that kind.
+pub(crate) fn read_type_id(prefix: &str, text: &str) -> Result<[u8; 16], ParseIdError> {
+    let suffix = text.strip_prefix(prefix).filter(|s| s.len() == 26).ok_or(ParseIdError)?;
+    if suffix.as_bytes()[0] > b'7' {
+        return Err(ParseIdError);
+    }
+    let mut symbols = [b'0'; 32];
+    symbols[..26].copy_from_slice(suffix.as_bytes());
+    let mut padded = [0_u8; 20];
+    CROCKFORD.decode_mut(&symbols, &mut padded).map_err(|_| ParseIdError)?;
+    let mut high = [0_u8; 16];
+    high.copy_from_slice(&padded[..16]);
+    let value = (u128::from_be_bytes(high) << 2) | u128::from(padded[16] >> 6);
+    Ok(value.to_be_bytes())
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let suffix = base32(&self.0);
-        f.write_str("msg_")?;
-        f.write_str(str::from_utf8(&suffix).map_err(|_| fmt::Error)?)
+        type_id(f, "msg_", &self.0)
     }
 }
 
@@ -79,18 +99,7 @@ impl fmt::Debug for MessageId {
 impl FromStr for MessageId {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let suffix = text.strip_prefix("msg_").filter(|s| s.len() == 26).ok_or(ParseIdError)?;
-        if suffix.as_bytes()[0] > b'7' {
-            return Err(ParseIdError);
-        }
-        let mut symbols = [b'0'; 32];
-        symbols[..26].copy_from_slice(suffix.as_bytes());
-        let mut padded = [0_u8; 20];
-        CROCKFORD.decode_mut(&symbols, &mut padded).map_err(|_| ParseIdError)?;
-        let mut high = [0_u8; 16];
-        high.copy_from_slice(&padded[..16]);
-        let value = (u128::from_be_bytes(high) << 2) | u128::from(padded[16] >> 6);
-        Ok(Self(value.to_be_bytes()))
+        read_type_id("msg_", text).map(Self)
     }
 }
 

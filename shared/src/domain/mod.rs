@@ -19,6 +19,7 @@ mod route;
 mod state;
 mod time;
 mod transition;
+mod webhook;
 
 pub use account::{Account, Environment, Lane};
 pub use code::{ChargeEffect, Code};
@@ -26,8 +27,11 @@ pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy,
 pub use envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead, WRITTEN};
 pub use event::Event;
 pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
+pub(crate) use ids::{read_type_id, type_id};
 pub use message::{Content, Fingerprint, Key, Message, Units, masked};
-pub use names::{ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName};
+pub use names::{
+    ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName, WebhookName,
+};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};
 pub use quota::{Day, Period, Quota};
@@ -37,3 +41,4 @@ pub use route::{Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, 
 pub use state::State;
 pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
 pub use transition::{Facts, Next, next_state};
+pub use webhook::{InvalidKind, MessageKind, Webhook, WebhookId, WebhookState, WhyDisabled};

@@ -101,6 +101,11 @@ name!(
 );
 
 name!(
+    /// One of a customer's webhooks.
+    WebhookName, "a webhook's name", 40
+);
+
+name!(
     /// Separates deployments of Naru that share an engine.
     Namespace, "a namespace", 40
 );

@@ -31,6 +31,11 @@ pub enum Outcome {
         /// A sentence for the report.
         detail: String,
     },
+    /// What it carries is gone or damaged; nothing was sent.
+    Lost {
+        /// A sentence for the report.
+        detail: String,
+    },
     /// It cannot be known.
     Uncertain {
         /// A sentence for the operator.
@@ -87,6 +92,7 @@ mod tests {
             Outcome::NotTaken { retry_after: Some(_), .. } => "later",
             Outcome::NotTaken { .. } => "not taken",
             Outcome::Failed { .. } => "failed",
+            Outcome::Lost { .. } => "lost",
             Outcome::Uncertain { .. } => "uncertain",
         };
         assert_eq!(word(Answer::Unwritten), "not taken");

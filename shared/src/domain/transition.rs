@@ -104,6 +104,11 @@ pub fn next_state(outcome: Outcome, facts: &Facts) -> Next {
             Next::Sent { backend_id, look_at: facts.now.plus(report_in) }
         }
         Outcome::Failed { detail } => Next::end(State::Failed, Code::BackendRefused, &detail),
+        // An earlier attempt had what this one lacks, and may have been taken.
+        Outcome::Lost { detail } if facts.possible_duplicate => {
+            Next::end(State::Failed, Code::Uncertain, &detail)
+        }
+        Outcome::Lost { detail } => Next::end(State::Failed, Code::AttachmentLost, &detail),
         Outcome::NotTaken { detail, retry_after } => {
             again(facts, retry_after, facts.possible_duplicate, detail)
         }
@@ -208,6 +213,14 @@ mod tests {
         for facts in [retry, idempotent] {
             assert!(matches!(next_state(uncertain(), &facts), Next::Retry { possible_duplicate: true, .. }));
         }
+    }
+
+    #[test]
+    fn what_lost_its_attachment_ends_and_is_not_tried_again() {
+        let lost = || Outcome::Lost { detail: "d".into() };
+        assert_eq!(next_state(lost(), &facts()), Next::end(State::Failed, Code::AttachmentLost, "d"));
+        let doubted = Facts { possible_duplicate: true, ..facts() };
+        assert_eq!(next_state(lost(), &doubted), Next::end(State::Failed, Code::Uncertain, "d"));
     }
 
     #[test]

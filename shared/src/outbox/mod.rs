@@ -1,9 +1,10 @@
-//! The port `outbox`: events written in the transaction of the state they tell of, until they are published.
+//! The port `outbox`: events written in the transaction of the state they tell of, until they are published. What is no
+//! message's (a route rests, an envelope was set aside) is put there by whoever saw it.
 
 mod postgres;
 mod sqlite;
 
-pub(crate) use postgres::{CLAIM, HAS_FREE_IN_POSTGRES};
+pub(crate) use postgres::{CLAIM, HAS_FREE_IN_POSTGRES, PUT};
 #[cfg(test)]
 pub(crate) use sqlite::{FREE, HAS_FREE};
 
@@ -30,6 +31,10 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Deletes what was published. Idempotent.
     async fn delete(&self, rows: Vec<i64>) -> Result<(), LedgerError>;
+
+    /// Writes events that are no message's, together. `Ok` promises durability. Idempotent by the event's id for as long as
+    /// the event waits: one that was published already is published again, with its id.
+    async fn put(&self, events: Vec<Event>) -> Result<(), LedgerError>;
 
     /// Returns when there may be something to claim, at the latest after `wait`.
     async fn await_events(&self, wait: Duration);

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row as _};
 
 use super::{Outbox, OutboxRow};
 use crate::{
-    domain::Timestamp,
+    domain::{Event, Timestamp},
     ledger::{LedgerError, PostgresLedger},
     postgres::PgError,
 };
@@ -42,6 +42,22 @@ impl Outbox for PostgresLedger {
         Ok(deleted.await?)
     }
 
+    async fn put(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let texts: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
+        let texts = texts.map_err(|error| PgError::unreadable("event", error))?;
+        let ids: Vec<String> = events.into_iter().map(|event| event.id).collect();
+        let call = (self.now(), texts, ids);
+        let put = self
+            .database()
+            .transact("put-events", &call, |c, (now, texts, ids)| Box::pin(put(c, *now, texts, ids)));
+        put.await?;
+        self.event_bell().notify_waiters();
+        Ok(())
+    }
+
     async fn await_events(&self, wait: Duration) {
         let until = tokio::time::Instant::now() + wait;
         loop {
@@ -64,6 +80,19 @@ impl Outbox for PostgresLedger {
 
 async fn has_free(connection: &mut PgConnection, now: Timestamp) -> Result<bool, PgError> {
     Ok(sqlx::query(HAS_FREE_IN_POSTGRES).bind(now.as_millis()).fetch_one(connection).await?.try_get(0)?)
+}
+
+pub(crate) const PUT: &str = "INSERT INTO outbox (free_at, event, event_id) \
+     SELECT $1, * FROM unnest($2::text[], $3::text[]) ON CONFLICT DO NOTHING";
+
+async fn put(
+    connection: &mut PgConnection,
+    now: Timestamp,
+    texts: &[String],
+    ids: &[String],
+) -> Result<(), PgError> {
+    sqlx::query(PUT).bind(now.as_millis()).bind(texts).bind(ids).execute(connection).await?;
+    Ok(())
 }
 
 async fn claim(

@@ -7,7 +7,7 @@ use rusqlite::{Connection, types::Type};
 
 use super::{Outbox, OutboxRow};
 use crate::{
-    domain::Timestamp,
+    domain::{Event, Timestamp},
     ledger::{LedgerError, SqliteLedger},
 };
 
@@ -24,6 +24,15 @@ impl Outbox for SqliteLedger {
 
     async fn delete(&self, rows: Vec<i64>) -> Result<(), LedgerError> {
         Ok(self.db().write(move |c| delete(c, &rows)).await?)
+    }
+
+    async fn put(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (now, ledger) = (self.now(), self.clone());
+        let ring = move |()| ledger.event_bell().notify_waiters();
+        Ok(self.db().write_then(move |c| put(c, &events, now), ring).await?)
     }
 
     async fn await_events(&self, wait: Duration) {
@@ -65,6 +74,18 @@ fn claim(
         lend.execute((row.row, now.plus(lease).as_millis()))?;
     }
     Ok(rows)
+}
+
+fn put(connection: &Connection, events: &[Event], now: Timestamp) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO outbox (free_at, event, event_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+    for event in events {
+        let text = serde_json::to_string(event)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        insert.execute((now.as_millis(), text, &event.id))?;
+    }
+    Ok(())
 }
 
 fn delete(connection: &Connection, rows: &[i64]) -> rusqlite::Result<()> {

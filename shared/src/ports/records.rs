@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 
 use super::{OpenError, Part, Probe, of, place};
 use crate::{
+    callbacks::Callbacks,
     catalog::{Catalog, PostgresCatalog, SqliteCatalog},
     data_dir::DataDir,
     domain::{Clock, SystemClock},
@@ -32,6 +33,7 @@ pub(super) struct Faces {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) desk: Arc<dyn LedgerDesk>,
     pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) callbacks: Arc<dyn Callbacks>,
 }
 
 /// What a part has of the ledger, and what readiness asks of it.
@@ -59,6 +61,7 @@ impl Records {
                     ledger: Arc::<SqliteLedger>::clone(&ledger),
                     desk: Arc::<SqliteLedger>::clone(&ledger),
                     outbox: Arc::<SqliteLedger>::clone(&ledger),
+                    callbacks: Arc::<SqliteLedger>::clone(&ledger),
                 };
                 Ok(Self { reads: ledger, faces: Some(faces).filter(|_| part.works()), probes })
             }
@@ -92,6 +95,7 @@ impl Records {
             ledger: Arc::<PostgresLedger>::clone(&ledger),
             desk: Arc::<PostgresLedger>::clone(&ledger),
             outbox: Arc::<PostgresLedger>::clone(&ledger),
+            callbacks: Arc::<PostgresLedger>::clone(&ledger),
         };
         Ok(Self { reads, faces: Some(faces), probes: vec![ledger.fitness("ledger-tables")] })
     }
@@ -149,6 +153,8 @@ pub struct DeskPorts {
     pub reads: Arc<dyn LedgerReads>,
     /// The workers'.
     pub ledger: Arc<dyn Ledger>,
+    /// How webhooks fare.
+    pub callbacks: Arc<dyn Callbacks>,
 }
 
 /// The operator's and the customers' faces of the ledger, beside whoever runs on the directory.
@@ -168,6 +174,7 @@ pub fn open_desk(
             Ok(DeskPorts {
                 desk: Arc::<SqliteLedger>::clone(&ledger),
                 reads: Arc::<SqliteLedger>::clone(&ledger),
+                callbacks: Arc::<SqliteLedger>::clone(&ledger),
                 ledger,
             })
         }
@@ -178,6 +185,7 @@ pub fn open_desk(
             Ok(DeskPorts {
                 desk: Arc::<PostgresLedger>::clone(&ledger),
                 reads: Arc::<PostgresLedger>::clone(&ledger),
+                callbacks: Arc::<PostgresLedger>::clone(&ledger),
                 ledger,
             })
         }

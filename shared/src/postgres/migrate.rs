@@ -10,7 +10,11 @@ use tokio::time::sleep;
 use super::{InvalidUrl, PgError, PostgresSettings};
 
 /// Applied in order, each once, each in a transaction of its own.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_tables.sql"),
+    include_str!("migrations/0002_callbacks.sql"),
+    include_str!("migrations/0003_acts.sql"),
+];
 
 /// The advisory lock under which tables change.
 const LOCK: i64 = 0x6e61_7275_0001;

@@ -1,5 +1,6 @@
 //! The port `queue`: transport from ingress to intake. It holds what no worker has seen yet.
 
+mod claim_check;
 mod peek;
 mod rabbitmq;
 mod sqlite;
@@ -8,6 +9,7 @@ mod sqs;
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use claim_check::ClaimChecks;
 pub use peek::{QueueStatus, ask, peek};
 pub use rabbitmq::RabbitMqQueue;
 pub(crate) use sqlite::SCHEMA;

@@ -100,7 +100,11 @@ async fn a_newer_release_refuses_older_tables_and_goes_on_by_itself_once_they_ar
     let Some(LedgerError::Unavailable(refused)) = ledger.incarnations().await.err() else {
         anyhow::bail!("older tables must be refused")
     };
-    let expected = "the tables in PostgreSQL have version 1, this program needs 2: run its `naru migrate`";
+    let needed = next::release().tables();
+    let expected = format!(
+        "the tables in PostgreSQL have version {}, this program needs {needed}: run its `naru migrate`",
+        needed - 1
+    );
     ensure!(refused.to_string() == expected, "{refused}");
     migration(Duration::from_secs(20)).run(&settings).await?;
     let begun = Instant::now();

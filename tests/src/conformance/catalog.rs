@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use naru_shared::catalog::{Catalog, CatalogError, Entry, Kind};
 
-use super::samples::{assignment, credential, customer, quota, route, subscription};
+use super::samples::{assignment, credential, customer, quota, route, subscription, webhook};
 
 /// An engine with nothing in it.
 pub trait Fixture: Sized + Send {
@@ -41,6 +41,7 @@ macro_rules! catalog_conformance {
                 changes_come_in_order_and_complete,
                 a_changed_document_moves_to_the_end_of_the_feed,
                 a_list_goes_by_key_page_by_page,
+                documents_of_every_kind_are_in_one_order_of_changes,
                 what_another_process_changes_is_seen,
                 what_was_put_survives_a_restart,
             ]
@@ -96,6 +97,7 @@ pub async fn every_kind_of_document_reads_back_as_it_was_put(
         assignment("acme", None, "carrier-a", 0)?,
         quota("acme", None, u64::from(u32::MAX), 0)?,
         subscription("archive", false, 0)?,
+        webhook("acme", "main", 0)?,
     ];
     catalog.put(documents.to_vec()).await?;
     for document in documents {
@@ -217,6 +219,26 @@ pub async fn a_changed_document_moves_to_the_end_of_the_feed(
     let keys: Vec<_> = feed(&*catalog, 10).await?.into_iter().map(|(_, key)| key).collect();
     assert_eq!(keys, ["b", "a"]);
     assert!(catalog.changes(version, 10).await?.is_empty());
+    Ok(())
+}
+
+/// Wherever an engine keeps them.
+pub async fn documents_of_every_kind_are_in_one_order_of_changes(
+    fixture: &mut impl Fixture,
+) -> anyhow::Result<()> {
+    let catalog = fixture.catalog();
+    catalog.put(vec![webhook("acme", "a", 0)?, route("r", 1, 0)?, webhook("acme", "b", 0)?]).await?;
+    let a = get(&*catalog, Kind::Webhook, "acme/a").await?;
+    assert!(is_conflict(&catalog.put(vec![route("s", 1, 0)?, webhook("acme", "a", 0)?]).await, "acme/a"));
+    let version = catalog.put(vec![a, subscription("s", false, 0)?]).await?;
+    for page in [1, 2, 10] {
+        let all = feed(&*catalog, page).await?;
+        let keys: Vec<&str> = all.iter().map(|(_, key)| key.as_str()).collect();
+        assert_eq!(keys, ["r", "acme/b", "acme/a", "s"]);
+        assert_eq!(all.last().map(|(version, _)| *version), Some(version));
+    }
+    let webhooks = catalog.list(Kind::Webhook, "acme/", "", 10).await?;
+    assert_eq!(webhooks.iter().map(Entry::key).collect::<Vec<_>>(), ["acme/a", "acme/b"]);
     Ok(())
 }
 

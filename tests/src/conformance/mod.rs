@@ -9,11 +9,15 @@ pub mod ledger;
 
 pub mod topic;
 
+pub mod callbacks;
+
 pub mod catalog;
 
 pub mod registry;
 
 pub mod gate;
+
+pub mod blobs;
 
 mod samples;
 mod times;
@@ -39,8 +43,10 @@ macro_rules! guarantees {
 #[cfg(test)]
 mod tests {
     /// A suite's macro, and the files with its guarantees.
-    const SUITES: [(&str, &[&str]); 5] = [
+    const SUITES: [(&str, &[&str]); 7] = [
+        (include_str!("blobs.rs"), &[include_str!("blobs.rs")]),
         (include_str!("queue.rs"), &[include_str!("queue/delivery.rs"), include_str!("queue/sharing.rs")]),
+        (include_str!("callbacks.rs"), &[include_str!("callbacks.rs")]),
         (include_str!("topic.rs"), &[include_str!("topic.rs")]),
         (include_str!("catalog.rs"), &[include_str!("catalog.rs")]),
         (include_str!("registry.rs"), &[include_str!("registry.rs")]),

@@ -4,7 +4,8 @@ use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
         Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, GatePolicy,
-        OnUncertain, Period, Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp,
+        OnUncertain, Period, Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp, Webhook,
+        WebhookState, WhyDisabled,
     },
 };
 
@@ -79,4 +80,22 @@ pub(super) fn quota(
 
 pub(super) fn subscription(name: &str, ended: bool, version: u64) -> anyhow::Result<Entry> {
     Ok(Entry::Subscription(Subscription { name: name.parse()?, ended, outside: false, version }))
+}
+
+pub(super) fn webhook(customer: &str, name: &str, version: u64) -> anyhow::Result<Entry> {
+    Ok(Entry::Webhook(Webhook {
+        name: name.parse()?,
+        customer: customer.parse()?,
+        environment: Environment::Sandbox,
+        url: "https://acme.example/".to_owned(),
+        kinds: vec!["failed".parse()?],
+        generation: 3,
+        older_until: Some(Timestamp::from_millis(3)),
+        state: WebhookState::Disabled,
+        why: Some(WhyDisabled::Gone),
+        since: Timestamp::from_millis(2),
+        allow_networks: vec!["127.0.0.0/8".parse()?],
+        created_at: Timestamp::from_millis(1),
+        version,
+    }))
 }

@@ -78,13 +78,14 @@ impl Carrier {
             Self::RabbitMq(rabbit) => {
                 let url = if led { rabbit.led(&rabbit.url())? } else { rabbit.url() };
                 Ok(format!(
-                    "[queue]\nkind = \"rabbitmq\"\nurl = {url:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {url:?}\n"
+                    "[queue]\nkind = \"rabbitmq\"\nurl = {url:?}\n[topic]\nkind = \"rabbitmq\"\nurl = {url:?}\n\
+                     [blobs]\nkind = \"none\"\n"
                 ))
             }
             Self::Aws(cloud) => {
                 let endpoint = if led { cloud.endpoint()? } else { cloud.emulator.endpoint() };
                 let place = format!("region = {REGION:?}\nendpoint = {endpoint:?}\n");
-                let queues = format!("{place}create = true\ndoorbell = {{ url = {redis:?} }}\n");
+                let queues = format!("{place}create = true\nvisibility_ms = 60000\ndoorbell = {{ url = {redis:?} }}\n");
                 Ok(format!(
                     "[queue]\nkind = \"sqs\"\n{queues}[topic]\nkind = \"sns\"\n{queues}\
                      [blobs]\nkind = \"s3\"\nbucket = {BUCKET:?}\n{place}"

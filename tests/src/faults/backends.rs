@@ -7,7 +7,7 @@ use naru_shared::{
     domain::{Outcome, Route},
     ledger::Work,
 };
-use naru_workers::{Backend, BackendError, BackendFactory};
+use naru_workers::{Attachment, Backend, BackendError, BackendFactory};
 
 use super::{Fuse, Window};
 
@@ -37,9 +37,9 @@ impl BackendFactory for Fused {
 
 #[async_trait]
 impl Backend for FusedBackend {
-    async fn deliver(&self, work: &Work) -> Outcome {
+    async fn deliver(&self, work: &Work, attachments: &[Attachment]) -> Outcome {
         self.fuse.pass(Window::IntakeToAttempt);
-        let outcome = self.inner.deliver(work).await;
+        let outcome = self.inner.deliver(work, attachments).await;
         self.fuse.pass(Window::AttemptToOutcome);
         outcome
     }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use naru_shared::{
+    domain::Event,
     ledger::LedgerError,
     outbox::{Outbox, OutboxRow},
 };
@@ -36,6 +37,10 @@ impl Outbox for Fused {
         self.inner.delete(rows).await
     }
 
+    async fn put(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+        self.inner.put(events).await
+    }
+
     async fn await_events(&self, wait: Duration) {
         self.inner.await_events(wait).await;
     }
@@ -52,6 +57,10 @@ impl Outbox for Lossy {
 
     async fn delete(&self, rows: Vec<i64>) -> Result<(), LedgerError> {
         self.inner.delete(rows).await
+    }
+
+    async fn put(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+        self.inner.put(events).await
     }
 
     async fn await_events(&self, wait: Duration) {

@@ -21,27 +21,27 @@ const ADDRESSES: usize = 16;
 /// The address is not one to connect to; says nothing about what stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("destination not allowed")]
-pub(super) struct NotAllowed;
+pub(crate) struct NotAllowed;
 
 /// Decides about addresses.
 #[derive(Debug, Clone)]
-pub(super) struct Egress {
+pub(crate) struct Egress {
     allow: Vec<IpNetwork>,
 }
 
 impl Egress {
     /// A guard that makes an exception for these networks.
-    pub(super) const fn new(allow: Vec<IpNetwork>) -> Self {
+    pub(crate) const fn new(allow: Vec<IpNetwork>) -> Self {
         Self { allow }
     }
 
     /// Whether this address may be connected to.
-    pub(super) fn permits(&self, address: IpAddr) -> bool {
+    pub(crate) fn permits(&self, address: IpAddr) -> bool {
         self.allow.iter().any(|network| network.contains(address)) || is_public(address)
     }
 
     /// Checks a URL whose host is an address; a name is checked when it is resolved.
-    pub(super) fn check_literal(&self, url: &Url) -> Result<(), NotAllowed> {
+    pub(crate) fn check_literal(&self, url: &Url) -> Result<(), NotAllowed> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),

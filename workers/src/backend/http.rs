@@ -1,4 +1,5 @@
-//! A backend that takes messages over HTTP: JSON by `POST`, one message in a request.
+//! A backend that takes messages over HTTP: JSON by `POST`, one message in a request. A message with attachments is a form
+//! (`multipart/form-data`, RFC 7578): the part `message` is the same JSON, and each part `attachment` is a file.
 //!
 //! The head of the answer decides (see [`http_outcome`]); its body is read, within the attempt's time and 64 KiB, only so
 //! that the connection can be used again. Idle connections are dropped after 4 s: before a common server (5 s and more)
@@ -9,6 +10,7 @@ use std::{error::Error, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use naru_shared::{
+    blobs::AttachmentId,
     domain::{
         Answer, AnswerHead, ChannelName, Clock, HttpBackend, Key, Lane, MessageId, Outcome, Route,
         SystemClock, Timestamp, http_outcome,
@@ -18,6 +20,7 @@ use naru_shared::{
 use reqwest::{
     Client, Response,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    multipart::{Form, Part},
     redirect,
 };
 use serde::Serialize;
@@ -29,6 +32,7 @@ use super::{
     Backend, BackendError,
     egress::{Egress, NotAllowed},
 };
+use crate::courier::Attachment;
 
 /// The longest wait for a connection, look-up and TLS included.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -41,6 +45,8 @@ const BODY_BYTES: usize = 64 * 1_024;
 
 /// The longest sentence about an exchange.
 const DETAIL_CHARS: usize = 200;
+
+const JSON: &str = "application/json";
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-naru-attempt");
@@ -65,12 +71,21 @@ struct Posted<'a> {
     sender: Option<&'a str>,
     subject: Option<&'a str>,
     body: &'a str,
-    attachments: &'a [String],
+    attachments: Vec<Listed>,
     data: &'a Map<String, Value>,
     lane: Lane,
     reference: Option<&'a str>,
     attempt: u32,
     accepted_at: Timestamp,
+}
+
+/// A file of the form, as the message tells of it.
+#[derive(Serialize)]
+struct Listed {
+    id: AttachmentId,
+    media_type: &'static str,
+    bytes: usize,
+    sha256: String,
 }
 
 impl Http {
@@ -100,9 +115,18 @@ impl Http {
         Ok(Self { client, url, egress, total })
     }
 
-    async fn post(&self, headers: HeaderMap, body: Bytes) -> Outcome {
+    async fn post(&self, headers: HeaderMap, message: Bytes, attachments: &[Attachment]) -> Outcome {
         let deadline = Instant::now() + self.total;
-        let sent = self.client.post(self.url.clone()).headers(headers).body(body).send();
+        let request = self.client.post(self.url.clone()).headers(headers);
+        let request = if attachments.is_empty() {
+            request.header(CONTENT_TYPE, JSON).body(message)
+        } else {
+            match form(message, attachments) {
+                Ok(form) => request.multipart(form),
+                Err(error) => return Outcome::Failed { detail: short(&error.to_string()) },
+            }
+        };
+        let sent = request.send();
         match tokio::time::timeout_at(deadline, sent).await {
             Err(_elapsed) => http_outcome(Answer::Cut, "timed out"),
             Ok(Err(error)) => failed_exchange(&error),
@@ -113,12 +137,12 @@ impl Http {
 
 #[async_trait]
 impl Backend for Http {
-    async fn deliver(&self, work: &Work) -> Outcome {
+    async fn deliver(&self, work: &Work, attachments: &[Attachment]) -> Outcome {
         if self.egress.check_literal(&self.url).is_err() {
             return Outcome::Failed { detail: NotAllowed.to_string() };
         }
-        match encode(work) {
-            Ok(body) => self.post(headers(work), body).await,
+        match encode(work, attachments) {
+            Ok(message) => self.post(headers(work), message, attachments).await,
             Err(error) => Outcome::Failed { detail: short(&format!("cannot be written as JSON: {error}")) },
         }
     }
@@ -131,7 +155,7 @@ pub fn may_connect(config: &HttpBackend) -> bool {
     parse(&config.url).is_ok_and(|url| egress.check_literal(&url).is_ok())
 }
 
-fn parse(text: &str) -> Result<Url, BackendError> {
+pub(crate) fn parse(text: &str) -> Result<Url, BackendError> {
     let url: Url = text.parse().map_err(|_| BackendError::Url("not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(BackendError::Url("its scheme is another"));
@@ -148,7 +172,19 @@ fn parse(text: &str) -> Result<Url, BackendError> {
     Ok(url)
 }
 
-fn encode(work: &Work) -> Result<Bytes, serde_json::Error> {
+/// The message and its files; nothing is copied, and the length is known before.
+fn form(message: Bytes, attachments: &[Attachment]) -> reqwest::Result<Form> {
+    let mut form = Form::new().part("message", Part::stream(message).mime_str(JSON)?);
+    for Attachment { id, blob } in attachments {
+        let file = Part::stream(blob.content().clone())
+            .file_name(format!("{id}.{}", blob.media_type().ending()))
+            .mime_str(blob.media_type().as_str())?;
+        form = form.part("attachment", file);
+    }
+    Ok(form)
+}
+
+fn encode(work: &Work, attachments: &[Attachment]) -> Result<Bytes, serde_json::Error> {
     let message = &work.message;
     let content = &message.content;
     serde_json::to_vec(&Posted {
@@ -159,7 +195,15 @@ fn encode(work: &Work) -> Result<Bytes, serde_json::Error> {
         sender: content.sender.as_deref(),
         subject: content.subject.as_deref(),
         body: &content.body,
-        attachments: &content.attachments,
+        attachments: attachments
+            .iter()
+            .map(|Attachment { id, blob }| Listed {
+                id: *id,
+                media_type: blob.media_type().as_str(),
+                bytes: blob.content().len(),
+                sha256: blob.digest().to_string(),
+            })
+            .collect(),
         data: &content.data,
         lane: work.lane,
         reference: content.reference.as_deref(),
@@ -171,7 +215,6 @@ fn encode(work: &Work) -> Result<Bytes, serde_json::Error> {
 
 fn headers(work: &Work) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ATTEMPT, HeaderValue::from(work.attempt));
     if let Ok(id) = HeaderValue::try_from(work.message.id.to_string()) {
         headers.insert(IDEMPOTENCY_KEY, id);
@@ -219,7 +262,9 @@ fn failed_exchange(error: &reqwest::Error) -> Outcome {
     http_outcome(if error.is_connect() { Answer::Unwritten } else { Answer::Cut }, &detail)
 }
 
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(crate) fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let error = next?;
@@ -228,7 +273,7 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     })
 }
 
-fn describe(error: &reqwest::Error) -> String {
+pub(crate) fn describe(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return if error.is_connect() { "connecting timed out" } else { "timed out" }.to_owned();
     }
@@ -240,13 +285,13 @@ fn describe(error: &reqwest::Error) -> String {
 }
 
 /// One escaped line of at most 200 characters.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     text.chars().flat_map(char::escape_debug).take(DETAIL_CHARS).collect()
 }
 
 /// `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date, which is measured against the answer's own `Date`, since
 /// the server's clock made both. A moment that is over asks for nothing; what is neither is not heard.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are a very long time all the same.

@@ -2,8 +2,8 @@
 //!
 //! A new kind is a file here and an arm in [`StandardBackends::build`].
 
-mod egress;
-mod http;
+pub(crate) mod egress;
+pub(crate) mod http;
 mod simulator;
 
 use std::sync::Arc;
@@ -14,15 +14,17 @@ use naru_shared::{
     ledger::Work,
 };
 
+use crate::courier::Attachment;
+
 pub use http::may_connect;
 pub use simulator::{BEHAVIOURS, Behaviour};
 
 /// What takes messages in the end. Called from many tasks at once.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// Makes one attempt and tells what came of it. Bounded by its own time-out; the caller has a harder one, after
+    /// Makes one attempt, with what the message carries, and tells what came of it. Bounded by its own time-out; the caller has a harder one, after
     /// which the outcome is uncertain. An attempt that panics is uncertain too.
-    async fn deliver(&self, work: &Work) -> Outcome;
+    async fn deliver(&self, work: &Work, attachments: &[Attachment]) -> Outcome;
 
     /// Asks for the report of a message that the backend took; `None`: it does not know yet, or does not tell.
     async fn inquire(&self, _work: &Work) -> Option<Outcome> {

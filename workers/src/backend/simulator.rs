@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use naru_shared::{domain::Outcome, ledger::Work};
 
 use super::Backend;
+use crate::courier::Attachment;
 
 /// How long `91` takes, and after which `94` and `96` have their reports.
 const A_WHILE: Duration = Duration::from_secs(2);
@@ -83,7 +84,7 @@ fn failed() -> Outcome {
 
 #[async_trait]
 impl Backend for Simulator {
-    async fn deliver(&self, work: &Work) -> Outcome {
+    async fn deliver(&self, work: &Work, _attachments: &[Attachment]) -> Outcome {
         match Behaviour::of(&work.message.content.recipient) {
             Behaviour::Delivered => delivered(),
             Behaviour::Failed => failed(),

@@ -1,6 +1,10 @@
 //! One attempt: from a row in hand to its outcome in the committer's hands.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use naru_shared::{
@@ -8,7 +12,7 @@ use naru_shared::{
     ledger::{RowRef, Settlement, Work},
 };
 
-use super::{Desk, Plan};
+use super::{Attachment, Desk, Plan};
 use crate::{crew::Crew, outcome::Ended, patience};
 
 /// Runs one attempt. Bounded by the route's time-out and a grace; a panic of the backend is an uncertain outcome.
@@ -17,21 +21,41 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, work: Work) {
     let next = if crew.now() > work.expires_at {
         Next::out_of_time(work.possible_duplicate)
     } else {
-        let begun = Instant::now();
-        let outcome = deliver(&plan, &work).await;
-        desk.count(&outcome, begun.elapsed());
+        let outcome = attempt(&crew, &desk, &plan, &work).await;
         decide(&crew, &plan, &work, outcome)
     };
     let mine = desk.table.end((work.row.row, work.attempt));
     hand_in(&crew, &desk, &work, next, mine).await;
 }
 
-async fn deliver(plan: &Plan, work: &Work) -> Outcome {
+/// What the message carries is read within the attempt's own time: nothing is sent without it.
+async fn attempt(crew: &Crew, desk: &Desk, plan: &Plan, work: &Work) -> Outcome {
+    let begun = Instant::now();
+    let reading = AssertUnwindSafe(crew.attachments.of(work, plan.limit())).catch_unwind();
+    let carried = match reading.await {
+        Ok(Ok(carried)) => carried,
+        Ok(Err(outcome)) => {
+            desk.count_unsent(&outcome);
+            return outcome;
+        }
+        Err(_panic) => {
+            let detail = "the attachments could not be read".to_owned();
+            return Outcome::NotTaken { detail, retry_after: None };
+        }
+    };
+    let left = plan.limit().saturating_sub(begun.elapsed());
+    let sent = Instant::now();
+    let outcome = deliver(plan, work, &carried.attachments, left).await;
+    desk.count(&outcome, sent.elapsed());
+    outcome
+}
+
+async fn deliver(plan: &Plan, work: &Work, attachments: &[Attachment], limit: Duration) -> Outcome {
     let Some(backend) = &plan.backend else {
         return Outcome::NotTaken { detail: "the route has no backend".to_owned(), retry_after: None };
     };
-    let delivery = AssertUnwindSafe(backend.deliver(work)).catch_unwind();
-    match tokio::time::timeout(plan.limit(), delivery).await {
+    let delivery = AssertUnwindSafe(backend.deliver(work, attachments)).catch_unwind();
+    match tokio::time::timeout(limit, delivery).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Outcome::Uncertain { detail: "the courier failed".to_owned() },
         Err(_elapsed) => Outcome::Uncertain { detail: "timed out".to_owned() },

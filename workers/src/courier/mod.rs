@@ -5,6 +5,7 @@
 //! permit, until its outcome has committed.
 
 mod actor;
+mod attachments;
 pub(crate) mod attempt;
 mod backlog;
 mod breaker;
@@ -16,6 +17,8 @@ use std::{sync::Arc, time::Duration};
 
 pub(crate) use actor::routine;
 use arc_swap::ArcSwap;
+pub use attachments::Attachment;
+pub(crate) use attachments::Attachments;
 use backlog::Backlog;
 use breaker::Breaker;
 pub(crate) use breaker::Pass;
@@ -66,11 +69,11 @@ struct Meters {
     under_way: Gauge,
     resting: Gauge,
     seconds: Histogram,
-    outcomes: [Counter; 5],
+    outcomes: [Counter; 6],
 }
 
 /// The outcomes of attempts, as labels.
-const OUTCOMES: [&str; 5] = ["delivered", "sent", "not-taken", "failed", "uncertain"];
+const OUTCOMES: [&str; 6] = ["delivered", "sent", "not-taken", "failed", "uncertain", "lost"];
 
 const fn index(outcome: &Outcome) -> usize {
     match outcome {
@@ -79,6 +82,7 @@ const fn index(outcome: &Outcome) -> usize {
         Outcome::NotTaken { .. } => 2,
         Outcome::Failed { .. } => 3,
         Outcome::Uncertain { .. } => 4,
+        Outcome::Lost { .. } => 5,
     }
 }
 
@@ -138,11 +142,19 @@ impl Desk {
         if goes { self.permit() } else { None }
     }
 
+    /// Counts an attempt that ended before anything was said to the backend: it tells nothing of the backend.
+    fn count_unsent(&self, outcome: &Outcome) {
+        self.meters.outcomes[index(outcome)].increment(1);
+    }
+
     fn count(&self, outcome: &Outcome, took: Duration) {
         self.meters.outcomes[index(outcome)].increment(1);
         self.meters.seconds.record(took);
         let well = match outcome {
-            Outcome::Delivered { .. } | Outcome::Sent { .. } | Outcome::Failed { .. } => true,
+            Outcome::Delivered { .. }
+            | Outcome::Sent { .. }
+            | Outcome::Failed { .. }
+            | Outcome::Lost { .. } => true,
             Outcome::NotTaken { .. } | Outcome::Uncertain { .. } => false,
         };
         if let Some(pause) = self.breaker.count(well) {

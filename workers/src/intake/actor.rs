@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use naru_shared::{
+    causes::Causes,
     domain::{PACK_MESSAGES, Timestamp},
     metrics,
     pace::Pace,
@@ -92,7 +93,7 @@ impl Intake {
                 Err(error) => {
                     metrics::ENGINE_ERRORS.of(&[("port", "queue")]).increment(1);
                     if backoff.is_news() {
-                        tracing::warn!(queue = ?self.queue, %error, "nothing can be received");
+                        tracing::warn!(queue = ?self.queue, error = %Causes(&error), "nothing can be received");
                     }
                     backoff.pause(&crew.stop).await;
                 }

@@ -3,6 +3,7 @@
 //! Between its turns it sleeps until the earliest moment at which a row is due, so that a process at rest does next to
 //! nothing and what is due is seen at once.
 
+mod blobs;
 mod forget;
 mod lost;
 mod own;
@@ -40,6 +41,9 @@ const OTHERS_EXCLUDED: Duration = Duration::from_secs(30);
 
 /// How often it looks for what was kept long enough.
 const FORGET: Duration = Duration::from_secs(60);
+
+/// How often it looks for blobs whose time is over: they are kept for weeks, and an hour more harms nobody.
+const BLOBS: Duration = Duration::from_secs(3_600);
 
 /// As [`FORGET`], while there is more of it: some 2,000 messages a second, over a hundred million a day.
 const FORGET_MORE: Duration = PACE;
@@ -89,6 +93,9 @@ struct Sweep {
     forget: Turn,
     /// The last look left something to forget.
     more: bool,
+    blobs: Turn,
+    /// The last step left more folders to look through.
+    more_blobs: bool,
     watch: lost::Watch,
     orphans: own::Orphans,
 }
@@ -100,9 +107,21 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
         rest(PACE, &crew.end).await;
     }
     let watch = lost::Watch::new(crew.config.lease());
-    let (others, own, forget) = (Turn::default(), Turn::default(), Turn::default());
+    let (others, own, forget, blobs) = (Turn::default(), Turn::default(), Turn::default(), Turn::default());
     let orphans = own::Orphans::default();
-    let mut sweep = Sweep { crew, due: true, others, alone: false, own, forget, more: false, watch, orphans };
+    let mut sweep = Sweep {
+        crew,
+        due: true,
+        others,
+        alone: false,
+        own,
+        forget,
+        more: false,
+        blobs,
+        more_blobs: false,
+        watch,
+        orphans,
+    };
     while !sweep.crew.end.is_cancelled() {
         progress.mark();
         let well = sweep.turn(&progress).await;
@@ -133,7 +152,15 @@ impl Sweep {
             self.more = matches!(more, Ok(true));
             well &= said("forget what was kept long enough", more);
         }
+        if self.blobs.take(self.look_for_old_blobs()) {
+            progress.mark();
+            self.more_blobs = blobs::expire(&self.crew).await;
+        }
         well
+    }
+
+    const fn look_for_old_blobs(&self) -> Duration {
+        if self.more_blobs { PACE } else { BLOBS }
     }
 
     fn look_for_others(&self) -> Duration {
@@ -157,6 +184,7 @@ impl Sweep {
         rest(least.min(longest), &crew.end).await;
         let tasks = self.others.due_in(self.look_for_others()).min(self.own.due_in(self.look_after_own()));
         let tasks = tasks.min(self.forget.due_in(self.look_for_the_old()));
+        let tasks = tasks.min(self.blobs.due_in(self.look_for_old_blobs()));
         tokio::select! {
             () = crew.end.cancelled() => false,
             () = crew.suspicion() => false,

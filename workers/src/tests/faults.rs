@@ -309,7 +309,7 @@ struct Misbehaving {
 
 #[async_trait]
 impl Backend for Misbehaving {
-    async fn deliver(&self, _work: &Work) -> Outcome {
+    async fn deliver(&self, _work: &Work, _attachments: &[crate::Attachment]) -> Outcome {
         if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
             let Some(block) = self.block else { panic!("told to panic") };
             // Blocks its thread: no time-out of a future can end this.

@@ -141,7 +141,7 @@ fn work() -> Work {
 
 async fn outcome_of(act: Act) -> Outcome {
     let server = Server::start(act).await;
-    backend(&server.url).deliver(&work()).await
+    backend(&server.url).deliver(&work(), &[]).await
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn a_request_says_everything_and_the_connection_is_used_again() {
     let backend = backend(&server.url);
     for _ in 0..3 {
         assert_eq!(
-            backend.deliver(&work()).await,
+            backend.deliver(&work(), &[]).await,
             Outcome::Delivered { detail: "HTTP 202".into(), backend_id: None }
         );
     }
@@ -210,7 +210,7 @@ async fn what_was_never_written_was_not_taken() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let outcome = backend(&url).deliver(&work()).await;
+    let outcome = backend(&url).deliver(&work(), &[]).await;
     assert_eq!(outcome, Outcome::NotTaken { detail: "connection refused".into(), retry_after: None });
 }
 
@@ -227,7 +227,7 @@ async fn a_connect_that_times_out_and_a_handshake_that_fails_were_not_taken() {
     {
         queued.push(stream);
     }
-    let outcome = backend(&format!("http://{address}/")).deliver(&work()).await;
+    let outcome = backend(&format!("http://{address}/")).deliver(&work(), &[]).await;
     assert_eq!(outcome, Outcome::NotTaken { detail: "connecting timed out".into(), retry_after: None });
 
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -237,7 +237,7 @@ async fn a_connect_that_times_out_and_a_handshake_that_fails_were_not_taken() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         tokio::time::sleep(Duration::from_secs(5)).await;
     });
-    let outcome = backend(&url).deliver(&work()).await;
+    let outcome = backend(&url).deliver(&work(), &[]).await;
     assert!(matches!(outcome, Outcome::NotTaken { .. }), "{outcome:?}");
 }
 
@@ -289,11 +289,11 @@ async fn a_destination_that_is_not_allowed_is_never_connected_to() {
     for url in [&server.url, &by_name] {
         let backend = StandardBackends.build(&route(url, &[])).unwrap();
         let refused = Outcome::Failed { detail: "destination not allowed".into() };
-        assert_eq!(backend.deliver(&work()).await, refused, "{url}");
+        assert_eq!(backend.deliver(&work(), &[]).await, refused, "{url}");
     }
     assert_eq!(*server.connections.lock().unwrap(), 0);
     let allowed = StandardBackends.build(&route(&by_name, &["127.0.0.0/8"])).unwrap();
-    assert!(matches!(allowed.deliver(&work()).await, Outcome::Delivered { .. }));
+    assert!(matches!(allowed.deliver(&work(), &[]).await, Outcome::Delivered { .. }));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the crate as a whole: real engines in a directory of their own, a real HTTP server.
 
+mod callbacks;
 mod faults;
 mod http;
 mod messages;

@@ -23,7 +23,8 @@ use naru_shared::{
 };
 
 use crate::{
-    Backend, BackendError, BackendFactory, StandardBackends, Workers, WorkersConfig, WorkersDeps, samples,
+    Attachment, Backend, BackendError, BackendFactory, StandardBackends, Workers, WorkersConfig, WorkersDeps,
+    samples,
 };
 
 /// How long a step may take.
@@ -63,9 +64,9 @@ impl BackendFactory for Counting {
 
 #[async_trait]
 impl Backend for Counted {
-    async fn deliver(&self, work: &Work) -> Outcome {
+    async fn deliver(&self, work: &Work, attachments: &[Attachment]) -> Outcome {
         *self.sent.lock().unwrap().entry(work.row.id).or_default() += 1;
-        self.inner.deliver(work).await
+        self.inner.deliver(work, attachments).await
     }
 
     async fn inquire(&self, work: &Work) -> Option<Outcome> {
@@ -147,9 +148,11 @@ impl Site {
             reads: self.ledger.clone(),
             outbox: self.ledger.clone(),
             topic: self.topic.clone(),
+            callbacks: self.ledger.clone(),
             catalog: self.catalog.clone(),
             registry: self.registry.clone(),
             gate: self.gate.clone(),
+            blobs: None,
             keyring: self.keyring.clone(),
             formats: FORMATS,
             clock: Arc::new(SystemClock),

@@ -109,6 +109,11 @@ impl PostgresLedger {
         &self.memory.events
     }
 
+    /// Rings after a commit of this process that wrote callbacks.
+    pub(crate) fn callback_bell(&self) -> &tokio::sync::Notify {
+        &self.memory.callbacks
+    }
+
     /// Tells the news of a commit.
     fn told<T>(&self, (value, news): (T, News)) -> T {
         self.memory.tell(&news);

@@ -41,6 +41,7 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("forget history", forget::FORGET_HISTORY),
         ("forget reports", forget::FORGET_UNREAD),
         ("claim events", outbox::CLAIM),
+        ("put events", outbox::PUT),
         ("events to claim", outbox::HAS_FREE_IN_POSTGRES),
     ]
 }

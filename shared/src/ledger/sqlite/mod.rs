@@ -42,6 +42,10 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     // Units of messages that are forgotten: used - credited = what is reserved or captured, and these.
     "ALTER TABLE usage ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
+    include_str!("callbacks.sql"),
+    // Of events that are put by themselves: whoever puts one again has no second one waiting.
+    "ALTER TABLE outbox ADD COLUMN event_id TEXT;
+     CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
@@ -86,6 +90,11 @@ impl SqliteLedger {
     /// Rings after a commit that wrote events.
     pub(crate) fn event_bell(&self) -> &tokio::sync::Notify {
         &self.memory.events
+    }
+
+    /// Rings after a commit that wrote callbacks.
+    pub(crate) fn callback_bell(&self) -> &tokio::sync::Notify {
+        &self.memory.callbacks
     }
 
     /// Runs a change in one transaction and tells its news once it is durable.

@@ -4,7 +4,8 @@ DO $$ BEGIN
     END IF;
 END $$;
 GRANT USAGE ON SCHEMA naru TO naru_ingress;
-GRANT SELECT ON naru.migration, naru.message, naru.unread, naru.usage, naru.entry, naru.catalog_version TO naru_ingress;
+GRANT SELECT ON naru.migration, naru.message, naru.unread, naru.usage, naru.entry, naru.entry_beside, naru.every_entry,
+             naru.catalog_version TO naru_ingress;
 -- How a message that ended stands, but not what it said.
 GRANT SELECT (row, token, incarnation, wake_at, expires_at, accepted_at, send_at, sent_at, final_at, day, units, attempt,
               revision, state, code, charge, lane, sandbox, possible_duplicate, id, fingerprint, customer, route, channel,

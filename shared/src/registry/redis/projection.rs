@@ -146,7 +146,8 @@ impl Projection {
     /// # Errors
     /// If Redis does not answer; some may be written all the same.
     pub async fn write(&self, entries: &[Entry]) -> Result<(), ProjectionError> {
-        for some in entries.chunks(TOGETHER) {
+        let projected: Vec<&Entry> = entries.iter().filter(|entry| is_projected(entry)).collect();
+        for some in projected.chunks(TOGETHER) {
             let mut calls = redis::pipe();
             for entry in some {
                 self.add(&mut calls, entry)?;
@@ -227,6 +228,11 @@ impl Projection {
     }
 }
 
+/// Whether it is anything that an accept must know. Webhooks are not; and the release before could not read them.
+const fn is_projected(entry: &Entry) -> bool {
+    !matches!(entry, Entry::Webhook(_))
+}
+
 /// The customer to whose documents it belongs, if any, and its field among them.
 fn name(entry: &Entry) -> (String, String) {
     let customer = match entry {
@@ -234,6 +240,7 @@ fn name(entry: &Entry) -> (String, String) {
         Entry::Credential(e) => e.customer.as_str(),
         Entry::Assignment(e) => e.customer.as_str(),
         Entry::Quota(e) => e.customer.as_str(),
+        Entry::Webhook(e) => e.customer.as_str(),
         Entry::Route(_) | Entry::Subscription(_) => "",
     };
     (customer.to_owned(), format!("{}/{}", entry.kind().as_str(), entry.key()))

@@ -1,6 +1,6 @@
 //! Who listens, as far as this process knows: nobody asks AWS again for what is known.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, OnceCell},
@@ -11,7 +11,7 @@ use super::SnsSettings;
 use crate::{
     aws::{
         Aws, AwsNames, AwsTrouble,
-        infra::{Infra, plan, resource::Sort},
+        infra::{Infra, plan},
     },
     domain::SubscriptionName,
 };
@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// The topic and the subscriptions of ours that it feeds.
 pub(super) struct Listeners {
-    aws: std::sync::Arc<Aws>,
+    aws: Arc<Aws>,
     settings: SnsSettings,
     names: AwsNames,
     infra: OnceCell<Infra>,
@@ -37,6 +37,8 @@ struct Seen {
     told: BTreeSet<SubscriptionName>,
     /// Those of which it knows that they have ended.
     ended: BTreeSet<SubscriptionName>,
+    /// Whether this process has made the topic, or found it, once.
+    topic: bool,
     /// Queues that the topic feeds, and when that was seen; nothing if there was no topic.
     fed: Option<(Instant, Option<BTreeSet<String>>)>,
 }
@@ -58,7 +60,7 @@ pub(super) enum Deaf {
 }
 
 impl Listeners {
-    pub(super) fn new(aws: std::sync::Arc<Aws>, settings: SnsSettings) -> Self {
+    pub(super) fn new(aws: Arc<Aws>, settings: SnsSettings) -> Self {
         let names = AwsNames::of(&settings.namespace);
         Self { aws, settings, names, infra: OnceCell::new(), seen: Mutex::default() }
     }
@@ -69,7 +71,7 @@ impl Listeners {
 
     async fn infra(&self) -> Result<&Infra, AwsTrouble> {
         let number = self.settings.account.as_deref();
-        self.infra.get_or_try_init(|| Infra::open(std::sync::Arc::clone(&self.aws), number)).await
+        self.infra.get_or_try_init(|| Infra::open(Arc::clone(&self.aws), number)).await
     }
 
     /// The topic's full name.
@@ -122,6 +124,11 @@ impl Listeners {
         if seen.since(STANDS).is_some_and(|fed| self.missing(&seen.told, fed.as_ref()).is_none()) {
             return Ok(());
         }
+        if self.settings.create && !seen.topic {
+            // Not every service tells an empty topic from one that is not there.
+            self.infra().await?.make(&plan::events(&self.names), &self.names.events()).await?;
+            seen.topic = true;
+        }
         if self.settings.create || seen.since(AGAIN).is_none() {
             seen.fed = Some((Instant::now(), self.fed().await?));
         }
@@ -159,7 +166,8 @@ impl Listeners {
         fed: Option<&BTreeSet<String>>,
     ) -> Result<(), AwsTrouble> {
         let (infra, topic) = (self.infra().await?, self.names.events());
-        if fed.is_none() {
+        // That nobody listens is also what may be said of a topic that is not there.
+        if fed.is_none_or(BTreeSet::is_empty) {
             infra.make(&plan::events(&self.names), &topic).await?;
         }
         for name in told {
@@ -167,7 +175,7 @@ impl Listeners {
                 continue;
             }
             let all = plan::subscription(&self.names, name, infra.account());
-            for resource in all.iter().filter(|resource| resource.sort != Sort::Topic) {
+            for resource in &all {
                 infra.make(resource, &topic).await?;
             }
             tracing::info!(subscription = %name, "made");

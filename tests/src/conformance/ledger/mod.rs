@@ -85,6 +85,8 @@ macro_rules! ledger_conformance {
             outbox: what_is_not_deleted_is_claimed_again,
             outbox: delete_is_idempotent,
             outbox: a_relay_wakes_when_an_event_is_written,
+            outbox: an_event_that_is_put_twice_waits_once,
+            outbox: a_relay_wakes_when_an_event_is_put,
         }
     };
     (@each $open:path; $($part:ident: $name:ident,)*) => {

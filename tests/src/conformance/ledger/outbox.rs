@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use naru_shared::{
-    domain::{Code, State},
+    domain::{Code, Event, State},
     ledger::{Disposition, Settlement},
 };
 
@@ -101,5 +101,40 @@ pub async fn a_relay_wakes_when_an_event_is_written(bed: &Bed) -> Result<()> {
     tokio::time::timeout(Duration::from_secs(5), waiter).await.context("not woken")??;
     let there = bed.engine.outbox.await_events(Duration::from_secs(30));
     tokio::time::timeout(Duration::from_secs(5), there).await.context("waits")?;
+    Ok(())
+}
+
+/// However often it is put, in one call or in several, one waits; what is claimed meanwhile counts as waiting.
+pub async fn an_event_that_is_put_twice_waits_once(bed: &Bed) -> Result<()> {
+    let outbox = &bed.engine.outbox;
+    let event = |subject: &str, sequence| {
+        let data = serde_json::json!({ "route": subject });
+        Event::about(subject, sequence, "naru.test.put".to_owned(), bed.now(), data)
+    };
+    let (a, b) = (event("a", 1), event("b", 1));
+    outbox.put(Vec::new()).await?;
+    outbox.put(vec![a.clone(), b.clone(), a.clone()]).await?;
+    outbox.put(vec![b.clone()]).await?;
+    let claimed = outbox.claim(10, LEASE).await?;
+    let events: Vec<_> = claimed.iter().map(|row| &row.event).collect();
+    ensure!(events == [&a, &b], "{events:?}");
+    outbox.put(vec![a.clone(), event("a", 2)]).await?;
+    let more = outbox.claim(10, LEASE).await?;
+    ensure!(more.len() == 1 && more[0].event.id == "a.2", "{more:?}");
+    outbox.delete(claimed.iter().chain(&more).map(|row| row.row).collect()).await?;
+    outbox.put(vec![a.clone()]).await?;
+    let again = outbox.claim(10, LEASE).await?;
+    ensure!(again.len() == 1 && again[0].event == a, "one that was published is published again: {again:?}");
+    Ok(())
+}
+
+/// As by one that a message wrote.
+pub async fn a_relay_wakes_when_an_event_is_put(bed: &Bed) -> Result<()> {
+    let outbox = Arc::clone(&bed.engine.outbox);
+    let waiter = tokio::spawn(async move { outbox.await_events(Duration::from_secs(30)).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let event = Event::about("a", 1, "naru.test.put".to_owned(), bed.now(), serde_json::json!({}));
+    bed.engine.outbox.put(vec![event]).await?;
+    tokio::time::timeout(Duration::from_secs(1), waiter).await.context("not woken")??;
     Ok(())
 }
