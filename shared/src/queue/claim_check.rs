@@ -257,6 +257,10 @@ impl Queue for ClaimChecks {
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError> {
         self.inner.depth(queue).await
     }
+
+    async fn leave(&self, queue: &QueueName) {
+        self.inner.leave(queue).await;
+    }
 }
 
 #[cfg(test)]

@@ -131,5 +131,5 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Whoever received from this queue does so no more for now: what was received ahead for it goes back at once. Bounded by
     /// the adapter's own time-out; what does not go back by then comes back by itself.
-    async fn leave(&self, _queue: &QueueName) {}
+    async fn leave(&self, queue: &QueueName);
 }
