@@ -40,6 +40,7 @@ mod documented;
 mod doorbell;
 #[cfg(test)]
 mod doubt;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod drain_load;
@@ -77,6 +78,7 @@ mod reference;
 mod rollout;
 #[cfg(test)]
 mod sqs;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod sync;

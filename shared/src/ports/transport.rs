@@ -27,7 +27,8 @@ pub(super) struct Transport {
     pub(super) files: Vec<Db>,
 }
 
-/// Opens what the part needs. On one RabbitMQ with the same settings they share its connections.
+/// Opens what the part needs. With the same settings they share what can be shared: the
+/// connections to one RabbitMQ, one doorbell.
 pub(super) fn open(
     part: Part,
     engines: &Engines,
@@ -35,6 +36,7 @@ pub(super) fn open(
     runtime: &Handle,
 ) -> Result<Transport, OpenError> {
     let (mut files, mut broker) = (Vec::new(), None);
+    let mut bells = Bells { runtime, opened: None };
     let queue: Arc<dyn Queue> = match &engines.queue {
         QueueEngine::Sqlite { visibility_ms } => {
             let visibility = Duration::from_millis(*visibility_ms);
@@ -52,11 +54,7 @@ pub(super) fn open(
             if !aws.settings().is_encrypted() {
                 tracing::warn!("queue.endpoint is without TLS: what is sent there can be read on its way");
             }
-            Arc::new(SqsQueue::new(
-                aws,
-                settings,
-                open_doorbell("queue", settings.doorbell.as_ref(), runtime)?,
-            ))
+            Arc::new(SqsQueue::new(aws, settings, bells.open("queue", settings.doorbell.as_ref())?))
         }
     };
     if !part.works() {
@@ -78,22 +76,35 @@ pub(super) fn open(
         }
         TopicEngine::Sns(settings) => {
             let aws = Arc::new(Aws::new(settings.aws()));
-            let bell = open_doorbell("topic", settings.doorbell.as_ref(), runtime)?;
+            let bell = bells.open("topic", settings.doorbell.as_ref())?;
             Arc::new(SnsTopic::new(aws, settings, bell))
         }
     };
     Ok(Transport { queue, topic: Some(topic), files })
 }
 
-/// The doorbell of these settings; without any, nobody rings and everybody looks.
-fn open_doorbell(
-    port: &'static str,
-    settings: Option<&DoorbellSettings>,
-    runtime: &Handle,
-) -> Result<Arc<dyn Doorbell>, OpenError> {
-    let Some(settings) = settings else { return Ok(Arc::new(NoDoorbell)) };
-    let bell = RedisDoorbell::open(&settings.settings(), runtime);
-    Ok(Arc::new(bell.map_err(|source| OpenError::Redis { port, source })?))
+/// The doorbells of a process: one, where both ports have the same.
+struct Bells<'a> {
+    runtime: &'a Handle,
+    opened: Option<(&'a DoorbellSettings, Arc<dyn Doorbell>)>,
+}
+
+impl<'a> Bells<'a> {
+    /// The doorbell of these settings; without any, nobody rings and everybody looks.
+    fn open(
+        &mut self,
+        port: &'static str,
+        settings: Option<&'a DoorbellSettings>,
+    ) -> Result<Arc<dyn Doorbell>, OpenError> {
+        let Some(settings) = settings else { return Ok(Arc::new(NoDoorbell)) };
+        if let Some((_, bell)) = self.opened.as_ref().filter(|(others, _)| *others == settings) {
+            return Ok(Arc::clone(bell));
+        }
+        let bell = RedisDoorbell::open(&settings.settings(), self.runtime);
+        let bell: Arc<dyn Doorbell> = Arc::new(bell.map_err(|source| OpenError::Redis { port, source })?);
+        self.opened = Some((settings, Arc::clone(&bell)));
+        Ok(bell)
+    }
 }
 
 fn over(port: &'static str) -> impl FnOnce(SettingsError) -> OpenError {

@@ -273,6 +273,9 @@ impl Queue for RabbitMqQueue {
         };
         metered("depth", count).await.map_err(failed)
     }
+
+    /// What lies in the inbox goes back when nobody has taken it for a while.
+    async fn leave(&self, _queue: &QueueName) {}
 }
 
 /// Acknowledges these at their end.

@@ -290,6 +290,9 @@ impl Queue for SqliteQueue {
         let (quarantined, oldest) = in_time(read).await?;
         Ok(Depth { packs: packs as u64, quarantined, oldest })
     }
+
+    /// Nothing is received ahead.
+    async fn leave(&self, _queue: &QueueName) {}
 }
 
 /// The same error for another pack of the commit.
