@@ -128,6 +128,9 @@ pub enum Command {
         /// Also two ingress behind haproxy and two workers on them.
         #[arg(long)]
         naru: bool,
+        /// An emulator of AWS in place of RabbitMQ.
+        #[arg(long)]
+        aws: bool,
     },
     /// A million messages waiting, a hundred thousand customers.
     Scale,

@@ -61,9 +61,10 @@ fn main() -> anyhow::Result<()> {
             let options = suite::Options { seconds, long_seconds, only };
             report(out, |say| suite::run(&options, say))
         }
-        Command::Engines { naru } => {
+        Command::Engines { naru, aws } => {
+            let on = if aws { compose::On::Aws } else { compose::On::RabbitMq };
             let wish = if naru { compose::Wish::Naru } else { compose::Wish::Engines };
-            compose::run(wish, &mut |line| Ok(writeln!(std::io::stdout(), "{line}")?))
+            compose::run(wish, on, &mut |line| Ok(writeln!(std::io::stdout(), "{line}")?))
         }
         Command::Scale => report(None, scale::run),
         Command::RawSqlite { dir, rows, seconds } => {
