@@ -199,7 +199,7 @@ async fn probed(probe: &dyn Probe) -> Footing {
 async fn queue(ports: &Ports) -> Option<String> {
     let route: RouteName = crate::first_start::SANDBOX.parse().ok()?;
     let name = QueueName { route, lane: Lane::Express };
-    match timeout(PROBE, ports.queue.answers(&name)).await {
+    match timeout(PROBE, ports.queue.depth(&name)).await {
         Ok(answer) => answer.err().map(|error| error.to_string()),
         Err(_) => Some(SILENT.to_owned()),
     }

@@ -258,10 +258,6 @@ impl Queue for ClaimChecks {
         self.inner.depth(queue).await
     }
 
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        self.inner.answers(queue).await
-    }
-
     async fn leave(&self, queue: &QueueName) {
         self.inner.leave(queue).await;
     }

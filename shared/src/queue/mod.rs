@@ -129,10 +129,6 @@ pub trait Queue: Send + Sync + 'static {
     /// How much lies on a queue.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError>;
 
-    /// Whether the engine answers, for this queue if it must be asked; where questions cost something, it is asked seldom while
-    /// nothing failed.
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError>;
-
     /// Whoever received from this queue does so no more for now: what was received ahead for it goes back at once. Bounded by
     /// the adapter's own time-out; what does not go back by then comes back by itself.
     async fn leave(&self, queue: &QueueName);

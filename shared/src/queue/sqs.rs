@@ -273,13 +273,6 @@ impl Queue for SqsQueue {
         Ok(Depth { packs: packs + dead, quarantined, oldest: None })
     }
 
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        if self.sqs.has_answered_lately() {
-            return Ok(());
-        }
-        self.ends(queue).packs.address().answers().await.map_err(failed)
-    }
-
     async fn leave(&self, queue: &QueueName) {
         let ends = self.ends(queue);
         tokio::join!(ends.packs.leave(), ends.dead.leave());
