@@ -8,7 +8,7 @@ mod records;
 
 mod admission;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use admission::{open_gate, open_registry};
 use async_trait::async_trait;
@@ -104,6 +104,11 @@ pub trait Probe: Send + Sync + 'static {
 
     /// Really asks it. The caller bounds the wait.
     async fn ask(&self) -> Result<(), ProbeError>;
+
+    /// How long a good answer is good enough: longer where each question is paid for.
+    fn stands(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Why something is not sound, or not known to be.

@@ -4,6 +4,7 @@ mod backup;
 mod catcher;
 mod claims;
 mod delivery;
+mod hard;
 mod s3;
 mod upload;
 

@@ -95,6 +95,7 @@ impl Stand {
             units: 1,
             key: Some(format!("k-{number}")),
             policy: Policy::Fail,
+            attached: None,
             said: Vec::new(),
         };
         self.wishes.push(wish);

@@ -36,7 +36,7 @@ fn call_on(mut customer: Customer, caller: usize, accepted: &AtomicUsize) -> Vec
         let said = vec![Said::of_call(&customer.send(&message, None))];
         let goes_on = matches!(said[0], Said::Accepted { .. });
         let (customer, units, key, policy) = (0, 1, None, Policy::Retry);
-        wishes.push(Wish { customer, reference, recipient, units, key, policy, said });
+        wishes.push(Wish { customer, reference, recipient, units, key, policy, attached: None, said });
         if !goes_on {
             return wishes;
         }

@@ -30,6 +30,7 @@ fn wish(number: usize) -> Wish {
         units: 1,
         key: None,
         policy: Policy::Fail,
+        attached: None,
         said: Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub use balancing::haproxy;
 pub use command::{Wish, run};
-pub use site::Site;
+pub use site::{On, Site};
 pub use topology::{OF_INGRESS, Topology};
 
 /// The directory `compose/`.

@@ -76,6 +76,16 @@ impl Customer {
         self.call("POST", "/messages", &headers, Some(message))
     }
 
+    /// `POST /attachments`: a file of this media type.
+    ///
+    /// # Errors
+    /// As [`Wire::call`].
+    pub fn attach(&mut self, media_type: &str, file: &[u8]) -> Result<Reply, CallError> {
+        let headers =
+            [format!("Authorization: {}", self.authorization), format!("Content-Type: {media_type}")];
+        self.wire.call("POST", &format!("{}/attachments", self.base), &headers, file)
+    }
+
     /// `POST /messages/batch`.
     ///
     /// # Errors

@@ -105,6 +105,10 @@ impl Deployment {
         let addresses = Addresses::of(&database, &postgres, &carrier, &redis)?;
         addresses.write(&home, &shape.setup.config)?;
         let users = found(&program, &home, &postgres, &database, &shape.setup)?;
+        if matches!(carrier, Carrier::Aws(_)) {
+            // As an operator does it: processes make nothing.
+            gateway::verb(&program, &home.join(settings::OPERATOR), &["infra", "apply"])?;
+        }
         let fronts = (0..shape.ingress).map(|_| free_address()).collect::<anyhow::Result<Vec<_>>>()?;
         let ingress = (0..shape.ingress).map(|number| {
             let listen = ["--listen".to_owned(), fronts[number].to_string()];

@@ -113,6 +113,9 @@ const LEASE_MS: u64 = 3_500;
 /// The time-out of one attempt, in milliseconds.
 const ATTEMPT_MS: u32 = 1_200;
 
+/// One message in so many has a file attached.
+const ATTACHED: usize = 8;
+
 /// Customers of the run: enough for one to be told, or charged, what is another's.
 const CUSTOMERS: usize = 2;
 
@@ -133,7 +136,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
         let ledger = gateway.home().join("data/ledger.db");
         environment.push((faults::SABOTAGE, format!("{sabotage}={}", ledger.display())));
     }
-    let crowd = Crowd::gather(plan.seed, plan.messages, &gateway);
+    let crowd = Crowd::gather(plan.seed, plan.messages, Some(ATTACHED), &gateway);
     let mut outcome = Outcome::default();
     rounds::all(plan, &mut gateway, &environment, &crowd, &receiver, &mut outcome, say)?;
     say("all harm is done; waiting until everything has ended");

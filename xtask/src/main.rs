@@ -35,6 +35,9 @@ enum Task {
         /// Also run Naru on them: two ingress behind haproxy, and two workers
         #[arg(long)]
         naru: bool,
+        /// With an emulator of AWS in place of RabbitMQ
+        #[arg(long)]
+        aws: bool,
     },
     /// Measure, each figure beside the bare thing it is compared with
     Bench {
@@ -56,7 +59,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Task::Test { more } => test::run(&more)?,
         Task::Needs => needs::install()?,
-        Task::Engines { naru } => engines::run(naru)?,
+        Task::Engines { naru, aws } => engines::run(naru, aws)?,
         Task::Bench { more } => bench::run(&more)?,
         Task::Prove { more } => prove::run(&more)?,
         Task::Ci => run(Command::new("bash").arg(".ci/run"))?,

@@ -41,7 +41,13 @@ pub fn snapshot(data: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         let name = path.file_name().unwrap().to_str().unwrap();
         !(name == "lock" || name.ends_with("-wal") || name.ends_with("-shm"))
     };
-    let mut found: Vec<_> = paths.filter(kept).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    let mut found = Vec::new();
+    for path in paths.filter(kept) {
+        match path.is_dir() {
+            true => found.extend(snapshot(&path)),
+            false => found.push((path.clone(), fs::read(path).unwrap())),
+        }
+    }
     found.sort();
     found
 }

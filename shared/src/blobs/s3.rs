@@ -7,7 +7,7 @@
 mod calls;
 mod settings;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
@@ -23,6 +23,9 @@ use crate::{
     domain::Timestamp,
     ports::{Probe, ProbeError},
 };
+
+/// How long a bucket that answered is taken for one that does: each question is paid for.
+const STANDS: Duration = Duration::from_secs(300);
 
 /// See the module.
 #[derive(Clone)]
@@ -146,5 +149,9 @@ impl Probe for S3Blobs {
             Ok(answer) => answer,
             Err(error) => Err(ProbeError::Away(Box::new(error))),
         }
+    }
+
+    fn stands(&self) -> Duration {
+        STANDS
     }
 }

@@ -126,6 +126,12 @@ pub trait Queue: Send + Sync + 'static {
     /// Sets a pack aside for a person to look at, out of the way of those behind it. `Ok` promises that it is kept.
     async fn quarantine(&self, queue: &QueueName, receipt: Receipt, reason: &str) -> Result<(), QueueError>;
 
+    /// How many calls have failed so far, as far as the adapter counts: while that stays the same, an answer of a while ago
+    /// is good enough for whoever only wants to know whether the queue answers.
+    fn failures(&self) -> u64 {
+        0
+    }
+
     /// How much lies on a queue.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError>;
 

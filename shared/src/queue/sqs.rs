@@ -259,6 +259,10 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
+    fn failures(&self) -> u64 {
+        self.sqs.failures()
+    }
+
     /// A lane of which nothing was heard for a while, and on which nothing lay then, is not asked.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError> {
         let ends = self.ends(queue);

@@ -63,6 +63,11 @@ pub(super) struct Catcher {
 
 impl Catcher {
     pub(super) fn start() -> Self {
+        Self::slow(Duration::ZERO)
+    }
+
+    /// One that takes so long for each answer.
+    pub(super) fn slow(pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, caught) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<Caught>>>::default());
         let keep = Arc::clone(&caught);
@@ -70,7 +75,7 @@ impl Catcher {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let keep = Arc::clone(&keep);
-                thread::spawn(move || converse(&stream, &keep));
+                thread::spawn(move || converse(&stream, &keep, pause));
             }
         });
         Self { address, caught }
@@ -93,7 +98,7 @@ impl Catcher {
     }
 }
 
-fn converse(stream: &TcpStream, keep: &Mutex<Vec<Caught>>) -> Option<()> {
+fn converse(stream: &TcpStream, keep: &Mutex<Vec<Caught>>, pause: Duration) -> Option<()> {
     stream.set_read_timeout(Some(SILENCE)).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
@@ -108,6 +113,7 @@ fn converse(stream: &TcpStream, keep: &Mutex<Vec<Caught>>) -> Option<()> {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         keep.lock().push(Caught { head, body });
+        thread::sleep(pause);
         let mut stream = stream;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok()?;
     }

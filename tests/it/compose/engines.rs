@@ -110,6 +110,27 @@ fn psql(url: &Path, statement: &str) -> Output {
 fn the_topology_of_compose_delivers_by_the_printed_line_and_ends_whole_when_it_is_interrupted() {
     let _alone = alone();
     let started = Started::start(&["--naru"]);
+    delivers(&started);
+    the_roles_are_as_narrow_as_they_should_be(&started);
+    the_health_checks_say_yes(&started);
+    started.leaves_nothing(interrupt);
+}
+
+/// compose.aws.yaml, with its configuration: what `naru infra apply` makes is enough.
+#[test]
+fn the_topology_over_aws_delivers_by_the_printed_line_and_ends_whole_when_it_is_interrupted() {
+    let _alone = alone();
+    let started = Started::start(&["--naru", "--aws"]);
+    delivers(&started);
+    started.leaves_nothing(interrupt);
+}
+
+fn interrupt(child: &mut Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+}
+
+fn delivers(started: &Started) {
     // A Redis that was just begun grants nothing for a second, whoever asks (docs/redis.md); a person is not that fast.
     let sent = within(PATIENCE, "it is accepted", || {
         let sent = started.curl("/v1.0/messages");
@@ -124,12 +145,6 @@ fn the_topology_of_compose_delivers_by_the_printed_line_and_ends_whole_when_it_i
         let output = Command::new("curl").args(["-sSf", &started.told(process)]).output().unwrap();
         assert!(output.status.success(), "{process}: {}", words(&output));
     }
-    the_roles_are_as_narrow_as_they_should_be(&started);
-    the_health_checks_say_yes(&started);
-    started.leaves_nothing(|child| {
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    });
 }
 
 fn the_roles_are_as_narrow_as_they_should_be(started: &Started) {

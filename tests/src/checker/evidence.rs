@@ -94,6 +94,9 @@ pub struct Wish {
     pub key: Option<String>,
     /// The route's answer to uncertainty.
     pub policy: Policy,
+    /// What the attached file says, if one is.
+    #[serde(default)]
+    pub attached: Option<String>,
     /// One for each try, in order.
     pub said: Vec<Said>,
 }

@@ -72,6 +72,7 @@ pub fn check(evidence: &Evidence) -> Findings {
     promises::nothing_is_lost(&cases, &mut findings);
     promises::nothing_stands_still(&cases, &mut findings);
     promises::nothing_is_unexpected(&cases, &mut findings);
+    promises::what_was_attached_came(&cases, &mut findings);
     owners::everything_is_its_owners(&cases, &mut findings);
     owners::a_wish_has_one_id(&cases, &mut findings);
     reports::every_final_has_one_report(&cases, evidence, &mut findings);

@@ -58,3 +58,14 @@ pub(super) fn nothing_is_unexpected(cases: &Cases<'_>, findings: &mut Findings) 
 fn is_empty(case: &super::case::Case<'_>) -> bool {
     case.views.is_empty() && case.arrivals.is_empty() && case.reports.is_empty() && case.events.is_empty()
 }
+
+/// Whatever file was attached came with its message, unharmed; and none came with another.
+pub(super) fn what_was_attached_came(cases: &Cases<'_>, findings: &mut Findings) {
+    for case in cases.by_id.values() {
+        let Some(wish) = case.wish else { continue };
+        for arrival in case.arrivals.iter().filter(|arrival| arrival.attached != wish.attached) {
+            let (wished, came) = (&wish.attached, &arrival.attached);
+            findings.broke(format!("{}: attached was {wished:?}, and {came:?} came", case.id));
+        }
+    }
+}

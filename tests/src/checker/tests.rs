@@ -9,7 +9,17 @@ use crate::receiver::{answer::Behaviour, journaling::Arrival};
 fn arrival(at: u64, attempt: u32, behaviour: Behaviour) -> Arrival {
     let (id, reference) = ("msg_1".to_owned(), "r1".to_owned());
     let recipient = "01".to_owned();
-    Arrival { at, key: id.clone(), attempt, labelled: false, id, reference, recipient, behaviour }
+    Arrival {
+        at,
+        key: id.clone(),
+        attempt,
+        labelled: false,
+        id,
+        reference,
+        recipient,
+        attached: None,
+        behaviour,
+    }
 }
 
 fn told(status: &str, code: &str) -> Told {
@@ -44,6 +54,7 @@ fn good() -> Evidence {
         units: 1,
         key: Some("k".into()),
         policy: Policy::Retry,
+        attached: None,
         said,
     };
     Evidence {
@@ -272,4 +283,17 @@ fn who_listens_outside_must_hear_of_every_outcome_too() {
         check(&evidence).broken.iter().any(|broken| broken.contains("an event")),
         "another id of one outcome"
     );
+}
+
+#[test]
+fn a_file_must_come_with_its_message_as_it_was() {
+    let mut evidence = good();
+    let broken =
+        |evidence: &Evidence| check(evidence).broken.iter().any(|broken| broken.contains("attached"));
+    evidence.wishes[0].attached = Some("r1".to_owned());
+    assert!(broken(&evidence), "it did not come");
+    evidence.arrivals[0].attached = Some("r2".to_owned());
+    assert!(broken(&evidence), "another came");
+    evidence.arrivals[0].attached = Some("r1".to_owned());
+    assert_eq!(check(&evidence).broken, Vec::<String>::new());
 }

@@ -8,13 +8,13 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{Site, Topology};
+use super::{On, Site, Topology};
 use crate::gateway::Programs;
 
 /// What to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
-    /// PostgreSQL, RabbitMQ and Redis.
+    /// PostgreSQL, RabbitMQ (or AWS) and Redis.
     Engines,
     /// Those, and two `naru ingress` behind haproxy and two `naru workers` on them.
     Naru,
@@ -24,8 +24,8 @@ pub enum Wish {
 ///
 /// # Errors
 /// If something cannot be started, or a process does not end well.
-pub fn run(wish: Wish, say: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let site = Site::start()?;
+pub fn run(wish: Wish, on: On, say: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let site = Site::start(on)?;
     for line in engines(&site)? {
         say(&line)?;
     }
@@ -56,9 +56,10 @@ enum Running {
 }
 
 fn engines(site: &Site) -> anyhow::Result<Vec<String>> {
+    let (carrier, url) = site.carrier()?;
     Ok(vec![
         format!("PostgreSQL  {}", site.read_secret("ledger_url")?),
-        format!("RabbitMQ    {}", site.read_secret("rabbitmq_url")?),
+        format!("{carrier:<12}{url}"),
         format!("Redis       {}", site.read_secret("redis_url")?),
         format!("naru.toml   {}", site.config().display()),
     ])

@@ -10,18 +10,43 @@ use std::{
 use anyhow::{Context, ensure};
 
 use super::source;
-use crate::engines::{Keeper, Postgres, RabbitMq, Redis};
+use crate::engines::{AwsEmulator, Flavour, Keeper, Postgres, RabbitMq, Redis};
 
 /// Where the containers' secrets are.
 const MOUNTED: &str = "/run/secrets/";
+
+/// What carries packs and events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// RabbitMQ: compose.yaml.
+    RabbitMq,
+    /// An emulator of AWS: compose.aws.yaml.
+    Aws,
+}
+
+impl On {
+    /// The configuration of every process.
+    const fn config(self) -> &'static str {
+        match self {
+            Self::RabbitMq => "naru.toml",
+            Self::Aws => "naru.aws.toml",
+        }
+    }
+}
+
+/// That which carries them.
+#[derive(Debug)]
+enum Carrier {
+    RabbitMq(RabbitMq),
+    Aws(AwsEmulator),
+}
 
 /// The engines, set up as their containers are, and what a process of Naru needs to work on them.
 #[derive(Debug)]
 pub struct Site {
     /// PostgreSQL, with the database `naru` and its two roles.
     pub postgres: Postgres,
-    /// RabbitMQ.
-    pub rabbit: RabbitMq,
+    carrier: Carrier,
     /// Redis.
     pub redis: Redis,
     home: PathBuf,
@@ -34,40 +59,64 @@ impl Site {
     ///
     /// # Errors
     /// If an engine is not installed or does not start.
-    pub fn start() -> anyhow::Result<Self> {
+    pub fn start(on: On) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("naru-compose-").tempdir()?.keep();
         let keeper = Keeper::of(&home)?;
         fs::create_dir(home.join("pids"))?;
         make_secrets(&home)?;
-        let (postgres, rabbit, redis) = thread::scope(|scope| {
+        let (postgres, carrier, redis) = thread::scope(|scope| {
             let postgres = scope.spawn(|| start_postgres(&home));
-            let rabbit = scope.spawn(|| start_rabbit(&home));
-            (postgres.join(), rabbit.join(), start_redis(&home))
+            let carrier = scope.spawn(|| match on {
+                On::RabbitMq => start_rabbit(&home).map(Carrier::RabbitMq),
+                On::Aws => AwsEmulator::start(Flavour::Ministack).map(Carrier::Aws),
+            });
+            (postgres.join(), carrier.join(), start_redis(&home))
         });
         let panicked = |_| anyhow::anyhow!("an engine's thread panicked");
-        let (postgres, rabbit) = (postgres.map_err(panicked)??, rabbit.map_err(panicked)??);
-        let site = Self { postgres, rabbit, redis: redis?, home, _keeper: keeper };
-        site.place()?;
+        let (postgres, carrier) = (postgres.map_err(panicked)??, carrier.map_err(panicked)??);
+        let site = Self { postgres, carrier, redis: redis?, home, _keeper: keeper };
+        site.place(on)?;
         Ok(site)
     }
 
     /// Puts loopback addresses in place of the containers' names, and writes the configuration.
-    fn place(&self) -> anyhow::Result<()> {
-        let ports = [
-            ("@postgres:5432", self.postgres.port()),
-            ("@rabbitmq:5672", self.rabbit.port()),
-            ("@redis:6379", self.redis.port()),
-        ];
-        for file in ["ledger_url", "reads_url", "rabbitmq_url", "redis_url"] {
+    fn place(&self, on: On) -> anyhow::Result<()> {
+        let mut ports = vec![("@postgres:5432", self.postgres.port()), ("@redis:6379", self.redis.port())];
+        let mut files = vec!["ledger_url", "reads_url", "redis_url"];
+        if let Carrier::RabbitMq(rabbit) = &self.carrier {
+            ports.push(("@rabbitmq:5672", rabbit.port()));
+            files.push("rabbitmq_url");
+        }
+        for file in files {
             let path = self.secret(file);
             let url = fs::read_to_string(&path)?;
             let (name, port) =
                 ports.iter().find(|(name, _)| url.contains(name)).context("an unknown server")?;
             fs::write(&path, url.replace(name, &format!("@127.0.0.1:{port}")))?;
         }
-        let text = fs::read_to_string(source().join("naru.toml"))?;
+        let mut text = fs::read_to_string(source().join(on.config()))?;
+        if let Carrier::Aws(emulator) = &self.carrier {
+            text = text.replace("http://aws:4566", &emulator.endpoint());
+        }
         let text = text.replace(MOUNTED, &format!("{}/", self.home.join("secrets").display()));
         Ok(fs::write(self.config(), text.replace("\"0.0.0.0:", "\"127.0.0.1:"))?)
+    }
+
+    /// What carries, and where it is.
+    ///
+    /// # Errors
+    /// If its secret cannot be read.
+    pub fn carrier(&self) -> anyhow::Result<(&'static str, String)> {
+        Ok(match &self.carrier {
+            Carrier::RabbitMq(_) => ("RabbitMQ", self.read_secret("rabbitmq_url")?),
+            Carrier::Aws(emulator) => ("AWS", emulator.endpoint()),
+        })
+    }
+
+    /// Whether queues, topic and bucket are to be made.
+    #[must_use]
+    pub const fn is_on_aws(&self) -> bool {
+        matches!(self.carrier, Carrier::Aws(_))
     }
 
     /// Its directory.

@@ -44,6 +44,9 @@ impl Topology {
         verb(&["migrate"])?;
         verb(&["customer", "add", "demo"])?;
         verb(&["route", "add", "demo", "simulator", "--assign", "demo"])?;
+        if site.is_on_aws() {
+            verb(&["infra", "apply"])?;
+        }
         let user = user(&verb(&["credential", "add", "demo", "--json"])?)?;
         let of_ingress = OF_INGRESS.map(|(name, secret)| (name, site.secret(secret).display().to_string()));
         let (mut ingress, mut workers, mut fronts) = (Vec::new(), Vec::new(), Vec::new());

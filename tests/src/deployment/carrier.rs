@@ -85,12 +85,10 @@ impl Carrier {
             Self::Aws(cloud) => {
                 let endpoint = if led { cloud.endpoint()? } else { cloud.emulator.endpoint() };
                 let place = format!("region = {REGION:?}\nendpoint = {endpoint:?}\n");
-                let queues = format!(
-                    "{place}create = true\nvisibility_ms = 60000\ndoorbell = {{ url = {redis:?} }}\n"
-                );
+                let queues = format!("{place}visibility_ms = 60000\ndoorbell = {{ url = {redis:?} }}\n");
                 Ok(format!(
                     "[queue]\nkind = \"sqs\"\n{queues}[topic]\nkind = \"sns\"\n{queues}\
-                     [blobs]\nkind = \"s3\"\nbucket = {BUCKET:?}\n{place}"
+                     [blobs]\nkind = \"s3\"\nbucket = {BUCKET:?}\ncreate = true\n{place}"
                 ))
             }
         }

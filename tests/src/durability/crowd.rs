@@ -18,6 +18,7 @@ use super::CUSTOMERS;
 use crate::{
     checker::evidence::{Policy, Said, Wish},
     customer::Customer,
+    receiver::journaling::PNG,
     site::Site,
 };
 
@@ -52,9 +53,10 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn gather(seed: u64, messages: usize, site: &dyn Site) -> Self {
+    /// Clients that want so many messages delivered; of one in `attached` a file is attached.
+    pub(super) fn gather(seed: u64, messages: usize, attached: Option<usize>, site: &dyn Site) -> Self {
         let (target, users) = (site.target(), site.users());
-        let wishes = (0..messages).map(|number| Mutex::new(wish(seed, number))).collect();
+        let wishes = (0..messages).map(|number| Mutex::new(wish(seed, number, attached))).collect();
         let at = AtomicUsize::new;
         let board =
             Board { wishes, released: at(0), next: at(0), end: at(messages), decided: at(0), open: at(0) };
@@ -118,7 +120,7 @@ fn caller(target: SocketAddr, user: &str) -> Customer {
 
 /// Half of the wishes on each route, half of each with a key, half of these of each customer. Both customers use the same
 /// keys: a key is its customer's own.
-fn wish(seed: u64, number: usize) -> Wish {
+fn wish(seed: u64, number: usize, attached: Option<usize>) -> Wish {
     let policy = if number.is_multiple_of(2) { Policy::Retry } else { Policy::Fail };
     let customer = number / 4 % CUSTOMERS;
     let same = number - 4 * customer;
@@ -129,6 +131,7 @@ fn wish(seed: u64, number: usize) -> Wish {
         units: 1,
         key: (number / 2).is_multiple_of(2).then(|| format!("key-{seed}-{same}")),
         policy,
+        attached: attached.filter(|one_in| number % one_in == 5).map(|_| format!("file {seed}-{number}")),
         said: Vec::new(),
     }
 }
@@ -150,13 +153,34 @@ impl Board {
         }
     }
 
+    /// Uploads a file as often as it takes; its id.
+    fn upload(&self, customer: &mut Customer, text: &str) -> Option<String> {
+        let (file, deadline) = ([PNG, text.as_bytes()].concat(), Instant::now() + PERSISTENCE / 2);
+        while Instant::now() < deadline {
+            self.open.fetch_add(1, Ordering::SeqCst);
+            let answer = customer.attach("image/png", &file);
+            self.open.fetch_sub(1, Ordering::SeqCst);
+            if let Some(reply) = answer.ok().filter(|reply| reply.status == 201) {
+                return reply.json()["id"].as_str().map(str::to_owned);
+            }
+            thread::sleep(Duration::from_millis(30));
+        }
+        None
+    }
+
     fn pursue(&self, customer: &mut Customer, wish: &Mutex<Wish>, number: usize) {
         let asked = wish.lock().clone();
         let channel = if asked.policy == Policy::Retry { "retry" } else { "fail" };
         let lane = if number.is_multiple_of(3) { "bulk" } else { "express" };
+        let attachments: Vec<String> =
+            asked.attached.iter().filter_map(|text| self.upload(customer, text)).collect();
+        if attachments.is_empty() {
+            // It could not be uploaded: the message goes without.
+            wish.lock().attached = None;
+        }
         let message = json!({
             "channel": channel, "recipient": asked.recipient, "body": "hello", "lane": lane,
-            "reference": asked.reference, "ttl": TTL_SECONDS,
+            "reference": asked.reference, "ttl": TTL_SECONDS, "attachments": attachments,
         });
         let deadline = Instant::now() + PERSISTENCE;
         while Instant::now() < deadline {

@@ -87,7 +87,7 @@ pub fn run(plan: RolloutPlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Rolle
     let mut site = Deployment::prepare(&Shape { setup, ..Shape::default() })?;
     let environment = vec![journals.subscriber()];
     site.start(&environment)?;
-    let crowd = Crowd::gather(plan.seed, WISHES, &site);
+    let crowd = Crowd::gather(plan.seed, WISHES, None, &site);
     let mut rolled = Rolled::default();
     let ends = AtomicBool::new(false);
     let done = thread::scope(|scope| {

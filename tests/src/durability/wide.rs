@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stage::Stage;
 
-use super::{Outcome, crowd::Crowd, setup};
+use super::{ATTACHED, Outcome, crowd::Crowd, setup};
 use crate::{
     checker,
     deployment::{Carrier, Carries, Deployment, Shape},
@@ -127,7 +127,9 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
         environment.push((faults::SABOTAGE, format!("{sabotage}={}", site.database())));
     }
     site.start(&environment)?;
-    let crowd = Crowd::gather(plan.seed, plan.messages, &site);
+    // Only these engines keep files that processes share.
+    let attached = matches!(site.carrier, Carrier::Aws(_)).then_some(ATTACHED);
+    let crowd = Crowd::gather(plan.seed, plan.messages, attached, &site);
     let mut outcome = Outcome::default();
     outcome.evidence.commit_ms = COMMIT_MS;
     outcome.evidence.outside = outside.as_ref().map(|_| Vec::new());

@@ -40,6 +40,9 @@ pub struct Arrival {
     pub reference: String,
     /// `recipient` in the body.
     pub recipient: String,
+    /// What the attached file says, if there was one.
+    #[serde(default)]
+    pub attached: Option<String>,
     /// How it was answered.
     pub behaviour: Behaviour,
 }
@@ -123,7 +126,9 @@ impl Receiver {
             str::from_utf8(header.value).ok()
         };
         let end = length + value("content-length").map_or(Ok(0), str::parse::<usize>)?;
-        let body: Body = serde_json::from_slice(&request[length..end])?;
+        let parts = parts(value("content-type").unwrap_or_default(), &request[length..end]);
+        let body: Body = serde_json::from_slice(parts.first().copied().unwrap_or_default())?;
+        let attached = parts.get(1).map(|file| file.strip_prefix(PNG).unwrap_or(file));
         let attempt = value("x-naru-attempt").unwrap_or("0").parse()?;
         let reference = body.reference.unwrap_or_default();
         Ok(Some(Arrival {
@@ -135,8 +140,28 @@ impl Receiver {
             id: body.id,
             reference,
             recipient: body.recipient,
+            attached: attached.map(|file| String::from_utf8_lossy(file).into_owned()),
         }))
     }
+}
+
+/// What a PNG begins with.
+pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// The parts of a body: of `multipart/form-data` their contents, else the whole.
+fn parts<'a>(kind: &str, body: &'a [u8]) -> Vec<&'a [u8]> {
+    let Some(boundary) = kind.strip_prefix("multipart/form-data; boundary=") else { return vec![body] };
+    let (mark, mut found, mut rest) = (format!("--{}", boundary.trim_matches('"')), Vec::new(), body);
+    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|bytes| bytes == what);
+    while let Some(begin) = find(rest, mark.as_bytes()) {
+        rest = &rest[begin + mark.len()..];
+        let (Some(head), Some(end)) = (find(rest, b"\r\n\r\n"), find(rest, format!("\r\n{mark}").as_bytes()))
+        else {
+            break;
+        };
+        found.push(rest.get(head + 4..end).unwrap_or_default());
+    }
+    found
 }
 
 fn behave(stream: &mut TcpStream, behaviour: Behaviour) -> io::Result<bool> {

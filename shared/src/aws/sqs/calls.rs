@@ -1,6 +1,13 @@
 //! One request to SQS at a time: bounded, timed, counted as it is billed.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_sqs::{Client, config::retry::RetryConfig};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
@@ -35,6 +42,7 @@ pub struct Sqs {
     create: bool,
     batches: Semaphore,
     bytes: Semaphore,
+    failures: AtomicU64,
 }
 
 /// A request and what it carries.
@@ -53,7 +61,12 @@ impl Sqs {
     #[must_use]
     pub fn new(aws: Arc<Aws>, create: bool) -> Arc<Self> {
         let (batches, bytes) = (Semaphore::new(UNDER_WAY), Semaphore::new(UNDER_WAY_BYTES));
-        Arc::new(Self { aws, client: OnceCell::new(), create, batches, bytes })
+        Arc::new(Self { aws, client: OnceCell::new(), create, batches, bytes, failures: AtomicU64::new(0) })
+    }
+
+    /// How many requests have failed so far.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     pub(super) const fn creates(&self) -> bool {
@@ -111,6 +124,7 @@ impl Sqs {
         asked.count(1);
         if result.is_err() {
             asked.failed(1);
+            self.failures.fetch_add(1, Ordering::Relaxed);
         }
         result
     }
