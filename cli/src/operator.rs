@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use naru_shared::{
     domain::{Lane, RouteName},
     ports::{Part, Ports, Probe, ProbeError},
-    queue::QueueName,
+    queue::{Queue, QueueName},
 };
 use serde::Serialize;
 use tokio::{
@@ -57,9 +57,20 @@ pub struct Watched {
 struct Desk {
     watched: Watched,
     said: Mutex<Option<(Instant, Engines)>>,
+    queue: Mutex<Option<Well>>,
     /// When each probe was last well.
     probes: Vec<Mutex<Option<Instant>>>,
 }
+
+/// When the queue last answered, and how many of its calls had failed by then.
+#[derive(Debug, Clone, Copy)]
+struct Well {
+    at: Instant,
+    failures: u64,
+}
+
+/// How much longer than between two looks at its depth a queue is taken for well while none of its calls fails.
+const LOOKS: u32 = 5;
 
 /// What the engines say of themselves: why not, if not.
 #[derive(Debug, Clone)]
@@ -99,7 +110,7 @@ struct Readiness {
 /// If the address cannot be had.
 pub fn bind(listen: SocketAddr, watched: Watched) -> io::Result<(Server, ServerHandle, SocketAddr)> {
     let probes = watched.ports.probes.iter().map(|_| Mutex::default()).collect();
-    let desk = web::Data::new(Desk { watched, said: Mutex::default(), probes });
+    let desk = web::Data::new(Desk { watched, said: Mutex::default(), queue: Mutex::default(), probes });
     let app = move || {
         App::new()
             .app_data(desk.clone())
@@ -155,7 +166,7 @@ impl Desk {
         let (at, ports) = (Instant::now(), &self.watched.ports);
         let probes = ports.probes.iter().zip(&self.probes);
         let probes = join_all(probes.map(|(probe, well)| self.probed(probe.as_ref(), well)));
-        let (queue, ledger, probed) = tokio::join!(queue(ports), ledger(ports), probes);
+        let (queue, ledger, probed) = tokio::join!(self.queue(), ledger(ports), probes);
         let engines = Engines { queue, ledger, probed };
         *said = Some((at, engines.clone()));
         engines
@@ -170,6 +181,20 @@ impl Desk {
         let footing = probed(probe).await;
         *well = footing.ok.then(Instant::now);
         footing
+    }
+
+    /// Why the queue does not answer; `None` if it does, or did a while ago where each question is paid for and no call has
+    /// failed since.
+    async fn queue(&self) -> Option<String> {
+        let queue = &self.watched.ports.queue;
+        let (stands, failures) = (queue.capabilities().look * LOOKS, queue.failures());
+        let mut well = self.queue.lock().await;
+        if well.is_some_and(|well| well.failures == failures && well.at.elapsed() < stands) {
+            return None;
+        }
+        let why = answers(queue.as_ref()).await;
+        *well = why.is_none().then(|| Well { at: Instant::now(), failures });
+        why
     }
 }
 
@@ -211,10 +236,10 @@ async fn probed(probe: &dyn Probe) -> Footing {
 }
 
 /// Why the queue does not answer; `None` if it does.
-async fn queue(ports: &Ports) -> Option<String> {
+async fn answers(queue: &dyn Queue) -> Option<String> {
     let route: RouteName = crate::first_start::SANDBOX.parse().ok()?;
     let name = QueueName { route, lane: Lane::Express };
-    match timeout(PROBE, ports.queue.answers(&name)).await {
+    match timeout(PROBE, queue.depth(&name)).await {
         Ok(answer) => answer.err().map(|error| error.to_string()),
         Err(_) => Some(SILENT.to_owned()),
     }

@@ -159,9 +159,9 @@ pub fn run(span: Duration, details: bool, say: &mut dyn FnMut(&str)) -> anyhow::
         for batch in [1, 100] {
             let rate = messages / (HOURS * 3_600.0);
             say(&format!("{messages:e} messages a month, {batch} in a call: {rate:.2}/s for {span:?}"));
-            // Calls of a batch are far apart at a low rate: as long as a few of them take.
+            // Calls of a batch are far apart at a low rate: at least two of them.
             #[expect(clippy::cast_precision_loss, reason = "1 or 100")]
-            let span = span.max(Duration::from_secs_f64(batch as f64 * 3.0 / rate));
+            let span = span.max(Duration::from_secs_f64(batch as f64 * 1.1 / rate));
             let (counted, billed) = count(Profile { rate, batch }, span)?;
             if details {
                 say(&format!("{billed:#?}"));

@@ -92,10 +92,6 @@ impl Queue for Faulty {
         self.inner.depth(q).await
     }
 
-    async fn answers(&self, q: &QueueName) -> Result<(), QueueError> {
-        self.inner.answers(q).await
-    }
-
     async fn leave(&self, q: &QueueName) {
         self.inner.leave(q).await;
     }

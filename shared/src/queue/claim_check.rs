@@ -200,6 +200,10 @@ impl Queue for ClaimChecks {
         Capabilities { max_bytes: None, ..self.inner.capabilities() }
     }
 
+    fn failures(&self) -> u64 {
+        self.inner.failures()
+    }
+
     async fn publish(&self, packs: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
         let checked = several(packs.into_iter().map(|pack| self.check_in(pack))).await;
         let mut publish = Vec::with_capacity(checked.len());
@@ -256,10 +260,6 @@ impl Queue for ClaimChecks {
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError> {
         self.inner.depth(queue).await
-    }
-
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        self.inner.answers(queue).await
     }
 
     async fn leave(&self, queue: &QueueName) {

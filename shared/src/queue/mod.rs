@@ -126,12 +126,14 @@ pub trait Queue: Send + Sync + 'static {
     /// Sets a pack aside for a person to look at, out of the way of those behind it. `Ok` promises that it is kept.
     async fn quarantine(&self, queue: &QueueName, receipt: Receipt, reason: &str) -> Result<(), QueueError>;
 
+    /// How many calls have failed so far, as far as the adapter counts: while that stays the same, an answer of a while ago
+    /// is good enough for whoever only wants to know whether the queue answers.
+    fn failures(&self) -> u64 {
+        0
+    }
+
     /// How much lies on a queue.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError>;
-
-    /// Whether the engine answers, for this queue if it must be asked; where questions cost something, it is asked seldom while
-    /// nothing failed.
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError>;
 
     /// Whoever received from this queue does so no more for now: what was received ahead for it goes back at once. Bounded by
     /// the adapter's own time-out; what does not go back by then comes back by itself.

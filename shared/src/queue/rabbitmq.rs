@@ -274,10 +274,6 @@ impl Queue for RabbitMqQueue {
         metered("depth", count).await.map_err(failed)
     }
 
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        self.depth(queue).await.map(drop)
-    }
-
     /// What lies in the inbox goes back when nobody has taken it for a while.
     async fn leave(&self, _queue: &QueueName) {}
 }

@@ -291,10 +291,6 @@ impl Queue for SqliteQueue {
         Ok(Depth { packs: packs as u64, quarantined, oldest })
     }
 
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        self.depth(queue).await.map(drop)
-    }
-
     /// Nothing is received ahead.
     async fn leave(&self, _queue: &QueueName) {}
 }

@@ -259,6 +259,10 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
+    fn failures(&self) -> u64 {
+        self.sqs.failures()
+    }
+
     /// A lane of which nothing was heard for a while, and on which nothing lay then, is not asked.
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError> {
         let ends = self.ends(queue);
@@ -271,13 +275,6 @@ impl Queue for SqsQueue {
                 .map_err(failed)?;
         ends.quarantined.store(quarantined, Ordering::Relaxed);
         Ok(Depth { packs: packs + dead, quarantined, oldest: None })
-    }
-
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        if self.sqs.has_answered_lately() {
-            return Ok(());
-        }
-        self.ends(queue).packs.address().answers().await.map_err(failed)
     }
 
     async fn leave(&self, queue: &QueueName) {

@@ -58,10 +58,6 @@ impl Queue for Fused {
         self.inner.depth(queue).await
     }
 
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        self.inner.answers(queue).await
-    }
-
     async fn leave(&self, queue: &QueueName) {
         self.inner.leave(queue).await;
     }
@@ -114,10 +110,6 @@ impl Queue for EarlyAck {
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, QueueError> {
         self.inner.depth(queue).await
-    }
-
-    async fn answers(&self, queue: &QueueName) -> Result<(), QueueError> {
-        self.inner.answers(queue).await
     }
 
     async fn leave(&self, queue: &QueueName) {

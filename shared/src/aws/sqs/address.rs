@@ -165,16 +165,6 @@ impl Address {
         arn.ok_or_else(|| SqsTrouble::here(format!("{url} does not say what it is called in full")))
     }
 
-    /// Whether SQS answers and the queue is there.
-    pub(crate) async fn answers(&self) -> Result<(), SqsTrouble> {
-        let is_known = self.known().is_some();
-        self.url().await?;
-        if is_known {
-            self.learn(self.look(&self.plan.name).await)?;
-        }
-        Ok(())
-    }
-
     /// What lies there: waiting, in hands, and put off.
     pub(crate) async fn count(&self) -> Result<u64, SqsTrouble> {
         const COUNTS: [QueueAttributeName; 3] = [

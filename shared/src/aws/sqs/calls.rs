@@ -1,11 +1,17 @@
 //! One request to SQS at a time: bounded, timed, counted as it is billed.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_sqs::{Client, config::retry::RetryConfig};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use parking_lot::Mutex;
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, sleep, timeout, timeout_at},
@@ -23,9 +29,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What one billed request may carry.
 const BILLED: usize = 64 * 1024;
 
-/// For how long an answer says that SQS answers: workers ask more often than that even at rest.
-const LATELY: Duration = Duration::from_secs(900);
-
 /// Batches under way at once, and their bytes: beyond them a batch waits for its turn.
 const UNDER_WAY: usize = 64;
 const UNDER_WAY_BYTES: usize = 64 << 20;
@@ -39,8 +42,7 @@ pub struct Sqs {
     create: bool,
     batches: Semaphore,
     bytes: Semaphore,
-    /// When a request was last answered as it should be, unless one was not since.
-    answered: Mutex<Option<Instant>>,
+    failures: AtomicU64,
 }
 
 /// A request and what it carries.
@@ -59,13 +61,12 @@ impl Sqs {
     #[must_use]
     pub fn new(aws: Arc<Aws>, create: bool) -> Arc<Self> {
         let (batches, bytes) = (Semaphore::new(UNDER_WAY), Semaphore::new(UNDER_WAY_BYTES));
-        let answered = Mutex::new(None);
-        Arc::new(Self { aws, client: OnceCell::new(), create, batches, bytes, answered })
+        Arc::new(Self { aws, client: OnceCell::new(), create, batches, bytes, failures: AtomicU64::new(0) })
     }
 
-    /// Whether a request was answered not long ago, and none failed since.
-    pub(crate) fn has_answered_lately(&self) -> bool {
-        self.answered.lock().is_some_and(|at| at.elapsed() < LATELY)
+    /// How many requests have failed so far.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     pub(super) const fn creates(&self) -> bool {
@@ -121,14 +122,9 @@ impl Sqs {
         };
         metrics::SQS_CALL_SECONDS.of(&[("call", call)]).record(began.elapsed().as_secs_f64());
         asked.count(1);
-        match &result {
-            Ok(_) => *self.answered.lock() = Some(Instant::now()),
-            Err(trouble) => {
-                asked.failed(1);
-                if trouble.is_passing() {
-                    *self.answered.lock() = None;
-                }
-            }
+        if result.is_err() {
+            asked.failed(1);
+            self.failures.fetch_add(1, Ordering::Relaxed);
         }
         result
     }
