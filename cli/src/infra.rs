@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use naru_shared::{
     aws::{
-        Aws, AwsNames, AwsSettings, AwsTrouble,
+        Aws, AwsAccount, AwsNames, AwsSettings, AwsTrouble,
+        iam::{Queues, Uses},
         infra::{
             Infra,
             diff::{Difference, diff},
@@ -110,6 +111,26 @@ async fn needed(config: &Config, book: &Book) -> anyhow::Result<Vec<Needed>> {
         all.push(Needed { aws: settings.aws(), account: account(config), create: settings.create, area });
     }
     Ok(all)
+}
+
+/// Which ports are on AWS, and in whose account.
+///
+/// # Errors
+/// If AWS does not tell whose it is.
+pub async fn uses(config: &Config) -> anyhow::Result<Uses> {
+    let number = account(config);
+    let mut uses = Uses::default();
+    if let QueueEngine::Sqs(settings) = &config.queue {
+        let account = AwsAccount::of(&Aws::new(settings.aws()), number.as_deref()).await?;
+        let names = AwsNames::of(&settings.namespace);
+        uses.packs = Some(Queues { account, names, create: settings.create });
+    }
+    if let TopicEngine::Sns(settings) = &config.topic {
+        let account = AwsAccount::of(&Aws::new(settings.aws()), number.as_deref()).await?;
+        let names = AwsNames::of(&settings.namespace);
+        uses.events = Some(Queues { account, names, create: settings.create });
+    }
+    Ok(uses)
 }
 
 /// The account's number, if the topic's settings say it.

@@ -1,7 +1,10 @@
 //! `naru infra`: what the configuration and the catalog need on AWS.
 
-use clap::Subcommand;
-use naru_shared::aws::infra::{diff::Difference, resource::Text};
+use clap::{Subcommand, ValueEnum};
+use naru_shared::aws::{
+    iam::{Process, policy},
+    infra::{diff::Difference, resource::Text},
+};
 use serde::Serialize;
 
 use crate::{
@@ -18,6 +21,22 @@ pub enum InfraVerb {
     Plan,
     /// Make what is missing and mend what has drifted; nothing is deleted
     Apply,
+    /// The least-privilege IAM policy of a process, as JSON
+    Iam {
+        /// Whose
+        process: Who,
+    },
+}
+
+/// A process that calls AWS.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Who {
+    /// The HTTP front
+    Ingress,
+    /// The workers
+    Workers,
+    /// This command itself
+    Infra,
 }
 
 /// A difference, and of which port.
@@ -33,13 +52,22 @@ struct Told {
 /// # Errors
 /// See the exit codes.
 pub async fn run(verb: InfraVerb, desk: &Desk) -> anyhow::Result<()> {
+    if let InfraVerb::Iam { process } = verb {
+        let process = match process {
+            Who::Ingress => Process::Ingress,
+            Who::Workers => Process::Workers,
+            Who::Infra => Process::Infra,
+        };
+        let uses = infra::uses(&desk.config).await?;
+        return output::print(&serde_json::to_string_pretty(&policy(process, &uses))?);
+    }
     let sites = infra::sites(&desk.config, &desk.book()?).await?;
     if sites.is_empty() {
         return Err(Failure::Refused("no engine is on AWS: there is nothing to make".to_owned()).into());
     }
     match verb {
-        InfraVerb::Plan => plan(&sites, desk).await,
         InfraVerb::Apply => apply(&sites, desk).await,
+        _ => plan(&sites, desk).await,
     }
 }
 

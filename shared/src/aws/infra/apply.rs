@@ -16,14 +16,19 @@ impl Infra {
     /// # Errors
     /// If AWS does not answer or does not allow it.
     pub async fn apply(&self, area: &Area, difference: &Difference) -> Result<bool, AwsTrouble> {
-        let topic = match area {
-            Area::Events(names, _) => names.events(),
-            Area::Packs(..) => String::new(),
-        };
-        match difference {
-            Difference::Missing(resource) => self.make(resource, &topic).await?,
-            Difference::Drifted(drift) => self.mend(drift).await?,
-            Difference::Strange { .. } => return Ok(false),
+        match (area, difference) {
+            (_, Difference::Strange { .. }) => return Ok(false),
+            (Area::Blobs(bucket), Difference::Missing(_)) => self.make_bucket(bucket).await?,
+            (Area::Blobs(bucket), Difference::Drifted(drift)) => {
+                for attribute in drift.attributes.keys() {
+                    self.mend_bucket(bucket, attribute).await?;
+                }
+            }
+            (Area::Events(names, _), Difference::Missing(resource)) => {
+                self.make(resource, &names.events()).await?;
+            }
+            (Area::Packs(..), Difference::Missing(resource)) => self.make(resource, "").await?,
+            (_, Difference::Drifted(drift)) => self.mend(drift).await?,
         }
         Ok(true)
     }
@@ -56,6 +61,8 @@ impl Infra {
                     .set_attributes(Some(attributes));
                 self.call("Subscribe", asked.send()).await.map(drop)
             }
+            // It is made with its rules, by whoever knows them.
+            Sort::Bucket => Ok(()),
         }
     }
 
@@ -72,7 +79,7 @@ impl Infra {
                 self.call("SetQueueAttributes", asked.send()).await.map(drop)
             }
             // Nothing of a topic is ours but that it is there.
-            Sort::Topic => Ok(()),
+            Sort::Topic | Sort::Bucket => Ok(()),
             Sort::Subscription => {
                 for (name, text) in shall {
                     // A filter is taken away by one that lets everything pass.

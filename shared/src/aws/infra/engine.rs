@@ -11,6 +11,7 @@ pub struct Infra {
     account: AwsAccount,
     pub(super) sqs: aws_sdk_sqs::Client,
     pub(super) sns: aws_sdk_sns::Client,
+    pub(super) s3: aws_sdk_s3::Client,
 }
 
 impl Infra {
@@ -22,7 +23,10 @@ impl Infra {
         let account = AwsAccount::of(&aws, number).await?;
         let config = aws.config().await;
         let (sqs, sns) = (aws_sdk_sqs::Client::new(config), aws_sdk_sns::Client::new(config));
-        Ok(Self { account, sqs, sns, aws })
+        // An address that is not the region's own seldom knows buckets by names of hosts.
+        let of_s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(aws.settings().endpoint.is_some());
+        let s3 = aws_sdk_s3::Client::from_conf(of_s3.build());
+        Ok(Self { account, sqs, sns, s3, aws })
     }
 
     /// Where everything is.

@@ -27,6 +27,7 @@ impl Infra {
         match area {
             Area::Packs(names, _) => self.queues(&format!("{}-packs-", names.prefix())).await,
             Area::Events(names, _) => self.look_for_events(names).await,
+            Area::Blobs(bucket) => self.look_for_bucket(bucket).await,
         }
     }
 

@@ -5,6 +5,7 @@
 //! deleted: what nothing implies is told.
 
 pub mod apply;
+pub mod bucket;
 pub mod diff;
 pub mod look;
 pub mod plan;

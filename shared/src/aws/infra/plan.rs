@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::resource::{Resource, Sort, Text};
+use super::{
+    bucket::Bucket,
+    resource::{Resource, Sort, Text},
+};
 use crate::{
     aws::{AwsAccount, AwsNames},
     domain::SubscriptionName,
@@ -24,6 +27,8 @@ pub enum Area {
     Packs(AwsNames, BTreeSet<QueueName>),
     /// The topic, and these subscriptions of ours.
     Events(AwsNames, BTreeSet<SubscriptionName>),
+    /// The bucket with blobs.
+    Blobs(Bucket),
 }
 
 impl Area {
@@ -33,6 +38,7 @@ impl Area {
         match self {
             Self::Packs(..) => "queue",
             Self::Events(..) => "topic",
+            Self::Blobs(_) => "blobs",
         }
     }
 
@@ -47,6 +53,7 @@ impl Area {
                 let fed = subscriptions.iter().flat_map(|name| subscription(names, name, account));
                 std::iter::once(events(names)).chain(fed).collect()
             }
+            Self::Blobs(bucket) => vec![bucket.wanted()],
         };
         all.sort_by_key(|resource| (resource.sort, resource.attributes.contains_key("RedrivePolicy")));
         all

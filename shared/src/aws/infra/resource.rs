@@ -15,6 +15,8 @@ pub enum Sort {
     Topic,
     /// A topic's subscription; it has the name of the queue that it feeds.
     Subscription,
+    /// A bucket of S3.
+    Bucket,
 }
 
 impl Sort {
@@ -25,6 +27,7 @@ impl Sort {
             Self::Queue => "queue",
             Self::Topic => "topic",
             Self::Subscription => "subscription",
+            Self::Bucket => "bucket",
         }
     }
 }
