@@ -13,7 +13,7 @@ use crate::{
     aws_proxy::{Call, Service},
     deployment::{Carries, Deployment, Shape},
     engines::Flavour,
-    gateway::Setup,
+    gateway::{Helper, Programs},
 };
 
 /// List prices in US dollars; `docs/cost.md` tells of which region and day, and where they stand.
@@ -100,17 +100,25 @@ pub struct Profile {
     pub batch: usize,
 }
 
+/// How long after its start a deployment has found its queues.
+const STARTED: Duration = Duration::from_secs(5);
+
 /// Counts what a deployment asks for each message that comes so.
 ///
 /// # Errors
 /// If it cannot be run, or a message is not accepted.
 pub fn count(profile: Profile, span: Duration) -> anyhow::Result<(Counted, BTreeMap<Call, u64>)> {
-    let setup = Setup { subscription: Some("watch".to_owned()), ..Setup::default() };
     let carries = Carries::Aws { flavour: Flavour::Fauxqs, counted: true };
-    let site = Deployment::spawn(&Shape { setup, carries, ..Shape::default() })?;
+    let mut site = Deployment::prepare(&Shape { carries, ..Shape::default() })?;
+    // A webhook is who receives the subscription's copies.
+    let receiver = Helper::start(&Programs::find()?, &["receiver"])?;
+    let url = format!("http://{}/", receiver.address);
+    site.verb(&["webhook", "add", "c0", "counted", &url, "--allow-network", "127.0.0.0/8"])?;
+    site.verb(&["infra", "apply"])?;
+    site.start(&[])?;
     let mut customer = site.customer(0);
     let counter = site.carrier.cloud()?.calls()?;
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(STARTED);
     drop(counter.take_billed());
     let (began, mut sent) = (Instant::now(), 0_usize);
     while began.elapsed() < span {
@@ -131,11 +139,12 @@ pub fn count(profile: Profile, span: Duration) -> anyhow::Result<(Counted, BTree
         let each = all as f64 / sent as f64;
         each
     };
+    // Those of the queues through which the messages came: what others ask at rest is counted by the hour.
     let of =
-        |word: &'static str| move |call: &Call| call.service == Service::Sqs && call.resource.contains(word);
+        |name: &'static str| move |call: &Call| call.service == Service::Sqs && call.resource.ends_with(name);
     let counted = Counted {
-        packs: sum(&of("-packs-")),
-        copies: sum(&of("-copies-")),
+        packs: sum(&of("-packs-demo-express")),
+        copies: sum(&of("-copies-webhooks")),
         publishes: sum(&|call: &Call| call.service == Service::Sns),
     };
     Ok((counted, billed))

@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_anything() {
-        for (pattern, name) in [("*", ""), ("a-*-b", "a-x-y-b"), ("a*", "a"), ("a", "a"), ("*-bulk", "x-bulk")] {
+        for (pattern, name) in
+            [("*", ""), ("a-*-b", "a-x-y-b"), ("a*", "a"), ("a", "a"), ("*-bulk", "x-bulk")]
+        {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
         for (pattern, name) in [("a-*-b", "a-b"), ("a", "ab"), ("*-bulk", "x-bulk-dead"), ("a*b", "b")] {

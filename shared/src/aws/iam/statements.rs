@@ -78,7 +78,11 @@ fn lists(process: Process, uses: &Uses) -> Vec<&'static str> {
             actions.push("sqs:ListQueues");
         }
         if uses.events.is_some() {
-            actions.extend(["sns:ListTopics", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes"]);
+            actions.extend([
+                "sns:ListTopics",
+                "sns:GetSubscriptionAttributes",
+                "sns:SetSubscriptionAttributes",
+            ]);
         }
     }
     if process == Process::Workers && uses.events.as_ref().is_some_and(|events| events.create) {
@@ -132,13 +136,21 @@ fn of_events(process: Process, at: &Queues) -> Vec<Statement> {
         Process::Ingress => Vec::new(),
         Process::Workers => {
             let mut all = vec![
-                Statement::allow("NaruPublishEvents", vec!["sns:Publish", "sns:ListSubscriptionsByTopic"], topic.clone()),
+                Statement::allow(
+                    "NaruPublishEvents",
+                    vec!["sns:Publish", "sns:ListSubscriptionsByTopic"],
+                    topic.clone(),
+                ),
                 Statement::allow("NaruReceiveCopies", RECEIVE.to_vec(), of(&[""])),
                 Statement::allow("NaruSetCopiesAside", vec!["sqs:SendMessage"], of(&[QUARANTINE])),
             ];
             if at.create {
                 all.push(Statement::allow("NaruMakeTopic", vec!["sns:CreateTopic", "sns:Subscribe"], topic));
-                all.push(Statement::allow("NaruMakeCopies", vec!["sqs:CreateQueue", "sqs:DeleteQueue"], of(&[""])));
+                all.push(Statement::allow(
+                    "NaruMakeCopies",
+                    vec!["sqs:CreateQueue", "sqs:DeleteQueue"],
+                    of(&[""]),
+                ));
             }
             all
         }

@@ -106,7 +106,10 @@ impl Infra {
         let said = self.call("GetBucketEncryption", asked).await;
         let said = unless_none(said, "ServerSideEncryptionConfigurationNotFound")?;
         // With a key of the operator's own, too.
-        if said.and_then(|said| said.server_side_encryption_configuration).is_some_and(|is| !is.rules.is_empty()) {
+        if said
+            .and_then(|said| said.server_side_encryption_configuration)
+            .is_some_and(|is| !is.rules.is_empty())
+        {
             attributes.insert(ENCRYPTED.to_owned(), Text::from("true"));
         }
         Ok(vec![Found { sort: Sort::Bucket, name: name.clone(), handle: name.clone(), attributes }])
@@ -125,7 +128,8 @@ impl Infra {
             let place = BucketLocationConstraint::from(region);
             CreateBucketConfiguration::builder().location_constraint(place).build()
         });
-        let asked = self.s3.create_bucket().bucket(&bucket.name).set_create_bucket_configuration(place).send();
+        let asked =
+            self.s3.create_bucket().bucket(&bucket.name).set_create_bucket_configuration(place).send();
         match self.call("CreateBucket", asked).await {
             Err(trouble) if trouble.code() == Some("BucketAlreadyOwnedByYou") => {}
             answer => drop(answer?),
@@ -166,9 +170,8 @@ impl Infra {
     }
 
     async fn encrypt(&self, name: &str) -> Result<(), AwsTrouble> {
-        let settled = |error: aws_smithy_types::error::operation::BuildError| {
-            AwsTrouble::settled(error.to_string())
-        };
+        let settled =
+            |error: aws_smithy_types::error::operation::BuildError| AwsTrouble::settled(error.to_string());
         let by = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::Aes256).build();
         let by = by.map_err(settled)?;
         let rule = ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(by).build();

@@ -24,7 +24,8 @@ impl Infra {
         let config = aws.config().await;
         let (sqs, sns) = (aws_sdk_sqs::Client::new(config), aws_sdk_sns::Client::new(config));
         // An address that is not the region's own seldom knows buckets by names of hosts.
-        let of_s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(aws.settings().endpoint.is_some());
+        let of_s3 =
+            aws_sdk_s3::config::Builder::from(config).force_path_style(aws.settings().endpoint.is_some());
         let s3 = aws_sdk_s3::Client::from_conf(of_s3.build());
         Ok(Self { account, sqs, sns, s3, aws })
     }
