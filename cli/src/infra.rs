@@ -5,16 +5,18 @@ use std::{collections::BTreeSet, sync::Arc};
 use naru_shared::{
     aws::{
         Aws, AwsAccount, AwsNames, AwsSettings, AwsTrouble,
-        iam::{Queues, Uses},
+        iam::{Objects, Queues, Uses},
         infra::{
             Infra,
+            bucket::Bucket,
             diff::{Difference, diff},
             plan::Area,
         },
     },
+    blobs::expiry_days,
     catalog::{Entry, Kind},
     domain::{Lane, Route},
-    engines::{QueueEngine, TopicEngine},
+    engines::{BlobsEngine, QueueEngine, TopicEngine},
     queue::QueueName,
 };
 
@@ -110,6 +112,11 @@ async fn needed(config: &Config, book: &Book) -> anyhow::Result<Vec<Needed>> {
         let area = Area::Events(AwsNames::of(&settings.namespace), names);
         all.push(Needed { aws: settings.aws(), account: account(config), create: settings.create, area });
     }
+    if let BlobsEngine::S3(settings) = &config.blobs {
+        let (days, _why) = expiry_days();
+        let area = Area::Blobs(Bucket { name: settings.bucket.clone(), keys: settings.keys(), days });
+        all.push(Needed { aws: settings.aws(), account: account(config), create: settings.create, area });
+    }
     Ok(all)
 }
 
@@ -129,6 +136,11 @@ pub async fn uses(config: &Config) -> anyhow::Result<Uses> {
         let account = AwsAccount::of(&Aws::new(settings.aws()), number.as_deref()).await?;
         let names = AwsNames::of(&settings.namespace);
         uses.events = Some(Queues { account, names, create: settings.create });
+    }
+    if let BlobsEngine::S3(settings) = &config.blobs {
+        let account = AwsAccount::of(&Aws::new(settings.aws()), number.as_deref()).await?;
+        let (bucket, keys) = (settings.bucket.clone(), settings.keys());
+        uses.blobs = Some(Objects { account, bucket, keys, create: settings.create });
     }
     Ok(uses)
 }

@@ -59,6 +59,8 @@ mod gate_redis;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
+mod infra;
+#[cfg(test)]
 mod ledger_postgres;
 #[cfg(test)]
 mod model_ledger;

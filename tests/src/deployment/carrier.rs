@@ -88,7 +88,7 @@ impl Carrier {
                 let queues = format!("{place}visibility_ms = 60000\ndoorbell = {{ url = {redis:?} }}\n");
                 Ok(format!(
                     "[queue]\nkind = \"sqs\"\n{queues}[topic]\nkind = \"sns\"\n{queues}\
-                     [blobs]\nkind = \"s3\"\nbucket = {BUCKET:?}\ncreate = true\n{place}"
+                     [blobs]\nkind = \"s3\"\nbucket = {BUCKET:?}\n{place}"
                 ))
             }
         }
