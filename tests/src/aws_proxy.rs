@@ -38,6 +38,7 @@ struct State {
     harm: Harm,
     counts: BTreeMap<Call, u64>,
     billed: BTreeMap<Call, u64>,
+    denied: BTreeMap<Call, u64>,
     harmed: BTreeMap<&'static str, u64>,
 }
 
@@ -99,6 +100,12 @@ impl AwsProxy {
     #[must_use]
     pub fn take_billed(&self) -> BTreeMap<Call, u64> {
         std::mem::take(&mut self.state.lock().billed)
+    }
+
+    /// What was asked since the last time and not allowed.
+    #[must_use]
+    pub fn take_denied(&self) -> BTreeMap<Call, u64> {
+        std::mem::take(&mut self.state.lock().denied)
     }
 
     /// How often which harm was done.

@@ -60,6 +60,9 @@ pub(super) async fn carry(
         let Some(answer) = read(&mut engine, &mut from_engine, Some(&method)).await? else {
             return Ok(());
         };
+        if is_denial(&answer) {
+            *state.lock().denied.entry(call.clone()).or_default() += 1;
+        }
         let chunks = body.len().max(answer.body.len()).div_ceil(CHUNK).max(1);
         *state.lock().billed.entry(call.clone()).or_default() += chunks as u64;
         match deed {
@@ -72,6 +75,13 @@ pub(super) async fn carry(
         }
     }
     Ok(())
+}
+
+/// Whether the answer is that the caller may not do that.
+fn is_denial(answer: &Message) -> bool {
+    let head = String::from_utf8_lossy(&answer.head);
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    status == "403" || (status == "400" && String::from_utf8_lossy(&answer.body).contains("AccessDenied"))
 }
 
 fn decide(harm: Harm, call: &Call, body: &[u8]) -> Deed {

@@ -1,5 +1,5 @@
 //! AWS on loopback: two emulators that are not ours. One is true to the services in what it does (`ministack`, of PyPI), the
-//! other is fast and keeps what it holds over SIGKILL (`fauxqs`, of npm). Neither asks who calls.
+//! other is fast and keeps what it holds over SIGKILL (`fauxqs`, of npm). Neither asks who calls unless it is told to.
 
 use std::{
     io::{Read, Write},
@@ -36,6 +36,8 @@ pub const REGION: &str = "ap-northeast-2";
 pub enum Flavour {
     /// SQS, SNS with HTTP subscribers, S3; in memory.
     Ministack,
+    /// The same, which asks who calls and allows what that user's policies allow; who calls itself `test` may do everything.
+    MinistackWithPolicies,
     /// SQS, SNS and S3, in memory: for load.
     Fauxqs,
     /// The same with what it holds on disk, which survives SIGKILL.
@@ -92,7 +94,7 @@ impl AwsEmulator {
 
     fn command(&self) -> anyhow::Result<Command> {
         let (home, port) = (self.server.home(), self.port.to_string());
-        if self.flavour == Flavour::Ministack {
+        if matches!(self.flavour, Flavour::Ministack | Flavour::MinistackWithPolicies) {
             let mut command = tool("pip/bin/ministack")?;
             command
                 .env("BIND_HOST", "127.0.0.1")
@@ -101,6 +103,9 @@ impl AwsEmulator {
             command.env("MINISTACK_REGION", REGION).env("SERVICES", "sqs,sns,s3,sts,iam");
             command.env("S3_DATA_DIR", home.join("s3")).env("STATE_DIR", home.join("state"));
             command.env("HOME", home).env("LOG_LEVEL", "WARNING");
+            if self.flavour == Flavour::MinistackWithPolicies {
+                command.env("AUTH", "true");
+            }
             return Ok(command);
         }
         let (script, data) = (home.join("loopback.mjs"), home.join("data"));

@@ -186,8 +186,13 @@ fn of_blobs(process: Process, at: &Objects) -> Vec<Statement> {
     if at.create {
         of_bucket.push("s3:CreateBucket");
     }
+    // Workers read what ingress wrote.
+    let on_objects = match process {
+        Process::Ingress => vec!["s3:PutObject", "s3:GetObject"],
+        Process::Workers | Process::Infra => vec!["s3:GetObject"],
+    };
     vec![
-        Statement::allow("NaruBlobs", vec!["s3:PutObject", "s3:GetObject"], objects),
+        Statement::allow("NaruBlobs", on_objects, objects),
         Statement::allow("NaruBucket", of_bucket, bucket),
     ]
 }
