@@ -77,6 +77,8 @@ mod reference;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]
+mod slack;
+#[cfg(test)]
 mod sqs;
 #[cfg(test)]
 mod stage;
