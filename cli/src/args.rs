@@ -7,8 +7,8 @@ use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
     config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, quota::QuotaVerb, route::RouteVerb, subscription::SubscriptionVerb,
-    uncertain::UncertainVerb, webhook::WebhookVerb,
+    message::MessageVerb, quota::QuotaVerb, route::RouteVerb, slack::SlackVerb,
+    subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -89,6 +89,9 @@ pub enum Command {
     /// Customers' own URLs, which get the events of their messages
     #[command(subcommand)]
     Webhook(WebhookVerb),
+    /// Operators' posts to Slack
+    #[command(subcommand)]
+    Slack(SlackVerb),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigVerb),

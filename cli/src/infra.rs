@@ -19,6 +19,7 @@ use naru_shared::{
     engines::{BlobsEngine, QueueEngine, TopicEngine},
     queue::QueueName,
 };
+use naru_workers::SLACK;
 
 use crate::{config::Config, desk::Book};
 
@@ -107,8 +108,12 @@ async fn needed(config: &Config, book: &Book) -> anyhow::Result<Vec<Needed>> {
             Entry::Subscription(one) if !one.ended && !one.outside => Some(one.name),
             _ => None,
         };
-        let names =
+        let mut names =
             book.all(Kind::Subscription, "").await?.into_iter().filter_map(ours).collect::<BTreeSet<_>>();
+        if config.slack.is_some() {
+            // Workers open this subscription by themselves, once its queue is there.
+            names.insert(SLACK.parse()?);
+        }
         let area = Area::Events(AwsNames::of(&settings.namespace), names);
         all.push(Needed { aws: settings.aws(), account: account(config), create: settings.create, area });
     }

@@ -109,6 +109,7 @@ fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
         Command::Health { ready } => wait(verbs::health::run(config.operator.listen, ready, out)),
         Command::Keys(verb) => verbs::keys::run(&verb, out),
         Command::Config(verb) => verbs::config::run(&verb, &config, out),
+        Command::Slack(verb) => wait(verbs::slack::run(&verb, &config, out)),
         Command::Migrate { reader, wait: seconds } => {
             wait(verbs::migrate::run(&config, &reader, Duration::from_secs(seconds), out))
         }

@@ -198,6 +198,7 @@ fn start_workers(
         runtime: Handle::current(),
         // Its file is this process's alone.
         exclusive: matches!(config.ledger, LedgerEngine::Sqlite {}),
+        slack: config.slack(),
     };
     Ok(Workers::start(&config.workers, deps)?)
 }

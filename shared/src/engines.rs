@@ -5,8 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aws::sqs::SqsSettings, blobs::S3Settings, postgres::PostgresSettings, rabbitmq::RabbitMqSettings,
-    redis::RedisSettings, release::Release, topic::SnsSettings,
+    aws::sqs::SqsSettings,
+    blobs::S3Settings,
+    postgres::PostgresSettings,
+    rabbitmq::RabbitMqSettings,
+    redis::RedisSettings,
+    release::Release,
+    topic::{RabbitMqTopic, SnsSettings},
 };
 
 /// The engine of the port `queue`.
@@ -48,6 +53,18 @@ pub enum TopicEngine {
 impl Default for TopicEngine {
     fn default() -> Self {
         Self::Sqlite { visibility_ms: 60_000 }
+    }
+}
+
+impl TopicEngine {
+    /// How long a received event stays in hand before it comes back.
+    #[must_use]
+    pub const fn visibility(&self) -> Duration {
+        match self {
+            Self::Sqlite { visibility_ms } => Duration::from_millis(*visibility_ms),
+            Self::RabbitMq(_) => RabbitMqTopic::VISIBILITY,
+            Self::Sns(settings) => settings.visibility(),
+        }
     }
 }
 

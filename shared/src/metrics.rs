@@ -97,6 +97,9 @@ metrics_table! {
     histogram CALLBACK_SECONDS = "naru_callback_seconds", Seconds, "Time of one call of a webhook, by outcome: delivered or failed";
     gauge CALLBACKS_UNDER_WAY = "naru_callbacks_under_way", Count, "Calls of webhooks under way in this process";
     counter WEBHOOKS_OFF = "naru_webhooks_switched_off_total", Count, "Webhooks that were switched off, by reason: gone (410) or failing (five days of failures)";
+    counter SLACK_POSTS = "naru_slack_posts_total", Count, "Posts to Slack, by result: posted, limited (429), refused (another 4xx), failed (5xx or no answer)";
+    counter SLACK_EVENTS = "naru_slack_events_total", Count, "Events for Slack, by outcome: posted, ignored (by a rule or for want of one), repeated (came again), returned (not posted in time: they come again)";
+    gauge SLACK_IN_HAND = "naru_slack_in_hand", Count, "Events in hand for the next post to Slack";
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
     gauge REDIS_CONNECTED = "naru_redis_connected", Count, "1 while Redis answers, by port";
     counter REDIS_CALLS = "naru_redis_calls_total", Count, "Calls to Redis, by port and result: answered, failed, or away (not even sent)";

@@ -79,6 +79,8 @@ mod reference;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]
+mod slack;
+#[cfg(test)]
 mod sqs;
 #[cfg(test)]
 mod stage;

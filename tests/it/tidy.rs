@@ -195,6 +195,25 @@ fn the_documented_settings_of_sqs_are_those_of_the_code() {
 }
 
 #[test]
+fn the_documented_settings_of_slack_are_those_of_the_code() {
+    let defaults = toml::Table::try_from(naru_workers::SlackConfig::default()).unwrap();
+    let document = text("docs/configuration.md");
+    for (key, default) in &defaults {
+        let row = match key.as_str() {
+            "url" => "| `slack.url` | must be given |".to_owned(),
+            "rules" => "| `slack.rules` | see [slack.md]".to_owned(),
+            _ => format!("| `slack.{key}` | `{default}` |"),
+        };
+        assert!(document.contains(&row), "docs/configuration.md lacks the row: {row}");
+    }
+    let document = text("docs/slack.md");
+    for rule in naru_workers::SlackConfig::default().rules {
+        let row = format!("| `{}` | `{}` |", rule.kind, rule.severity.as_str());
+        assert!(document.contains(&row), "docs/slack.md lacks the row: {row}");
+    }
+}
+
+#[test]
 fn every_command_is_documented() {
     let document = text("docs/cli.md");
     let mut commands = vec![("naru".to_owned(), naru_cli::args::Cli::command())];

@@ -22,6 +22,8 @@ mod relay;
 
 mod callbacks;
 
+mod slack;
+
 mod observer;
 mod sweeper;
 
@@ -42,4 +44,8 @@ pub use backend::{
 pub use callbacks::{Answered, Caller, Post, SUBSCRIPTION, TargetError, may_call};
 pub use config::{ConfigError, WorkersConfig};
 pub use courier::Attachment;
+pub use slack::{
+    InvalidSlackConfig, Rule, SLACK, Severity, Slack, SlackConfig, SlackUrl, test as test_slack,
+    told as told_by_slack,
+};
 pub use start::{StartError, Workers, WorkersDeps};

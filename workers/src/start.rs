@@ -24,13 +24,14 @@ use naru_shared::{
 
 use crate::{
     backend::BackendFactory,
-    callbacks,
+    callbacks::{self, TargetError},
     config::{ConfigError, WorkersConfig},
     crew::Crew,
     heartbeat, observer,
     outcome::{self, Committer},
     patience, relay,
     roster::{self, Quarters},
+    slack::{self, Office, Slack},
     sweeper,
 };
 
@@ -75,6 +76,8 @@ pub struct WorkersDeps {
     pub runtime: tokio::runtime::Handle,
     /// This process owns the data: every other incarnation is dead.
     pub exclusive: bool,
+    /// Operators' posts to Slack, if they want any.
+    pub slack: Option<Slack>,
 }
 
 /// Why the workers did not start.
@@ -86,6 +89,9 @@ pub enum StartError {
     /// Envelopes cannot be opened.
     #[error(transparent)]
     Keys(#[from] NoEnvelopeKey),
+    /// Nothing could ever be posted to Slack.
+    #[error("there is no client for Slack")]
+    Slack(#[source] TargetError),
     /// The operating system gave no thread for the actors.
     #[error("the actors' thread could not be started")]
     Thread(#[source] std::io::Error),
@@ -94,7 +100,7 @@ pub enum StartError {
     System,
 }
 
-/// The workers of a process: intake and couriers of every route, committer, relay, webhooks, sweeper, observer, heartbeat.
+/// The workers of a process: intake and couriers of every route, committer, relay, webhooks, Slack, sweeper, observer, heartbeat.
 pub struct Workers {
     crew: Arc<Crew>,
     quarters: Arc<Quarters>,
@@ -112,6 +118,8 @@ impl Workers {
         let envelopes = deps.keyring.envelope_keys()?.knowing(deps.formats);
         metrics::ENVELOPE_VERSION.of(&[("use", "read")]).set(envelopes.newest());
         let runtime = deps.runtime.clone();
+        let office =
+            deps.slack.clone().map(Office::new).transpose().map_err(StartError::Slack)?.map(Arc::new);
         let (ended, incoming) = tokio::sync::mpsc::channel(config.settle_backlog);
         let crew = Arc::new(Crew::new(deps, config.clone(), envelopes, ended));
         let committer = Arc::new(Committer::new(incoming));
@@ -122,6 +130,9 @@ impl Workers {
         quarters.house(relay::routine(&crew));
         quarters.house(callbacks::matching(&crew));
         quarters.house(callbacks::calling(&crew));
+        if let Some(office) = &office {
+            quarters.house(slack::routine(&crew, office));
+        }
         quarters.house(sweeper::routine(&crew));
         quarters.house(observer::routine(&crew));
         quarters.house(roster::routine(&crew, &quarters));

@@ -56,6 +56,11 @@ pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<Str
         ));
     }
     found.extend(unsafe_engines(config));
+    if part != Part::Ingress
+        && let Some(slack) = config.slack()
+    {
+        found.extend(slack.config.check(slack.visibility).err().map(|error| error.to_string()));
+    }
     found.extend(config.workers.check().err().map(|error| format!("workers: {error}")));
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
     found

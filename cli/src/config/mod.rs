@@ -23,7 +23,7 @@ use naru_shared::{
     release::Release,
     telemetry::LogFormat,
 };
-use naru_workers::WorkersConfig;
+use naru_workers::{Slack, SlackConfig, WorkersConfig};
 use serde::{Deserialize, Serialize};
 pub use show::shown;
 
@@ -59,6 +59,9 @@ pub struct Config {
     pub gate: GateEngine,
     /// The engine of the blobs.
     pub blobs: BlobsEngine,
+    /// Operators' posts to Slack, if there is such a section.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slack: Option<SlackConfig>,
     /// The release that is configured; no setting.
     #[serde(skip)]
     pub release: Release,
@@ -81,12 +84,19 @@ impl Default for Config {
             registry: RegistryEngine::default(),
             gate: GateEngine::default(),
             blobs: BlobsEngine::default(),
+            slack: None,
             release: Release::THIS,
         }
     }
 }
 
 impl Config {
+    /// What posts to Slack, if anything does.
+    #[must_use]
+    pub fn slack(&self) -> Option<Slack> {
+        self.slack.clone().map(|config| Slack { config, visibility: self.topic.visibility() })
+    }
+
     /// The engines of all ports.
     #[must_use]
     pub fn engines(&self) -> Engines {

@@ -13,6 +13,7 @@ pub mod message;
 pub mod migrate;
 pub mod quota;
 pub mod route;
+pub mod slack;
 pub mod status;
 pub mod subscription;
 pub mod uncertain;

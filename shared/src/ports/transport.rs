@@ -16,9 +16,6 @@ use crate::{
     topic::{RabbitMqTopic, SnsTopic, SqliteTopic, Topic},
 };
 
-/// How long an event stays in a subscriber's hands on an engine that does not say it itself.
-const EVENT_VISIBILITY: Duration = Duration::from_secs(60);
-
 /// Both, and the files among them.
 pub(super) struct Transport {
     pub(super) queue: Arc<dyn Queue>,
@@ -72,7 +69,7 @@ pub(super) fn open(
                 Some((_, broker)) => broker,
                 None => Broker::open(settings, runtime).map_err(over("topic"))?,
             };
-            Arc::new(RabbitMqTopic::new(broker, EVENT_VISIBILITY))
+            Arc::new(RabbitMqTopic::new(broker, RabbitMqTopic::VISIBILITY))
         }
         TopicEngine::Sns(settings) => {
             let aws = Arc::new(Aws::new(settings.aws()));

@@ -43,6 +43,12 @@ pub trait Topic: Send + Sync + 'static {
     /// Makes a subscription; it receives what is published from now on. Idempotent.
     async fn subscribe(&self, name: &SubscriptionName) -> Result<(), TopicError>;
 
+    /// Whether [`Topic::subscribe`] would succeed, as far as can be told without making anything or listening to it: where somebody
+    /// must have made its queue before, that is looked at.
+    async fn may_subscribe(&self, _name: &SubscriptionName) -> Result<(), TopicError> {
+        Ok(())
+    }
+
     /// Ends a subscription and drops what it has not acknowledged. Idempotent.
     async fn unsubscribe(&self, name: &SubscriptionName) -> Result<(), TopicError>;
 

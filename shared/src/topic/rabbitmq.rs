@@ -47,6 +47,9 @@ struct End {
 struct ForeignReceipt;
 
 impl RabbitMqTopic {
+    /// How long a process leaves events in its own subscribers' hands.
+    pub const VISIBILITY: Duration = Duration::from_secs(60);
+
     /// A topic on this broker. What is received and not acknowledged within `visibility` comes back.
     #[must_use]
     pub fn new(broker: Arc<Broker>, visibility: Duration) -> Self {

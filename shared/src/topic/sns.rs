@@ -157,6 +157,10 @@ impl Topic for SnsTopic {
         self.listeners.add(name).await.map_err(unavailable)
     }
 
+    async fn may_subscribe(&self, name: &SubscriptionName) -> Result<(), TopicError> {
+        self.listeners.may_add(name).await.map_err(unavailable)
+    }
+
     /// A process that makes nothing deletes nothing either.
     async fn unsubscribe(&self, name: &SubscriptionName) -> Result<(), TopicError> {
         self.ends.lock().remove(name);

@@ -135,6 +135,17 @@ impl Caller {
 
     /// Posts an event to a URL. Never takes longer than [`TOTAL`] and a moment.
     pub async fn post(&self, url: &str, post: Post<'_>) -> Answered {
+        self.send(url, headers(&post), post.body, TOTAL).await
+    }
+
+    /// Posts a body to a URL, within a time.
+    pub(crate) async fn send(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        within: Duration,
+    ) -> Answered {
         let begun = Instant::now();
         let url = match target(url) {
             Ok(url) => url,
@@ -143,8 +154,8 @@ impl Caller {
         if self.egress.check_literal(&url).is_err() {
             return Answered::none(NotAllowed.to_string(), begun.elapsed());
         }
-        let sent = self.client.post(url).headers(headers(&post)).body(post.body).send();
-        let deadline = tokio::time::Instant::now() + TOTAL;
+        let sent = self.client.post(url).headers(headers).body(body).send();
+        let deadline = tokio::time::Instant::now() + within;
         match tokio::time::timeout_at(deadline, sent).await {
             Err(_elapsed) => Answered::none("timed out".to_owned(), begun.elapsed()),
             Ok(Err(error)) => Answered::none(failure(&error), begun.elapsed()),

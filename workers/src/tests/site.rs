@@ -159,6 +159,7 @@ impl Site {
             backends: Arc::new(Counting(Arc::clone(&self.sent))),
             runtime: tokio::runtime::Handle::current(),
             exclusive: true,
+            slack: None,
         }
     }
 

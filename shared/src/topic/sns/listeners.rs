@@ -87,6 +87,20 @@ impl Listeners {
         self.look(&mut seen).await
     }
 
+    /// Whether this one could listen: the topic feeds its queue, or this process may make both. Nothing comes of it that it does not.
+    pub(super) async fn may_add(&self, name: &SubscriptionName) -> Result<(), Deaf> {
+        if self.settings.create {
+            return Ok(());
+        }
+        let mut seen = self.seen.lock().await;
+        let one = BTreeSet::from([name.clone()]);
+        let known = |seen: &Seen| seen.since(STANDS).map(|fed| self.missing(&one, fed.as_ref()));
+        if !matches!(known(&seen), Some(None)) && seen.since(AGAIN).is_none() {
+            seen.fed = Some((Instant::now(), self.fed().await?));
+        }
+        known(&seen).flatten().map_or(Ok(()), |missing| Err(Deaf::Missing(missing)))
+    }
+
     /// It listens no more. What it had is deleted where this process may; else a person does.
     pub(super) async fn end(&self, name: &SubscriptionName) -> Result<(), Deaf> {
         let mut seen = self.seen.lock().await;

@@ -112,7 +112,7 @@ impl SnsSettings {
         Ok(())
     }
 
-    pub(super) const fn visibility(&self) -> Duration {
+    pub(crate) const fn visibility(&self) -> Duration {
         Duration::from_millis(self.visibility_ms)
     }
 }
