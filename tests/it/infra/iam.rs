@@ -169,7 +169,6 @@ fn each_process_can_do_its_work_with_its_policy_and_no_statement_can_be_spared()
     }
     told.extend(infra_needs_all(&guarded));
     println!("{}", told.join("\n"));
-    guarded.restart();
     everything_works(&mut guarded);
 }
 
