@@ -58,7 +58,7 @@ impl Site {
                 let which = drift.attributes.into_keys().collect::<Vec<_>>().join(", ");
                 Some(format!("{} {} has drifted ({which}): run `naru infra apply`", drift.sort, drift.name))
             }
-            Difference::Strange { .. } => None,
+            Difference::Strange { .. } | Difference::Unspoken { .. } => None,
         };
         Ok(self.differences().await?.into_iter().filter_map(sentence).collect())
     }

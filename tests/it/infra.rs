@@ -192,3 +192,16 @@ fn what_drifted_is_told_attribute_by_attribute_and_mended() {
     cloud.well(&["infra", "apply"]);
     assert_eq!(cloud.well(&["infra", "plan"]).trim(), "everything is as it shall be");
 }
+
+/// A store that speaks only a part of S3's language: what it does not know of is told, and is no work to do.
+#[test]
+fn what_a_store_does_not_speak_of_is_told_and_does_not_stop_the_rest() {
+    let cloud = Cloud::start(Flavour::Fauxqs);
+    cloud.well(&["infra", "apply"]);
+    let planned = cloud.well(&["infra", "plan"]);
+    assert!(
+        planned.contains("unspoken bucket naru-blobs: it knows nothing of PublicAccessBlock"),
+        "{planned}"
+    );
+    assert!(!planned.contains("missing") && !planned.contains("drifted"), "{planned}");
+}

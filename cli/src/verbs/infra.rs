@@ -122,6 +122,9 @@ fn lines(difference: &Difference) -> Vec<String> {
         Difference::Drifted(drift) => told(&drift.attributes, |attribute, is, shall| {
             format!("drifted  {} {}: {attribute} is {is}, shall be {shall}", drift.sort, drift.name)
         }),
+        Difference::Unspoken { sort, name, attribute } => {
+            vec![format!("unspoken {sort} {name}: it knows nothing of {attribute}, which is left to you")]
+        }
         Difference::Strange { sort, name } => {
             vec![format!("strange  {sort} {name}: nothing needs it; it is left alone")]
         }
@@ -135,7 +138,7 @@ fn steps(difference: &Difference) -> Vec<String> {
         Difference::Drifted(drift) => told(&drift.attributes, |attribute, is, shall| {
             format!("mended {} {}: {attribute} was {is}, is {shall}", drift.sort, drift.name)
         }),
-        Difference::Strange { .. } => Vec::new(),
+        Difference::Strange { .. } | Difference::Unspoken { .. } => Vec::new(),
     }
 }
 

@@ -47,6 +47,17 @@ impl AwsTrouble {
         }
     }
 
+    /// Whether the service does not know the question: it says so, or answers another one. S3 is many stores' language, and not
+    /// all speak the whole of it.
+    #[must_use]
+    pub(crate) fn is_unspoken(&self) -> bool {
+        match self.code() {
+            Some(code) => ["NotImplemented", "MethodNotAllowed"].contains(&code),
+            // The SDK has no word of its own for an answer that is another document.
+            None => self.why.contains("error parsing XML"),
+        }
+    }
+
     /// Whether what was named is not there.
     #[must_use]
     pub fn is_missing(&self) -> bool {

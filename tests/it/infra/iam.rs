@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 
 use crate::stage::{alone, within};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+/// What a process that was denied held comes back after the visibility time of 60 s.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A deployment whose processes are users of their own, each with its policy.
 struct Guarded {

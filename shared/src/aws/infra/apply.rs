@@ -17,7 +17,7 @@ impl Infra {
     /// If AWS does not answer or does not allow it.
     pub async fn apply(&self, area: &Area, difference: &Difference) -> Result<bool, AwsTrouble> {
         match (area, difference) {
-            (_, Difference::Strange { .. }) => return Ok(false),
+            (_, Difference::Strange { .. } | Difference::Unspoken { .. }) => return Ok(false),
             (Area::Blobs(bucket), Difference::Missing(_)) => self.make_bucket(bucket).await?,
             (Area::Blobs(bucket), Difference::Drifted(drift)) => {
                 for attribute in drift.attributes.keys() {

@@ -83,8 +83,9 @@ impl Infra {
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
             answer => answer?,
         };
-        let mut attributes = BTreeMap::new();
-        let ours = self.rules(name).await?.into_iter().find(|rule| rule.id() == Some(&bucket.rule_name()));
+        let (mut attributes, mut unspoken) = (BTreeMap::new(), Vec::new());
+        let rules = known(EXPIRY, self.rules(name).await, &mut unspoken)?.unwrap_or_default();
+        let ours = rules.into_iter().find(|rule| rule.id() == Some(&bucket.rule_name()));
         if let Some(rule) = ours {
             let prefix = rule.filter().and_then(|filter| filter.prefix()).unwrap_or_default();
             let days = rule.expiration().and_then(|expiration| expiration.days()).unwrap_or_default();
@@ -92,8 +93,9 @@ impl Infra {
             attributes.insert(EXPIRY.to_owned(), Text::from(is));
         }
         let asked = self.s3.get_public_access_block().bucket(name).send();
-        let said = unless_none(self.call("GetPublicAccessBlock", asked).await, "NoSuchPublicAccessBlock")?;
-        if let Some(is) = said.and_then(|said| said.public_access_block_configuration) {
+        let said = unless_none(self.call("GetPublicAccessBlock", asked).await, "NoSuchPublicAccessBlock");
+        let said = known(PRIVATE, said, &mut unspoken)?;
+        if let Some(is) = said.flatten().and_then(|said| said.public_access_block_configuration) {
             let is = json!({
                 "BlockPublicAcls": is.block_public_acls.unwrap_or_default(),
                 "IgnorePublicAcls": is.ignore_public_acls.unwrap_or_default(),
@@ -104,15 +106,16 @@ impl Infra {
         }
         let asked = self.s3.get_bucket_encryption().bucket(name).send();
         let said = self.call("GetBucketEncryption", asked).await;
-        let said = unless_none(said, "ServerSideEncryptionConfigurationNotFound")?;
+        let said = unless_none(said, "ServerSideEncryptionConfigurationNotFound");
         // With a key of the operator's own, too.
-        if said
+        if known(ENCRYPTED, said, &mut unspoken)?
+            .flatten()
             .and_then(|said| said.server_side_encryption_configuration)
             .is_some_and(|is| !is.rules.is_empty())
         {
             attributes.insert(ENCRYPTED.to_owned(), Text::from("true"));
         }
-        Ok(vec![Found { sort: Sort::Bucket, name: name.clone(), handle: name.clone(), attributes }])
+        Ok(vec![Found { sort: Sort::Bucket, name: name.clone(), handle: name.clone(), attributes, unspoken }])
     }
 
     async fn rules(&self, name: &str) -> Result<Vec<LifecycleRule>, AwsTrouble> {
@@ -134,8 +137,12 @@ impl Infra {
             Err(trouble) if trouble.code() == Some("BucketAlreadyOwnedByYou") => {}
             answer => drop(answer?),
         }
+        let there = self.look_for_bucket(bucket).await?;
+        let unspoken = there.into_iter().flat_map(|found| found.unspoken).collect::<Vec<_>>();
         for attribute in [PRIVATE, ENCRYPTED, EXPIRY] {
-            self.mend_bucket(bucket, attribute).await?;
+            if !unspoken.contains(&attribute) {
+                self.mend_bucket(bucket, attribute).await?;
+            }
         }
         Ok(())
     }
@@ -178,6 +185,21 @@ impl Infra {
         let all = ServerSideEncryptionConfiguration::builder().rules(rule).build().map_err(settled)?;
         let asked = self.s3.put_bucket_encryption().bucket(name).server_side_encryption_configuration(all);
         self.call("PutBucketEncryption", asked.send()).await.map(drop)
+    }
+}
+
+/// Nothing, and noted, if the store knows nothing of this.
+fn known<T>(
+    attribute: &'static str,
+    answer: Result<T, AwsTrouble>,
+    unspoken: &mut Vec<&'static str>,
+) -> Result<Option<T>, AwsTrouble> {
+    match answer {
+        Err(trouble) if trouble.is_unspoken() => {
+            unspoken.push(attribute);
+            Ok(None)
+        }
+        answer => answer.map(Some),
     }
 }
 

@@ -14,6 +14,15 @@ pub enum Difference {
     Missing(Resource),
     /// It is there, and not as it shall be.
     Drifted(Drift),
+    /// It is there and knows nothing of an attribute that is ours: a store that speaks only a part of S3's language.
+    Unspoken {
+        /// What.
+        sort: Sort,
+        /// Its name.
+        name: String,
+        /// Of which attribute.
+        attribute: &'static str,
+    },
     /// It is there and has our prefix, and nothing implies it. It is told, never deleted.
     Strange {
         /// What.
@@ -50,7 +59,7 @@ impl Difference {
     /// Whether it can be mended.
     #[must_use]
     pub const fn can_be_mended(&self) -> bool {
-        !matches!(self, Self::Strange { .. })
+        matches!(self, Self::Missing(_) | Self::Drifted(_))
     }
 }
 
@@ -65,7 +74,10 @@ pub fn diff(wanted: &[Resource], found: &[Found]) -> Vec<Difference> {
     for resource in wanted {
         match left.remove(&(resource.sort, &resource.name)) {
             None => all.push(Difference::Missing(resource.clone())),
-            Some(there) => all.extend(there.into_iter().filter_map(|one| drift(resource, one))),
+            Some(there) => {
+                all.extend(there.iter().flat_map(|one| unspoken(one)));
+                all.extend(there.into_iter().filter_map(|one| drift(resource, one)));
+            }
         }
     }
     let strange = left.into_keys().map(|(sort, name)| Difference::Strange { sort, name: name.to_owned() });
@@ -73,11 +85,21 @@ pub fn diff(wanted: &[Resource], found: &[Found]) -> Vec<Difference> {
     all
 }
 
+fn unspoken(is: &Found) -> impl Iterator<Item = Difference> {
+    let name = is.name.clone();
+    is.unspoken.iter().map(move |attribute| Difference::Unspoken {
+        sort: is.sort,
+        name: name.clone(),
+        attribute,
+    })
+}
+
 fn drift(shall: &Resource, is: &Found) -> Option<Difference> {
-    let nothing = Text::default();
+    let (nothing, unspoken) = (Text::default(), &is.unspoken);
     let differs = |(name, shall): (&&'static str, &Text)| {
         let is = is.attributes.get(*name).unwrap_or(&nothing);
-        (is != shall).then(|| (*name, Is { is: is.clone(), shall: shall.clone() }))
+        (is != shall && !unspoken.contains(name))
+            .then(|| (*name, Is { is: is.clone(), shall: shall.clone() }))
     };
     let attributes: BTreeMap<_, _> = shall.attributes.iter().filter_map(differs).collect();
     (!attributes.is_empty()).then(|| {
@@ -98,7 +120,22 @@ mod tests {
     fn found(name: &str, attributes: &[(&str, &str)]) -> Found {
         let attributes =
             attributes.iter().map(|(name, text)| ((*name).to_owned(), Text::from(*text))).collect();
-        Found { sort: Sort::Queue, name: name.to_owned(), handle: format!("http://{name}"), attributes }
+        Found {
+            sort: Sort::Queue,
+            name: name.to_owned(),
+            handle: format!("http://{name}"),
+            attributes,
+            unspoken: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_store_does_not_know_of_is_told_and_is_no_drift() {
+        let mut there = found("a", &[]);
+        there.unspoken.push("R");
+        let all = diff(&[wanted("a", &[("R", "5")])], &[there]);
+        assert!(matches!(&all[..], [Difference::Unspoken { attribute: "R", .. }]), "{all:?}");
+        assert!(!all[0].can_be_mended());
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Infra {
         let attributes =
             attributes.map(|(name, text)| (name.as_str().to_owned(), Text::from(&**text))).collect();
         let name = url.rsplit('/').next().unwrap_or_default().to_owned();
-        Ok(Some(Found { sort: Sort::Queue, name, handle: url, attributes }))
+        Ok(Some(Found { sort: Sort::Queue, name, handle: url, attributes, unspoken: Vec::new() }))
     }
 
     async fn topics(&self, prefix: &str) -> Result<Vec<Found>, AwsTrouble> {
@@ -91,7 +91,13 @@ impl Infra {
             found.extend(arns.filter_map(|arn| {
                 let name = arn.rsplit(':').next().filter(|name| name.starts_with(prefix))?.to_owned();
                 let attributes = BTreeMap::new();
-                Some(Found { sort: Sort::Topic, name, handle: arn.to_owned(), attributes })
+                Some(Found {
+                    sort: Sort::Topic,
+                    name,
+                    handle: arn.to_owned(),
+                    attributes,
+                    unspoken: Vec::new(),
+                })
             }));
             more = page.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);
             if more.is_none() {
@@ -110,7 +116,13 @@ impl Infra {
             found.extend(page.subscriptions().iter().filter_map(|subscription| {
                 let name = subscription.endpoint()?.strip_prefix(&own)?.to_owned();
                 let handle = subscription.subscription_arn()?.to_owned();
-                Some(Found { sort: Sort::Subscription, name, handle, attributes: BTreeMap::new() })
+                Some(Found {
+                    sort: Sort::Subscription,
+                    name,
+                    handle,
+                    attributes: BTreeMap::new(),
+                    unspoken: Vec::new(),
+                })
             }));
             more = page.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);
             if more.is_none() {

@@ -122,6 +122,8 @@ pub struct Found {
     pub handle: String,
     /// What it says of itself.
     pub attributes: BTreeMap<String, Text>,
+    /// Attributes that it does not know of.
+    pub unspoken: Vec<&'static str>,
 }
 
 #[cfg(test)]
