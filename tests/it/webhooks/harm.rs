@@ -112,14 +112,15 @@ fn every_event_reaches_the_target_under_one_id_though_the_process_is_killed() {
         gateway.start(&[]).unwrap();
     }
     // What was in the hands of who was killed comes again when its lease is over.
-    within(Duration::from_secs(100), "every event arrives", || {
+    let lease = Duration::from_secs(100);
+    within(lease, "every event arrives", || {
         let came: std::collections::HashSet<String> = target.posted().iter().map(id).collect();
         ids.iter().all(|id| came.contains(&format!("{id}.1"))).then_some(())
     });
     for posted in target.posted() {
         assert_eq!(posted.event()["id"], id(&posted), "the header and the event have one id");
     }
-    within(PATIENCE, "nothing waits any more", || (show(&gateway, "main")["waiting"] == 0).then_some(()));
+    within(lease, "nothing waits any more", || (show(&gateway, "main")["waiting"] == 0).then_some(()));
 }
 
 fn id(posted: &naru_tests::receiver::hook::Posted) -> String {
