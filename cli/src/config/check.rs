@@ -228,8 +228,7 @@ mod tests {
 
     #[test]
     fn an_sqs_whose_packs_would_come_back_too_early_is_told() {
-        let mut config = Config::default();
-        config.queue = QueueEngine::Sqs(SqsSettings::default());
+        let config = Config { queue: QueueEngine::Sqs(SqsSettings::default()), ..Config::default() };
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]), Vec::<String>::new());
         let needed = EMBEDDED_STATEMENT_MS * 2 * TRIES;
         let with = |change: fn(&mut SqsSettings)| {

@@ -46,7 +46,7 @@ impl Callbacks for SqliteLedger {
     async fn claim(&self, among: &Among, max: usize, lease: Duration) -> Result<Vec<Callback>, LedgerError> {
         let (now, asked) = (self.now(), [among.clone()]);
         // Looked at on the reader's connection first: nothing to claim costs no commit.
-        if !self.db().read(move |c| earliest(c, &asked)).await?.is_some_and(|due| due <= now.as_millis()) {
+        if self.db().read(move |c| earliest(c, &asked)).await?.is_none_or(|due| due > now.as_millis()) {
             return Ok(Vec::new());
         }
         let among = among.clone();

@@ -201,7 +201,7 @@ pub(super) mod tests {
                 let route = format!("r{}", number % u64::try_from(kinds).unwrap());
                 let customer = format!("c{}", number % 17);
                 let event = failed(&format!("msg_{number}"), &route, &customer, "backend-refused");
-                let severity = if number % 2 == 0 { Severity::Warning } else { Severity::Critical };
+                let severity = if number.is_multiple_of(2) { Severity::Warning } else { Severity::Critical };
                 let receipt = Receipt(told.len().to_string().into());
                 let counted = hand.add(&event, severity, number, receipt, Instant::now());
                 assert_eq!(counted, told.insert(number));
