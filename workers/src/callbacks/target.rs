@@ -133,7 +133,7 @@ impl Caller {
         Ok(Self { client, egress })
     }
 
-    /// Posts an event to a URL. Never takes longer than [`TOTAL`] and a moment.
+    /// Posts an event to a URL. Never takes longer than the total time-out and a moment.
     pub async fn post(&self, url: &str, post: Post<'_>) -> Answered {
         self.send(url, headers(&post), post.body, TOTAL).await
     }
