@@ -109,7 +109,8 @@ const STARTED: Duration = Duration::from_secs(5);
 /// If it cannot be run, or a message is not accepted.
 pub fn count(profile: Profile, span: Duration) -> anyhow::Result<(Counted, BTreeMap<Call, u64>)> {
     let carries = Carries::Aws { flavour: Flavour::Fauxqs, counted: true };
-    let mut site = Deployment::prepare(&Shape { carries, ..Shape::default() })?;
+    // One worker: the emulator answers every long poll when something comes, also those that get nothing; AWS lets them wait.
+    let mut site = Deployment::prepare(&Shape { carries, workers: 1, ..Shape::default() })?;
     // A webhook is who receives the subscription's copies.
     let receiver = Helper::start(&Programs::find()?, &["receiver"])?;
     let url = format!("http://{}/", receiver.address);

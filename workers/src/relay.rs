@@ -72,6 +72,7 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
                 }
             }
             Err(error) => {
+                metrics::ENGINE_ERRORS.of(&[("port", "topic")]).increment(1);
                 if backoff.is_news() {
                     tracing::warn!(error = %Causes(&error), "events wait");
                 }
@@ -94,6 +95,11 @@ async fn round(crew: &Crew, known: &mut Option<u64>) -> Result<bool, RelayError>
 
 /// Publishes what there is, group after group, until nothing is left.
 pub(crate) async fn flush(crew: &Crew) {
+    // As in every round: what is published for somebody without a queue yet would be lost to them.
+    if let Err(error) = sync_subscriptions(crew).await {
+        tracing::warn!(error = %Causes(&error), "events stay in the outbox until the next start");
+        return;
+    }
     loop {
         match publish(crew).await {
             Ok(true) => {}
@@ -127,7 +133,6 @@ async fn publish(crew: &Crew) -> Result<bool, RelayError> {
         metrics::RELAYED.of(&[]).increment(count);
     }
     if refused > 0 {
-        metrics::ENGINE_ERRORS.of(&[("port", "topic")]).increment(1);
         return Err(RelayError::Refused(refused));
     }
     Ok(full)

@@ -42,17 +42,47 @@ fn contents(path: &Path) -> Result<String, String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text) }
 }
 
-/// Every setting of a section that is a table of nothing but a file's name. `keys.file` is none: it is a setting itself.
+/// Every setting, however deep in a section, that is a table of nothing but a file's name. `keys.file` is none: it is a setting
+/// itself.
 fn in_files(settings: &mut Table) -> Vec<(String, &mut Value)> {
     let mut found = Vec::new();
     for (section, value) in settings {
-        let Value::Table(of) = value else { continue };
-        for (key, value) in of {
-            let named = value.as_table().filter(|table| table.len() == 1).and_then(|table| table.get("file"));
-            if named.is_some_and(Value::is_str) {
-                found.push((format!("{section}.{key}"), value));
-            }
+        if let Value::Table(of) = value {
+            look_into(section, of, &mut found);
         }
     }
     found
+}
+
+fn look_into<'a>(place: &str, of: &'a mut Table, found: &mut Vec<(String, &'a mut Value)>) {
+    for (key, value) in of {
+        let place = format!("{place}.{key}");
+        let named = value.as_table().filter(|table| table.len() == 1).and_then(|table| table.get("file"));
+        if named.is_some_and(Value::is_str) {
+            found.push((place, value));
+        } else if let Value::Table(of) = value {
+            look_into(&place, of, found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_files_is_read_however_deep_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        fs::write(&one, "first\n").unwrap();
+        fs::write(&two, "second").unwrap();
+        let text = format!(
+            "[keys]\nfile = \"k\"\n[ledger]\nurl = {{ file = {one:?} }}\n[queue.doorbell]\nurl = {{ file = {two:?} }}\n"
+        );
+        let mut settings: Table = text.parse().unwrap();
+        read(&mut settings).unwrap();
+        assert_eq!(settings["ledger"]["url"].as_str(), Some("first"));
+        assert_eq!(settings["queue"]["doorbell"]["url"].as_str(), Some("second"));
+        assert_eq!(settings["keys"]["file"].as_str(), Some("k"));
+    }
 }

@@ -73,6 +73,9 @@ pub(super) fn open(
         }
         TopicEngine::Sns(settings) => {
             let aws = Arc::new(Aws::new(settings.aws()));
+            if !aws.settings().is_encrypted() {
+                tracing::warn!("topic.endpoint is without TLS: what is sent there can be read on its way");
+            }
             let bell = bells.open("topic", settings.doorbell.as_ref())?;
             Arc::new(SnsTopic::new(aws, settings, bell))
         }
