@@ -81,6 +81,8 @@ mod rollout;
 #[cfg(test)]
 mod slack;
 #[cfg(test)]
+mod sns;
+#[cfg(test)]
 mod sqs;
 #[cfg(test)]
 mod stage;

@@ -102,7 +102,8 @@ impl AwsEmulator {
                 .env("MINISTACK_HOST", "127.0.0.1");
             command.env("MINISTACK_REGION", REGION).env("SERVICES", "sqs,sns,s3,sts,iam");
             command.env("S3_DATA_DIR", home.join("s3")).env("STATE_DIR", home.join("state"));
-            command.env("HOME", home).env("LOG_LEVEL", "WARNING");
+            // It leaves a file with its id in the directory for temporary files.
+            command.env("HOME", home).env("TMPDIR", home).env("LOG_LEVEL", "WARNING");
             if self.flavour == Flavour::MinistackWithPolicies {
                 command.env("AUTH", "true");
             }
