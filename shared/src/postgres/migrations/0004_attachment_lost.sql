@@ -1,0 +1,28 @@
+-- The word of a code that messages with attachments may end with.
+CREATE OR REPLACE VIEW naru.readable AS
+    SELECT 'message' AS lies_in, row, encode(id, 'hex') AS id, customer,
+           CASE WHEN sandbox THEN 'sandbox' ELSE 'live' END AS environment, key, reference, recipient, channel, route,
+           CASE lane WHEN 0 THEN 'express' ELSE 'bulk' END AS lane,
+           (ARRAY['ready', 'scheduled', 'sending', 'retrying', 'held', 'stopped', 'sent', NULL, NULL, 'delivered', 'failed',
+                  'expired', 'rejected', 'cancelled'])[state] AS state,
+           (ARRAY['ok', 'backend-refused', 'uncertain', 'ttl-expired', 'no-report', 'quota-exceeded', 'suspended', 'no-route',
+                  'cancelled', 'indigestible', 'restored', 'not-taken', 'attachment-lost'])[code + 1] AS code,
+           detail, units,
+           (ARRAY['none', 'reserved', 'captured', 'released', 'credited'])[charge + 1] AS charge,
+           attempt, revision, possible_duplicate,
+           to_timestamp(accepted_at / 1000.0) AS accepted_at, to_timestamp(sent_at / 1000.0) AS sent_at,
+           to_timestamp(final_at / 1000.0) AS final_at
+      FROM naru.message WHERE fingerprint IS NOT NULL
+    UNION ALL
+    SELECT 'archive', row, encode(id, 'hex'), customer,
+           CASE WHEN sandbox THEN 'sandbox' ELSE 'live' END, key, reference, recipient, channel, route,
+           CASE lane WHEN 0 THEN 'express' ELSE 'bulk' END,
+           (ARRAY['ready', 'scheduled', 'sending', 'retrying', 'held', 'stopped', 'sent', NULL, NULL, 'delivered', 'failed',
+                  'expired', 'rejected', 'cancelled'])[state],
+           (ARRAY['ok', 'backend-refused', 'uncertain', 'ttl-expired', 'no-report', 'quota-exceeded', 'suspended', 'no-route',
+                  'cancelled', 'indigestible', 'restored', 'not-taken', 'attachment-lost'])[code + 1],
+           detail, units,
+           (ARRAY['none', 'reserved', 'captured', 'released', 'credited'])[charge + 1],
+           attempt, revision, possible_duplicate,
+           to_timestamp(accepted_at / 1000.0), to_timestamp(sent_at / 1000.0), to_timestamp(final_at / 1000.0)
+      FROM naru.archive;
