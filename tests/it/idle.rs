@@ -8,7 +8,7 @@ use std::{
 use naru_tests::{
     bench::{Table, cpu},
     gateway::{Gateway, Setup},
-    idle::Resting,
+    idle::{Resting, RestingOnAws},
 };
 
 use crate::stage::{accept, alone, message, until};
@@ -48,6 +48,21 @@ fn a_deployment_at_rest_asks_its_engines_next_to_nothing_and_still_delivers_with
         tables.push(rest.table());
     }
     assert_eq!(tables.last().unwrap().missed(), 0);
+    let took = resting.wake().unwrap();
+    println!("a message after that was delivered after {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+/// What is asked of AWS comes in minutes: a shorter time would show nothing.
+const WATCHED_ON_AWS: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_deployment_at_rest_on_aws_asks_next_to_nothing_that_is_paid_for_and_still_delivers_within_a_second() {
+    let _alone = alone();
+    let resting = RestingOnAws::begin().unwrap();
+    let asked = resting.watch(WATCHED_ON_AWS).unwrap();
+    println!("{}{}", asked.details(), asked.table());
+    assert_eq!(asked.table().missed(), 0, "{}", asked.table());
     let took = resting.wake().unwrap();
     println!("a message after that was delivered after {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
