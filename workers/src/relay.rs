@@ -147,11 +147,8 @@ async fn sync_subscriptions(crew: &Crew) -> Result<(), RelayError> {
         after = last.key();
         for entry in &page {
             let Entry::Subscription(subscription) = entry else { continue };
-            if subscription.outside {
-                // Whoever it is has a queue by means of their own.
-                continue;
-            }
-            if subscription.ended {
+            // Whoever listens outside has a queue by means of their own; one of ours by that name has ended.
+            if subscription.ended || subscription.outside {
                 crew.deps.topic.unsubscribe(&subscription.name).await?;
             } else {
                 crew.deps.topic.subscribe(&subscription.name).await?;

@@ -1,16 +1,14 @@
 //! The stages over SQS, SNS and S3, beside what the emulator does by itself.
 
-use naru_shared::domain::OnUncertain;
-
 use super::{
     super::{suite::ground, table::Table},
     site::Site,
-    suite::{Options, Suite},
+    suite::{Options, Suite, setup},
 };
 use crate::{
     deployment::Carries,
     engines::Flavour,
-    gateway::{Helper, Programs, RouteSpec, Setup},
+    gateway::{Helper, Programs},
 };
 
 /// Messages a second that are to be held end to end.
@@ -29,18 +27,8 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
     let programs = Programs::find()?;
     let receiver = Helper::start(&programs, &["receiver"])?;
     say("the engines and the emulator start");
-    let setup = Setup {
-        routes: vec![RouteSpec {
-            concurrency: 256,
-            ..RouteSpec::http("demo", receiver.address, OnUncertain::Fail)
-        }],
-        config:
-            "[log]\nfilter = \"warn\"\n[ingress]\nroute_backlog = 100000000\ncustomer_backlog = 100000000\n"
-                .to_owned(),
-        ..Setup::default()
-    };
     let carries = Carries::Aws { flavour: Flavour::Fauxqs, counted: false };
-    let site = Site::prepare(setup, carries)?;
+    let site = Site::prepare(setup(&receiver), carries)?;
     let mut suite = Suite { site, receiver, options, table, say };
     suite.raw_sqs()?;
     suite.held_on_aws()?;

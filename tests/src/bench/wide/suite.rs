@@ -73,17 +73,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
     let programs = Programs::find()?;
     let receiver = Helper::start(&programs, &["receiver"])?;
     say("the engines start");
-    let setup = Setup {
-        routes: vec![RouteSpec {
-            concurrency: 256,
-            ..RouteSpec::http("demo", receiver.address, OnUncertain::Fail)
-        }],
-        config:
-            "[log]\nfilter = \"warn\"\n[ingress]\nroute_backlog = 100000000\ncustomer_backlog = 100000000\n"
-                .to_owned(),
-        ..Setup::default()
-    };
-    let site = Site::prepare(setup, Carries::RabbitMq)?;
+    let site = Site::prepare(setup(&receiver), Carries::RabbitMq)?;
     let mut suite = Suite { site, receiver, options, table, say };
     let wanted = |letter| options.only.is_empty() || options.only.contains(letter);
     if wanted('f') {
@@ -97,6 +87,20 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
         suite.with_finished(&wanted, &figures)?;
     }
     Ok(suite.table)
+}
+
+/// One customer's messages to the receiver, as many at once as it takes.
+pub(super) fn setup(receiver: &Helper) -> Setup {
+    Setup {
+        routes: vec![RouteSpec {
+            concurrency: 256,
+            ..RouteSpec::http("demo", receiver.address, OnUncertain::Fail)
+        }],
+        config:
+            "[log]\nfilter = \"warn\"\n[ingress]\nroute_backlog = 100000000\ncustomer_backlog = 100000000\n"
+                .to_owned(),
+        ..Setup::default()
+    }
 }
 
 impl Suite<'_> {
