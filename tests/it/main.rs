@@ -69,6 +69,8 @@ mod outages;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod quota;
 #[cfg(test)]
 mod rabbitmq;
