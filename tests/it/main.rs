@@ -61,6 +61,8 @@ mod idle;
 #[cfg(test)]
 mod infra;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod ledger_postgres;
 #[cfg(test)]
 mod model_ledger;

@@ -30,7 +30,7 @@ pub(super) async fn run(desk: &Desk, webhook: &Webhook) -> anyhow::Result<()> {
     // Seconds of this century fit.
     let sequence = u32::try_from(now.as_millis() / 1_000).unwrap_or(u32::MAX);
     let event = Event::about(&webhook.id().to_string(), sequence, KIND.to_owned(), now, data);
-    let secrets = desk.keyring()?.webhooks().signing(webhook, now);
+    let secrets = desk.own_keyring().await?.webhooks().signing(webhook, now);
     let body = Bytes::from(serde_json::to_vec(&event)?);
     let caller = Caller::new(webhook.allow_networks.clone())?;
     let answered = caller.post(&webhook.url, Post { id: &event.id, body, secrets: &secrets, now }).await;
