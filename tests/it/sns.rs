@@ -1,6 +1,7 @@
 //! SQS and SNS as others see them: boto3 reads what a pack is without opening it, and subscribes to what it wants to hear of.
 
 mod endpoint;
+mod partial;
 
 use std::{
     io::{BufRead, BufReader, Write},
