@@ -69,6 +69,8 @@ mod model_ledger;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod outside;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod quarantine;

@@ -51,7 +51,7 @@ enum RelayError {
     #[error(transparent)]
     Catalog(#[from] naru_shared::catalog::CatalogError),
     #[error("{0} events were not taken by the topic")]
-    Refused(usize),
+    Refused(usize, #[source] Option<naru_shared::topic::TopicError>),
     #[error("the topic did not answer in time")]
     Silent,
 }
@@ -123,17 +123,22 @@ async fn publish(crew: &Crew) -> Result<bool, RelayError> {
         claimed.into_iter().map(|OutboxRow { row, event }| (row, event)).unzip();
     let results = tokio::time::timeout(ANSWER, crew.deps.topic.publish(events)).await;
     let results = results.map_err(|_elapsed| RelayError::Silent)?;
-    let refused =
-        results.iter().filter(|result| result.is_err()).count() + rows.len().saturating_sub(results.len());
-    let done: Vec<i64> =
-        rows.into_iter().zip(results).filter_map(|(row, result)| result.is_ok().then_some(row)).collect();
+    let (asked, mut why) = (rows.len(), None);
+    let mut done = Vec::with_capacity(asked);
+    for (row, result) in rows.into_iter().zip(results) {
+        match result {
+            Ok(()) => done.push(row),
+            Err(error) => why = why.or(Some(error)),
+        }
+    }
+    let refused = asked - done.len();
     if !done.is_empty() {
         let count = u64::try_from(done.len()).unwrap_or(u64::MAX);
         patience::ledger(crew.deps.outbox.delete(done)).await?;
         metrics::RELAYED.of(&[]).increment(count);
     }
     if refused > 0 {
-        return Err(RelayError::Refused(refused));
+        return Err(RelayError::Refused(refused, why));
     }
     Ok(full)
 }
