@@ -40,6 +40,8 @@ pub enum Who {
     Workers,
     /// This command itself
     Infra,
+    /// Whoever types `naru status` and `naru quarantine`
+    Operator,
 }
 
 /// A difference, and of which port.
@@ -60,6 +62,7 @@ pub async fn run(verb: InfraVerb, desk: &Desk) -> anyhow::Result<()> {
             Who::Ingress => Process::Ingress,
             Who::Workers => Process::Workers,
             Who::Infra => Process::Infra,
+            Who::Operator => Process::Operator,
         };
         let uses = infra::uses(&desk.config, account).await?;
         return output::print(&serde_json::to_string_pretty(&policy(process, &uses))?);

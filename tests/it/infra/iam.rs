@@ -1,6 +1,8 @@
 //! Each process lives with its printed policy and nothing else, on an emulator that enforces policies; and none of its statements
 //! can be spared: without it a call of that process is denied.
 
+mod operator;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -32,7 +34,7 @@ struct Guarded {
     sent: u32,
 }
 
-const PROCESSES: [&str; 3] = ["ingress", "workers", "infra"];
+const PROCESSES: [&str; 4] = ["ingress", "workers", "infra", "operator"];
 
 impl Guarded {
     fn start() -> Self {
@@ -169,6 +171,7 @@ fn each_process_can_do_its_work_with_its_policy_and_no_statement_can_be_spared()
         }
     }
     told.extend(infra_needs_all(&guarded));
+    told.extend(operator::needs_all(&mut guarded));
     println!("{}", told.join("\n"));
     everything_works(&mut guarded);
 }

@@ -13,6 +13,8 @@ pub enum Process {
     Workers,
     /// `naru infra plan` and `apply`, and `naru check`.
     Infra,
+    /// A person at `naru status` and `naru quarantine`.
+    Operator,
 }
 
 /// Queues of a port in an account.
@@ -103,8 +105,8 @@ const QUARANTINE: &str = "-quarantine";
 
 const FIND: &str = "sqs:GetQueueUrl";
 const COUNT: &str = "sqs:GetQueueAttributes";
-const RECEIVE: [&str; 5] =
-    [FIND, COUNT, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
+const HOLD: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
+const RECEIVE: [&str; 5] = [FIND, COUNT, HOLD[0], HOLD[1], HOLD[2]];
 const LOOK_AFTER: [&str; 3] = [COUNT, "sqs:CreateQueue", "sqs:SetQueueAttributes"];
 
 fn of_packs(process: Process, at: &Queues) -> Vec<Statement> {
@@ -122,8 +124,13 @@ fn of_packs(process: Process, at: &Queues) -> Vec<Statement> {
         Process::Infra => {
             vec![Statement::allow("NaruLookAfterPacks", LOOK_AFTER.to_vec(), of(&[""]))]
         }
+        Process::Operator => vec![
+            Statement::allow("NaruCountPacks", vec![FIND, COUNT], of(&[""])),
+            Statement::allow("NaruLookAtPacksSetAside", HOLD.to_vec(), of(&[QUARANTINE])),
+            Statement::allow("NaruPutPacksBack", vec!["sqs:SendMessage"], of(&LANES)),
+        ],
     };
-    if at.create && process != Process::Infra {
+    if at.create && matches!(process, Process::Ingress | Process::Workers) {
         all.push(Statement::allow("NaruMakePacks", vec![COUNT, "sqs:CreateQueue"], of(&[""])));
     }
     all
@@ -133,7 +140,7 @@ fn of_events(process: Process, at: &Queues) -> Vec<Statement> {
     let of = |ends: &[&str]| queues(at, "copies", ends);
     let topic = vec![at.account.topic(&at.names.events())];
     match process {
-        Process::Ingress => Vec::new(),
+        Process::Ingress | Process::Operator => Vec::new(),
         Process::Workers => {
             let mut all = vec![
                 Statement::allow(
@@ -184,13 +191,13 @@ fn of_blobs(process: Process, at: &Objects) -> Vec<Statement> {
     }
     // Without the permission to list, what is not there cannot be told from what is not allowed.
     let mut of_bucket = vec!["s3:ListBucket"];
-    if at.create {
+    if at.create && process != Process::Operator {
         of_bucket.push("s3:CreateBucket");
     }
-    // Workers read what ingress wrote.
+    // Workers read what ingress wrote, and so does a person: claim checks.
     let on_objects = match process {
         Process::Ingress => vec!["s3:PutObject", "s3:GetObject"],
-        Process::Workers | Process::Infra => vec!["s3:GetObject"],
+        Process::Workers | Process::Infra | Process::Operator => vec!["s3:GetObject"],
     };
     vec![
         Statement::allow("NaruBlobs", on_objects, objects),
