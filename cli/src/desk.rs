@@ -1,9 +1,9 @@
 //! The operator's desk: what a command opens, beside whoever runs on the same engines.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, env, sync::Arc};
 
 use naru_shared::{
-    catalog::{Catalog, CatalogError, Entry, Kind},
+    catalog::{Actor, Catalog, CatalogError, Entry, Kind},
     data_dir::DataDir,
     domain::{Clock, Customer, CustomerId, Route, RouteName, SystemClock, Timestamp},
     keys::Keyring,
@@ -49,7 +49,8 @@ impl Desk {
     /// # Errors
     /// If it cannot be opened.
     pub fn book(&self) -> anyhow::Result<Book> {
-        Ok(Book { catalog: ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current())? })
+        let catalog = ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current())?;
+        Ok(Book { catalog, actor: actor() })
     }
 
     /// The ledger's faces for the operator and for a customer.
@@ -75,16 +76,26 @@ impl Desk {
     }
 }
 
+/// Who types: the user by whom the program runs, as the environment names them (`SUDO_USER` before `USER`); it is a note for
+/// people, not a proof.
+#[must_use]
+pub fn actor() -> Actor {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok());
+    let user = named.filter(|name| !name.is_empty());
+    Actor::operator(&user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())))
+}
+
 /// The catalog in the operator's words.
 pub struct Book {
     catalog: Arc<dyn Catalog>,
+    actor: Actor,
 }
 
 impl Book {
-    /// Over a catalog.
+    /// Over a catalog, for the process itself.
     #[must_use]
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self { catalog }
+        Self { catalog, actor: Actor::Process }
     }
 
     /// Every document of a kind whose key begins with `prefix`, by key.
@@ -179,7 +190,7 @@ impl Book {
     /// # Errors
     /// [`CatalogError::Conflict`] if any is not as it was read, or exists already.
     pub async fn put(&self, entries: Vec<Entry>) -> anyhow::Result<u64> {
-        Ok(self.catalog.put(entries).await?)
+        Ok(self.catalog.put_as(&self.actor, entries).await?)
     }
 
     /// Writes documents of which the first is new, all or none. `hint` says what to do if it is not.
@@ -188,7 +199,7 @@ impl Book {
     /// [`Failure::Conflict`] if it exists already; as [`Book::put`] for the others.
     pub async fn add(&self, entries: Vec<Entry>, hint: &str) -> anyhow::Result<u64> {
         let first = entries.first().map(|entry| (entry.kind().as_str(), entry.key()));
-        match self.catalog.put(entries).await {
+        match self.catalog.put_as(&self.actor, entries).await {
             Err(CatalogError::Conflict { kind, key })
                 if first.is_some_and(|new| new == (kind, key.clone())) =>
             {
@@ -210,7 +221,7 @@ impl Book {
         loop {
             let changed = change(self.get(kind, key).await?)?;
             tries += 1;
-            match self.catalog.put(vec![changed.clone()]).await {
+            match self.catalog.put_as(&self.actor, vec![changed.clone()]).await {
                 Ok(version) => return Ok(changed.at_version(version)),
                 Err(CatalogError::Conflict { .. }) if tries < CHANGE_ATTEMPTS => {}
                 Err(error) => return Err(error.into()),
