@@ -159,7 +159,7 @@ pub(crate) async fn flush(crew: &Crew) {
         return;
     }
     loop {
-        match publish(crew).await {
+        match publish_all(crew).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -168,6 +168,12 @@ pub(crate) async fn flush(crew: &Crew) {
             }
         }
     }
+}
+
+/// Publishes a group of acts and one of the outbox; whether there may be more.
+async fn publish_all(crew: &Crew) -> Result<bool, RelayError> {
+    let left = publish_acts(crew).await?;
+    Ok(publish(crew).await? || left == Left::Free)
 }
 
 async fn publish(crew: &Crew) -> Result<bool, RelayError> {

@@ -333,6 +333,7 @@ pub async fn an_act_says_who_did_what_and_holds_no_secret(fixture: &mut impl Fix
         credential,
         route("a", 1, 0)?,
         assignment("acme", None, "a", 0)?,
+        webhook("acme", "main", 0)?,
         quota("acme", None, 100, 0)?,
     ];
     catalog.put_as(&Actor::operator("kim"), documents.clone()).await?;
