@@ -141,8 +141,7 @@ fn examples_are_what_their_schemas_say_and_others_are_not() {
         for field in event["data"].as_object().unwrap().keys() {
             let mut other = event.clone();
             other["data"][field] = json!({ "no": "such thing" });
-            let loose = field == "document";
-            assert_eq!(reader.check(&other).is_empty(), loose, "{field} of {:?} may be anything", kind.data);
+            assert!(!reader.check(&other).is_empty(), "{field} of {:?} may be anything", kind.data);
         }
         for field in ["specversion", "id", "source", "type", "subject", "time", "sequence", "data"] {
             let mut other = event.clone();
