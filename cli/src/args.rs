@@ -7,7 +7,7 @@ use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
     config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, quota::QuotaVerb, route::RouteVerb, slack::SlackVerb,
+    message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb, slack::SlackVerb,
     subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
@@ -80,6 +80,9 @@ pub enum Command {
     /// Messages of which it cannot be known whether they were sent
     #[command(subcommand)]
     Uncertain(UncertainVerb),
+    /// Packs that could not be opened
+    #[command(subcommand)]
+    Quarantine(QuarantineVerb),
     /// Who listens to events
     #[command(subcommand)]
     Subscription(SubscriptionVerb),

@@ -131,6 +131,7 @@ async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
         Command::Quota(verb) => verbs::quota::run(verb, &desk).await,
         Command::Message(verb) => verbs::message::run(verb, &desk).await,
         Command::Uncertain(verb) => verbs::uncertain::run(verb, &desk).await,
+        Command::Quarantine(verb) => verbs::quarantine::run(verb, &desk).await,
         Command::Subscription(verb) => verbs::subscription::run(verb, &desk).await,
         Command::Infra(verb) => verbs::infra::run(verb, &desk).await,
         Command::Webhook(verb) => verbs::webhook::run(verb, &desk).await,

@@ -24,12 +24,12 @@ use crate::{
     catalog::Catalog,
     data_dir::DataDir,
     domain::Clock,
-    engines::Engines,
+    engines::{Engines, QueueEngine},
     gate::Gate,
     ledger::{Ledger, LedgerDesk, LedgerReads},
     outbox::Outbox,
     postgres::InvalidUrl,
-    queue::{ClaimChecks, Queue},
+    queue::{ClaimChecks, Quarantine, Queue},
     registry::Registry,
     sqlite::DbError,
     topic::Topic,
@@ -232,6 +232,24 @@ pub fn open(
     let probes = files.chain(records.probes).chain([of_catalog]).chain(probe).collect();
     let ports = Ports { queue, reads: records.reads, catalog, registry, gate, blobs, behind, probes };
     Ok((ports, tasks))
+}
+
+/// What was set aside from the queue, and the blobs of its claim checks, for an operator's command beside whoever runs.
+///
+/// # Errors
+/// If an engine cannot be opened. One that is merely away is not an error.
+pub fn open_quarantine(
+    engines: &Engines,
+    dir: Option<&DataDir>,
+    runtime: &Handle,
+) -> Result<(Arc<dyn Quarantine>, Option<Arc<dyn Blobs>>), OpenError> {
+    let quarantine = transport::quarantine(&engines.queue, dir, runtime)?;
+    // Only what a queue does not take whole becomes a claim check.
+    let blobs = match engines.queue {
+        QueueEngine::Sqs(_) => storage::beside(&engines.blobs, dir, runtime)?,
+        QueueEngine::Sqlite { .. } | QueueEngine::RabbitMq(_) => None,
+    };
+    Ok((quarantine, blobs))
 }
 
 /// A queue that does not take every envelope has those that are too large for it kept as blobs, if blobs are kept.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use naru_shared::queue::{Queue, SqliteQueue};
+use naru_shared::queue::{Quarantine, Queue, SqliteQuarantine, SqliteQueue};
 use naru_tests::conformance::queue::Fixture;
 
 const VISIBILITY: Duration = Duration::from_millis(400);
@@ -29,6 +29,10 @@ impl Fixture for Sqlite {
         Arc::<SqliteQueue>::clone(&self.queue)
     }
 
+    fn quarantine(&self) -> anyhow::Result<Arc<dyn Quarantine>> {
+        Ok(Arc::new(SqliteQuarantine::open(&self.dir.path().join("queue.db"))?))
+    }
+
     async fn restart(&mut self) -> anyhow::Result<()> {
         self.queue = Self::open(&self.dir)?;
         Ok(())
@@ -48,7 +52,7 @@ mod claim_checks {
 
     use naru_shared::{
         blobs::DiskBlobs,
-        queue::{ClaimChecks, Queue},
+        queue::{ClaimChecks, Quarantine, Queue},
     };
     use naru_tests::conformance::queue::Fixture;
     use tokio::runtime::Handle;
@@ -75,6 +79,10 @@ mod claim_checks {
             Arc::clone(&self.1)
         }
 
+        fn quarantine(&self) -> anyhow::Result<Arc<dyn Quarantine>> {
+            self.0.quarantine()
+        }
+
         async fn restart(&mut self) -> anyhow::Result<()> {
             self.0.restart().await?;
             self.1 = Self::around(&self.0)?;
@@ -94,7 +102,10 @@ mod rabbitmq {
 
     use std::{sync::Arc, time::Duration};
 
-    use naru_shared::queue::Queue;
+    use naru_shared::{
+        queue::{Quarantine, Queue, RabbitMqQuarantine},
+        rabbitmq::Broker,
+    };
     use naru_tests::{
         conformance::queue::Fixture,
         engines::{OnRabbitMq, RabbitMq},
@@ -112,6 +123,11 @@ mod rabbitmq {
 
         fn queue(&self) -> Arc<dyn Queue> {
             Arc::clone(&self.0.queue)
+        }
+
+        fn quarantine(&self) -> anyhow::Result<Arc<dyn Quarantine>> {
+            let broker = Broker::open(self.0.settings(), &tokio::runtime::Handle::current())?;
+            Ok(Arc::new(RabbitMqQuarantine::new(broker)))
         }
 
         async fn restart(&mut self) -> anyhow::Result<()> {
@@ -134,7 +150,7 @@ mod sqs {
         time::Duration,
     };
 
-    use naru_shared::queue::Queue;
+    use naru_shared::queue::{Quarantine, Queue};
     use naru_tests::{
         conformance::queue::Fixture,
         engines::{AwsEmulator, Flavour, OnSqs},
@@ -155,6 +171,10 @@ mod sqs {
             self.0.queue()
         }
 
+        fn quarantine(&self) -> anyhow::Result<Arc<dyn Quarantine>> {
+            Ok(Arc::new(self.0.quarantine()))
+        }
+
         async fn restart(&mut self) -> anyhow::Result<()> {
             self.0.crash();
             Ok(())
@@ -170,7 +190,9 @@ mod sqs {
     mod fauxqs {
         //! On the emulator that is fast.
 
-        use super::{Arc, AwsEmulator, Duration, Fixture, Flavour, OnSqs, OnceLock, Queue, VISIBILITY};
+        use super::{
+            Arc, AwsEmulator, Duration, Fixture, Flavour, OnSqs, OnceLock, Quarantine, Queue, VISIBILITY,
+        };
 
         /// One for the whole suite.
         fn shared() -> anyhow::Result<&'static AwsEmulator> {
@@ -189,6 +211,10 @@ mod sqs {
 
             fn queue(&self) -> Arc<dyn Queue> {
                 self.0.queue()
+            }
+
+            fn quarantine(&self) -> anyhow::Result<Arc<dyn Quarantine>> {
+                Ok(Arc::new(self.0.quarantine()))
             }
 
             async fn restart(&mut self) -> anyhow::Result<()> {

@@ -71,6 +71,8 @@ mod outages;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod quota;
 #[cfg(test)]
 mod rabbitmq;

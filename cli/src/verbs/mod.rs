@@ -11,6 +11,7 @@ pub mod infra;
 pub mod keys;
 pub mod message;
 pub mod migrate;
+pub mod quarantine;
 pub mod quota;
 pub mod route;
 pub mod slack;

@@ -63,6 +63,12 @@ impl DiskBlobs {
         Self::with_clock(root, most, runtime, Arc::new(SystemClock))
     }
 
+    /// Reads beside the process that owns the folder; nothing is kept here.
+    #[must_use]
+    pub fn beside(root: &Path, runtime: &Handle) -> Self {
+        Self::at(root, 0, 0, runtime, Arc::new(SystemClock))
+    }
+
     /// The same by another clock.
     ///
     /// # Errors
@@ -72,11 +78,15 @@ impl DiskBlobs {
         for entry in root.join(UNFINISHED).read_dir()? {
             std::fs::remove_file(entry?.path())?;
         }
-        let used = AtomicU64::new(expiry::used(root)?);
+        Ok(Self::at(root, most, expiry::used(root)?, runtime, clock))
+    }
+
+    fn at(root: &Path, most: u64, used: u64, runtime: &Handle, clock: Arc<dyn Clock>) -> Self {
         let (placing, folders) = (Mutex::new(()), Mutex::default());
-        let place = Place { root: root.to_owned(), most, used, placing, folders, clock };
+        let place =
+            Place { root: root.to_owned(), most, used: AtomicU64::new(used), placing, folders, clock };
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Ok(Self { place: Arc::new(place), turns, runtime: runtime.clone() })
+        Self { place: Arc::new(place), turns, runtime: runtime.clone() }
     }
 
     /// Runs what blocks on a thread that may, when it is its turn.

@@ -7,6 +7,9 @@
 mod redis;
 mod settings;
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 pub use redis::RedisDoorbell;
 pub use settings::DoorbellSettings;
 use tokio::sync::watch;
@@ -21,12 +24,18 @@ pub struct Heard {
 }
 
 /// Bells by name: what is rung in one process is heard in all.
+#[async_trait]
 pub trait Doorbell: Send + Sync + 'static {
     /// Says that something is being put there. Returns at once; a ring that cannot be told now is told when it can.
     fn ring(&self, name: &str);
 
     /// Listens to a bell from now on.
     fn listen(&self, name: &str) -> watch::Receiver<Heard>;
+
+    /// Waits until all that was rung is told, for a process that is about to end; whether it is.
+    async fn told(&self, _patience: Duration) -> bool {
+        true
+    }
 }
 
 /// No doorbell: nothing is heard, and everybody looks all the time.

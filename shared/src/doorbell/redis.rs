@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use redis::Pipeline;
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
     task::AbortHandle,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{Doorbell, Heard};
@@ -44,6 +45,8 @@ struct Shared {
     bells: Mutex<HashMap<String, Bell>>,
     /// Rung, and not yet told.
     rung: Mutex<BTreeSet<String>>,
+    /// Whether all that was rung is told.
+    told: watch::Sender<bool>,
     to_tell: Notify,
     to_hear: Notify,
 }
@@ -68,6 +71,7 @@ impl RedisDoorbell {
             channel,
             bells: Mutex::default(),
             rung: Mutex::default(),
+            told: watch::channel(true).0,
             to_tell: Notify::new(),
             to_hear: Notify::new(),
         });
@@ -85,10 +89,12 @@ impl Drop for RedisDoorbell {
     }
 }
 
+#[async_trait]
 impl Doorbell for RedisDoorbell {
     fn ring(&self, name: &str) {
         let new = {
             let mut rung = self.shared.rung.lock();
+            self.shared.told.send_replace(false);
             // As many as there are queues, at the most.
             !rung.contains(name) && rung.insert(name.to_owned())
         };
@@ -103,6 +109,11 @@ impl Doorbell for RedisDoorbell {
         let receiver = bells.entry(name.to_owned()).or_insert_with(new).heard.subscribe();
         self.shared.to_hear.notify_one();
         receiver
+    }
+
+    async fn told(&self, patience: Duration) -> bool {
+        let mut told = self.shared.told.subscribe();
+        matches!(timeout(patience, told.wait_for(|told| *told)).await, Ok(Ok(_)))
     }
 }
 
@@ -138,9 +149,13 @@ impl Shared {
             pipeline.query_async::<()>(&mut connection).await
         });
         let told = told.await;
+        let mut rung = self.rung.lock();
         if told.is_err() {
-            self.rung.lock().extend(names);
+            rung.extend(names);
+        } else if rung.is_empty() {
+            self.told.send_replace(true);
         }
+        drop(rung);
         told
     }
 

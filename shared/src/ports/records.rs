@@ -21,7 +21,7 @@ fn at(port: &'static str) -> impl FnOnce(InvalidUrl) -> OpenError {
 }
 
 /// Refuses what is not there: SQLite would make it, empty.
-fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
+pub(super) fn refuse_missing(path: PathBuf) -> Result<(), OpenError> {
     match path.metadata() {
         Ok(found) if found.len() > 0 => Ok(()),
         _ => Err(OpenError::Missing(path)),

@@ -38,3 +38,17 @@ pub(super) fn open(
         BlobsEngine::None {} => Ok(Storage { blobs: None, probe: None }),
     }
 }
+
+/// The port to read from, beside whoever owns the directory.
+pub(super) fn beside(
+    engine: &BlobsEngine,
+    dir: Option<&DataDir>,
+    runtime: &Handle,
+) -> Result<Option<Arc<dyn Blobs>>, OpenError> {
+    match engine {
+        BlobsEngine::Disk { .. } => {
+            Ok(Some(Arc::new(DiskBlobs::beside(&place(dir, "blobs")?.blobs(), runtime))))
+        }
+        BlobsEngine::S3(_) | BlobsEngine::None {} => Ok(open(engine, dir, runtime)?.blobs),
+    }
+}

@@ -4,13 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 
-use super::{OpenError, Part, of, place};
+use super::{OpenError, Part, of, place, records::refuse_missing};
 use crate::{
     aws::Aws,
     data_dir::DataDir,
     doorbell::{Doorbell, DoorbellSettings, NoDoorbell, RedisDoorbell},
     engines::{Engines, QueueEngine, TopicEngine},
-    queue::{Queue, RabbitMqQueue, SqliteQueue, SqsQueue},
+    queue::{
+        Quarantine, Queue, RabbitMqQuarantine, RabbitMqQueue, SqliteQuarantine, SqliteQueue, SqsQuarantine,
+        SqsQueue,
+    },
     rabbitmq::{Broker, SettingsError},
     sqlite::Db,
     topic::{RabbitMqTopic, SnsTopic, SqliteTopic, Topic},
@@ -81,6 +84,30 @@ pub(super) fn open(
         }
     };
     Ok(Transport { queue, topic: Some(topic), files })
+}
+
+/// What was set aside from the queue, beside whoever works on it.
+pub(super) fn quarantine(
+    engine: &QueueEngine,
+    dir: Option<&DataDir>,
+    runtime: &Handle,
+) -> Result<Arc<dyn Quarantine>, OpenError> {
+    Ok(match engine {
+        QueueEngine::Sqlite { .. } => {
+            let file = place(dir, "queue")?.queue();
+            refuse_missing(file.clone())?;
+            Arc::new(SqliteQuarantine::open(&file).map_err(of("queue"))?)
+        }
+        QueueEngine::RabbitMq(settings) => {
+            Arc::new(RabbitMqQuarantine::new(Broker::open(settings, runtime).map_err(over("queue"))?))
+        }
+        QueueEngine::Sqs(settings) => {
+            let aws = Arc::new(Aws::new(settings.aws()));
+            let mut bells = Bells { runtime, opened: None };
+            let bell = bells.open("queue", settings.doorbell.as_ref())?;
+            Arc::new(SqsQuarantine::new(aws, settings, bell))
+        }
+    })
 }
 
 /// The doorbells of a process: one, where both ports have the same.

@@ -63,11 +63,20 @@ impl Check {
 }
 
 /// Why what a check stands for was not read.
-enum Lost {
+pub(super) enum Lost {
     /// It never will be: the check is set aside.
     ForEver(String),
     /// It may be later.
     ForNow(BlobError),
+}
+
+/// The envelope that this is, or that it stands for.
+pub(super) async fn redeemed(blobs: Option<&dyn Blobs>, envelope: &Envelope) -> Result<Envelope, Lost> {
+    match (Check::read(envelope), blobs) {
+        (None, _) => Ok(envelope.clone()),
+        (Some(_), None) => Err(Lost::ForEver("a claim check, and no blobs are kept".to_owned())),
+        (Some(check), Some(blobs)) => ClaimChecks::redeem(blobs, check).await.map(Envelope),
+    }
 }
 
 /// A pack of which the envelope is there.

@@ -2,6 +2,7 @@
 
 mod claim_check;
 mod peek;
+mod quarantine;
 mod rabbitmq;
 mod sqlite;
 mod sqs;
@@ -11,6 +12,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 pub use claim_check::ClaimChecks;
 pub use peek::{QueueStatus, ask, peek};
+pub use quarantine::{
+    Aside, Finding, Quarantine, RabbitMqQuarantine, SetAside, SqliteQuarantine, SqsQuarantine, Verifier,
+};
 pub use rabbitmq::RabbitMqQueue;
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteQueue;

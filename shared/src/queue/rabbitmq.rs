@@ -59,7 +59,7 @@ struct Inboxes {
 /// A receipt of another engine, or none at all.
 #[derive(Debug, thiserror::Error)]
 #[error("not a receipt of this queue")]
-struct ForeignReceipt;
+pub(super) struct ForeignReceipt;
 
 /// A pack costs the broker a raft entry, a sync, a confirm, a delivery and an acknowledgement, however many messages it holds.
 const PACE: Duration = Duration::from_millis(4);
@@ -87,6 +87,11 @@ impl RabbitMqQueue {
             id,
         };
         self.broker.publish_to(&plan, message, self.broker.deadline()).await
+    }
+
+    /// Publishes what an operator puts back; `Ok` once it is confirmed.
+    pub(super) async fn put_back(&self, pack: Outgoing) -> Result<(), Trouble> {
+        metered("publish", self.put(pack)).await.map_err(Unconfirmed::trouble)
     }
 
     fn inboxes(&self, queue: &QueueName) -> Arc<Inboxes> {

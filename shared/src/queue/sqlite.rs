@@ -4,9 +4,14 @@
 //! `Ok` once its commit is durable; concurrent publishes share commits. After a restart everything that was not
 //! acknowledged waits again.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, named_params};
 use tokio::time::timeout;
 
@@ -19,7 +24,8 @@ use crate::{
     },
 };
 
-pub(crate) const SCHEMA: &[&str] = &["
+pub(crate) const SCHEMA: &[&str] = &[
+    "
     CREATE TABLE pack (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         route TEXT NOT NULL, lane INTEGER NOT NULL, grp TEXT NOT NULL,
@@ -33,7 +39,11 @@ pub(crate) const SCHEMA: &[&str] = &["
         envelope BLOB NOT NULL
     ) STRICT;
     CREATE INDEX quarantine_queue ON quarantine (route, lane);
-"];
+",
+    "
+    CREATE TABLE readmitted (seq INTEGER PRIMARY KEY) STRICT;
+",
+];
 
 /// Between commits under load. An accept waits for its commit, so it is short: about what a commit itself takes.
 const PACE: Duration = Duration::from_micros(500);
@@ -44,10 +54,15 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long any other call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often the owner looks for packs that an operator has put back.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// A queue in one file.
 pub struct SqliteQueue {
     db: Db,
     shelf: Arc<Shelf<QueueName, CustomerId>>,
+    /// When to look again for packs that were put back.
+    look: Mutex<Instant>,
     clock: Arc<dyn Clock>,
 }
 
@@ -64,7 +79,48 @@ impl SqliteQueue {
         let db = Db::open(path, SCHEMA, PACE)?;
         let shelf = Arc::new(Shelf::new(visibility));
         load(&crate::sqlite::connect(path)?, &shelf)?;
-        Ok(Self { db, shelf, clock: Arc::new(SystemClock) })
+        Ok(Self { db, shelf, look: Mutex::new(Instant::now() + LOOK), clock: Arc::new(SystemClock) })
+    }
+
+    /// What an operator has put back waits from now on. One caller looks, now and then.
+    async fn welcome(&self) -> Result<(), QueueError> {
+        let now = Instant::now();
+        {
+            let mut look = self.look.lock();
+            if *look > now {
+                return Ok(());
+            }
+            *look = now + LOOK;
+        }
+        let any = self.db.read(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM readmitted)")?.query_row([], |row| row.get(0))
+        });
+        if !in_time::<bool>(any).await? {
+            return Ok(());
+        }
+        let shelf = Arc::clone(&self.shelf);
+        let take = |c: &Connection| {
+            let mut statement = c.prepare_cached(
+                "SELECT seq, route, lane, grp FROM pack WHERE seq IN (SELECT seq FROM readmitted) ORDER BY seq",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let queue = queue_name(row.get_ref(1)?.as_str()?, row.get(2)?)?;
+                let group: CustomerId = row.get_ref(3)?.as_str()?.parse().map_err(conversion)?;
+                Ok((row.get::<_, i64>(0)?, queue, group))
+            })?;
+            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            c.prepare_cached("DELETE FROM readmitted")?.execute([])?;
+            Ok(rows)
+        };
+        let appear = move |rows: Vec<(i64, QueueName, CustomerId)>| {
+            for (seq, queue, group) in &rows {
+                shelf.put(queue, group, *seq);
+            }
+            rows.len()
+        };
+        let packs = in_time(self.db.write_then(take, appear)).await?;
+        tracing::info!(packs, "packs that had been set aside were put back");
+        Ok(())
     }
 
     async fn put(&self, packs: Vec<Outgoing>) -> Result<(), PublishError> {
@@ -97,8 +153,14 @@ impl SqliteQueue {
     }
 }
 
-/// Everything in the file waits.
+/// Everything in the file waits, what was put back too: together, so that nothing is put on the shelf twice.
 fn load(connection: &Connection, shelf: &Shelf<QueueName, CustomerId>) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM readmitted")?;
+    load_packs(connection, shelf)?;
+    connection.execute_batch("COMMIT")
+}
+
+fn load_packs(connection: &Connection, shelf: &Shelf<QueueName, CustomerId>) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("SELECT seq, route, lane, grp FROM pack ORDER BY seq")?;
     let mut rows = statement.query([])?;
     // Names are shared: one copy of each, however many packs there are.
@@ -127,7 +189,7 @@ pub(super) fn queue_name(route: &str, lane: i64) -> rusqlite::Result<QueueName> 
     Ok(QueueName { route: route.parse().map_err(conversion)?, lane })
 }
 
-const fn lane_number(lane: Lane) -> i64 {
+pub(super) const fn lane_number(lane: Lane) -> i64 {
     match lane {
         Lane::Express => 0,
         Lane::Bulk => 1,
@@ -141,7 +203,7 @@ fn receipt(loan: Loan) -> Receipt {
 /// A receipt of another engine, or none at all.
 #[derive(Debug, thiserror::Error)]
 #[error("not a receipt of this queue")]
-struct ForeignReceipt;
+pub(super) struct ForeignReceipt;
 
 fn loan(receipt: &Receipt) -> Result<Loan, QueueError> {
     let parse = || {
@@ -151,7 +213,7 @@ fn loan(receipt: &Receipt) -> Result<Loan, QueueError> {
     parse().ok_or_else(|| QueueError(Box::new(ForeignReceipt)))
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<T, DbError>>) -> Result<T, QueueError> {
+pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, DbError>>) -> Result<T, QueueError> {
     match timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(QueueError(Box::new(error))),
@@ -192,11 +254,19 @@ impl Queue for SqliteQueue {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>, QueueError> {
-        let loans = self.shelf.take(queue, max, wait).await;
+        let until = Instant::now() + wait;
+        let loans = loop {
+            self.welcome().await?;
+            let left = until.saturating_duration_since(Instant::now());
+            let loans = self.shelf.take(queue, max, left.min(LOOK)).await;
+            if !loans.as_slice().is_empty() {
+                break loans;
+            }
+            if left <= LOOK || max == 0 {
+                return Ok(Vec::new());
+            }
+        };
         let wanted = loans.as_slice().to_vec();
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
         let read = self.db.read(move |c| {
             let mut statement = c.prepare_cached("SELECT envelope FROM pack WHERE seq = ?1")?;
             let row = |loan: Loan| {
@@ -248,7 +318,7 @@ impl Queue for SqliteQueue {
 
     async fn release(&self, queue: &QueueName, receipt: Receipt, after: Duration) -> Result<(), QueueError> {
         let loan = loan(&receipt)?;
-        self.shelf.with(queue, |line| line.give_back(std::time::Instant::now(), loan, after));
+        self.shelf.with(queue, |line| line.give_back(Instant::now(), loan, after));
         Ok(())
     }
 

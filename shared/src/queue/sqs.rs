@@ -65,7 +65,7 @@ struct Ends {
 /// A receipt of another engine, or none at all.
 #[derive(Debug, thiserror::Error)]
 #[error("not a receipt of this queue")]
-struct ForeignReceipt;
+pub(super) struct ForeignReceipt;
 
 impl SqsQueue {
     /// A queue on SQS; nothing is asked yet.
@@ -144,7 +144,7 @@ fn refused(trouble: SqsTrouble) -> PublishError {
 }
 
 /// A pack as SQS takes it.
-fn letter(pack: &Outgoing) -> Letter {
+pub(super) fn letter(pack: &Outgoing) -> Letter {
     let envelope = &pack.envelope.0;
     let version: String =
         envelope.iter().take(8).take_while(|b| b.is_ascii_digit()).map(|b| char::from(*b)).collect();
@@ -161,13 +161,17 @@ fn letter(pack: &Outgoing) -> Letter {
     }
 }
 
-/// A pack as it came. What is not base64 is given out as it is: it is no envelope of ours, and whoever opens it says so.
+/// What came. What is not base64 is given out as it is: it is no envelope of ours, and whoever opens it says so.
+pub(super) fn envelope(item: &Item) -> Envelope {
+    Envelope(BASE64.decode(&item.body).map_or_else(|_| item.body.clone(), Bytes::from))
+}
+
+/// A pack as it came.
 fn delivery((end, item): (usize, Item)) -> Delivery {
     let (mark, least) = if end == 0 { ('p', 1) } else { ('d', MOVED_AWAY) };
-    let envelope = BASE64.decode(&item.body).map_or_else(|_| item.body.clone(), Bytes::from);
     Delivery {
         receipt: Receipt(format!("{mark}{}", item.handle).into()),
-        envelope: Envelope(envelope),
+        envelope: envelope(&item),
         deliveries: item.deliveries.max(least),
     }
 }

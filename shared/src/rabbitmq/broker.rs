@@ -19,6 +19,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
+    browse::Browse,
     confirms::Unconfirmed,
     consuming::Consuming,
     control::Control,
@@ -33,6 +34,7 @@ use super::{
     trouble::Trouble,
     turn::Turns,
 };
+use crate::domain::{Clock, SystemClock};
 
 /// How long a call waits for a connection that is just being made.
 const FOR_CONNECTION: Duration = Duration::from_secs(1);
@@ -195,7 +197,9 @@ impl Broker {
             key: aside.queue().to_owned(),
             mandatory: true,
             body: item.body,
-            properties: properties(&id, "application/octet-stream").with_headers(headers),
+            properties: properties(&id, "application/octet-stream")
+                .with_headers(headers)
+                .with_timestamp(now()),
             id,
         };
         self.publish_to(&aside, message, self.deadline()).await.map_err(Unconfirmed::trouble)
@@ -215,6 +219,11 @@ impl Broker {
             id,
         };
         self.publish_to(&later, message, self.deadline()).await.map_err(Unconfirmed::trouble)
+    }
+
+    /// What was set aside from a queue, for a person to look at.
+    pub(crate) async fn browse_quarantine(&self, queue: &str) -> Result<Browse, Trouble> {
+        Browse::open(&self.publishing, names::quarantine(queue), self.patience()).await
     }
 
     /// Messages set aside from a queue.
@@ -288,6 +297,11 @@ impl Broker {
         }));
         Inbox::new(shared, sender, self.patience())
     }
+}
+
+/// In seconds, as AMQP has it.
+fn now() -> u64 {
+    u64::try_from(SystemClock.now().as_millis() / 1_000).unwrap_or_default()
 }
 
 /// Of every message: it is kept on disk, and has an id.

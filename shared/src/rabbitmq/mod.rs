@@ -1,7 +1,7 @@
 //! RabbitMQ, for the ports that stand upon it: connections that are kept, what is declared, publishing and consuming.
 //!
 //! Read in this order: `settings`, `link` (one connection, kept by a task), `topology` (what is declared, and how),
-//! `publisher` (confirms), `hand` (what this process holds of a queue, pure), `inbox` (one queue's consumer), and
+//! `publisher` (confirms), `hand` (what this process holds of a queue, pure), `inbox` (one queue's consumer), `browse` (what a person looks at), and
 //! `broker`, which the adapters of the ports speak to.
 
 mod settings;
@@ -30,10 +30,13 @@ mod consuming;
 
 mod inbox;
 
+mod browse;
+
 mod broker;
 
 pub use broker::Broker;
 pub(crate) use broker::{ENVELOPE, properties};
+pub(crate) use browse::{Browse, Held};
 pub(crate) use confirms::Unconfirmed;
 pub(crate) use hand::{Item, Mark, Standing};
 pub(crate) use inbox::Inbox;

@@ -45,7 +45,14 @@ mod tests {
     /// A suite's macro, and the files with its guarantees.
     const SUITES: [(&str, &[&str]); 7] = [
         (include_str!("blobs.rs"), &[include_str!("blobs.rs")]),
-        (include_str!("queue.rs"), &[include_str!("queue/delivery.rs"), include_str!("queue/sharing.rs")]),
+        (
+            include_str!("queue.rs"),
+            &[
+                include_str!("queue/aside.rs"),
+                include_str!("queue/delivery.rs"),
+                include_str!("queue/sharing.rs"),
+            ],
+        ),
         (include_str!("callbacks.rs"), &[include_str!("callbacks.rs")]),
         (include_str!("topic.rs"), &[include_str!("topic.rs")]),
         (include_str!("catalog.rs"), &[include_str!("catalog.rs")]),

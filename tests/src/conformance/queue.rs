@@ -1,10 +1,17 @@
 //! What a queue guarantees.
 
+mod aside;
 mod delivery;
 mod sharing;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+pub use aside::{
+    a_pack_that_was_put_back_can_be_set_aside_again, whatever_is_discarded_is_gone,
+    whatever_is_put_back_is_received_again_and_no_longer_aside,
+    whatever_is_put_back_is_there_after_a_restart, whatever_was_set_aside_is_shown_with_its_reason_and_stays,
+    where_nothing_was_set_aside_nothing_is_shown,
+};
 pub use delivery::{
     a_large_envelope_comes_out_as_it_went_in, a_quarantined_pack_is_out_of_the_way_and_kept,
     a_receiver_that_was_too_late_still_acknowledges,
@@ -16,7 +23,7 @@ pub use delivery::{
 };
 use naru_shared::{
     domain::{Envelope, Lane},
-    queue::{Delivery, Outgoing, Queue, QueueName, Receipt},
+    queue::{Delivery, Outgoing, Quarantine, Queue, QueueName, Receipt},
 };
 pub use sharing::{
     a_group_that_floods_does_not_delay_another, a_receiver_that_gives_up_takes_nothing_with_it,
@@ -34,6 +41,12 @@ pub trait Fixture: Sized + Send {
 
     /// The port.
     fn queue(&self) -> Arc<dyn Queue>;
+
+    /// The operator's face of the same engine, as a process of its own has it.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    fn quarantine(&self) -> anyhow::Result<Arc<dyn Quarantine>>;
 
     /// As after a crash of every process involved: nothing is in hand any more.
     fn restart(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
@@ -72,6 +85,12 @@ macro_rules! queue_conformance {
                 a_group_that_floods_does_not_delay_another,
                 concurrent_publishes_are_all_confirmed_and_all_received,
                 depth_counts_what_waits_and_what_is_in_hand,
+                where_nothing_was_set_aside_nothing_is_shown,
+                whatever_was_set_aside_is_shown_with_its_reason_and_stays,
+                whatever_is_put_back_is_received_again_and_no_longer_aside,
+                whatever_is_put_back_is_there_after_a_restart,
+                a_pack_that_was_put_back_can_be_set_aside_again,
+                whatever_is_discarded_is_gone,
             ]
         );
     };

@@ -14,7 +14,7 @@ use naru_shared::{
         sqs::{Rhythm, SqsSettings},
     },
     doorbell::{Doorbell, NoDoorbell},
-    queue::{Queue, SqsQueue},
+    queue::{Queue, SqsQuarantine, SqsQueue},
 };
 
 /// A namespace that no other test of this machine has.
@@ -64,6 +64,13 @@ impl OnSqs {
     #[must_use]
     pub fn queue(&self) -> Arc<dyn Queue> {
         Arc::<SqsQueue>::clone(&self.queue)
+    }
+
+    /// The operator's face of it.
+    #[must_use]
+    pub fn quarantine(&self) -> SqsQuarantine {
+        let aws = Arc::new(Aws::with_key(self.settings.aws(), "test", "test"));
+        SqsQuarantine::new(aws, &self.settings, Arc::new(NoDoorbell))
     }
 
     /// As after a crash of every process involved.

@@ -91,10 +91,7 @@ impl Address {
         let url = match self.look(&self.plan.name).await {
             Err(trouble) if trouble.is_missing() && self.sqs.creates() => self.make().await?,
             Err(trouble) if trouble.is_missing() => {
-                let name = &self.plan.name;
-                return Err(SqsTrouble::here(format!(
-                    "there is no queue {name}: `naru infra apply` makes it"
-                )));
+                return Err(SqsTrouble::no_queue(&self.plan.name));
             }
             found => found?,
         };

@@ -9,6 +9,8 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::domain::Timestamp;
+
 /// Given out and neither acknowledged nor given back, at the most.
 pub(super) const OUT: usize = 8_192;
 
@@ -25,6 +27,8 @@ pub(crate) struct Item {
     pub(crate) group: Option<String>,
     /// Its attributes that are text.
     pub(crate) attributes: Vec<(String, String)>,
+    /// When it was sent, if SQS says so.
+    pub(crate) sent: Option<Timestamp>,
     /// When it came.
     pub(super) came: Instant,
 }
@@ -121,7 +125,7 @@ mod tests {
 
     fn item(handle: &str, came: Instant) -> Item {
         let (body, attributes) = (Bytes::from_static(b"body"), Vec::new());
-        Item { handle: handle.into(), body, deliveries: 1, group: None, attributes, came }
+        Item { handle: handle.into(), body, deliveries: 1, group: None, attributes, sent: None, came }
     }
 
     #[test]

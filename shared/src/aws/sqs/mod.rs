@@ -4,7 +4,7 @@
 //! Read in this order: `trouble` (what a failure says about what was written), `calls` (one request, bounded and counted),
 //! `address` (one queue: where it is), `batch` (ten entries at once), `letter` (what is sent), `rhythm` (when to ask, pure),
 //! `flow` (how many at once, pure), `hand` (what this process holds, pure), `over` (what becomes of it), `receiving` (the requests that bring it), and
-//! `end`, which the adapters of the ports speak to.
+//! `end`, which the adapters of the ports speak to. `browse` is for a person who looks at what was set aside.
 
 mod trouble;
 
@@ -27,6 +27,8 @@ mod over;
 mod receiving;
 
 mod end;
+
+mod browse;
 
 mod settings;
 

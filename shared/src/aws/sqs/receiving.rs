@@ -15,7 +15,10 @@ use super::{
     rhythm::{Wanted, Watch},
     trouble::SqsTrouble,
 };
-use crate::doorbell::{Doorbell, Heard};
+use crate::{
+    domain::Timestamp,
+    doorbell::{Doorbell, Heard},
+};
 
 /// What an answer may take beyond the wait that was asked for.
 const MARGIN: Duration = Duration::from_secs(4);
@@ -162,27 +165,36 @@ impl Shared {
     }
 
     async fn fetch(&self, wait: Duration) -> Result<Vec<Item>, SqsTrouble> {
-        let at = &self.address;
-        let (url, asked) = (at.url().await?, at.asked("ReceiveMessage", 0));
-        let request = at
-            .sqs
-            .client()
-            .await
-            .receive_message()
-            .queue_url(&*url)
-            .max_number_of_messages(i32::try_from(ANSWER).unwrap_or(1))
-            .wait_time_seconds(over::seconds(wait))
-            .visibility_timeout(over::seconds(self.visibility))
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
-            .message_attribute_names("All");
-        let said = at.learn(at.sqs.once(asked, wait + MARGIN, request.send()).await)?;
-        let came = Instant::now();
-        let items: Vec<Item> =
-            said.messages.unwrap_or_default().into_iter().filter_map(|m| item(m, came)).collect();
-        asked.brought(items.iter().map(|item| item.body.len()).sum());
-        Ok(items)
+        fetch(&self.address, wait, self.visibility).await
     }
+}
+
+/// Asks once for messages, which are in hand for the visibility time then.
+pub(super) async fn fetch(
+    at: &Address,
+    wait: Duration,
+    visibility: Duration,
+) -> Result<Vec<Item>, SqsTrouble> {
+    let (url, asked) = (at.url().await?, at.asked("ReceiveMessage", 0));
+    let request = at
+        .sqs
+        .client()
+        .await
+        .receive_message()
+        .queue_url(&*url)
+        .max_number_of_messages(i32::try_from(ANSWER).unwrap_or(1))
+        .wait_time_seconds(over::seconds(wait))
+        .visibility_timeout(over::seconds(visibility))
+        .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+        .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+        .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+        .message_attribute_names("All");
+    let said = at.learn(at.sqs.once(asked, wait + MARGIN, request.send()).await)?;
+    let came = Instant::now();
+    let items: Vec<Item> =
+        said.messages.unwrap_or_default().into_iter().filter_map(|m| item(m, came)).collect();
+    asked.brought(items.iter().map(|item| item.body.len()).sum());
+    Ok(items)
 }
 
 /// A message; one without a receipt cannot be held, and comes again.
@@ -191,8 +203,10 @@ fn item(message: Message, came: Instant) -> Option<Item> {
     let count = system(MessageSystemAttributeName::ApproximateReceiveCount);
     let deliveries = count.and_then(|count| count.parse().ok()).unwrap_or(1);
     let group = system(MessageSystemAttributeName::MessageGroupId).cloned();
+    let sent = system(MessageSystemAttributeName::SentTimestamp).and_then(|millis| millis.parse().ok());
     let attributes = message.message_attributes.unwrap_or_default().into_iter();
     let attributes = attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect();
+    let sent = sent.map(Timestamp::from_millis);
     let body = Bytes::from(message.body.unwrap_or_default());
-    Some(Item { handle: message.receipt_handle?.into(), body, deliveries, group, attributes, came })
+    Some(Item { handle: message.receipt_handle?.into(), body, deliveries, group, attributes, sent, came })
 }

@@ -23,6 +23,12 @@ impl SqsTrouble {
         Self { why: why.into(), code: None, in_doubt: false, passing: false }
     }
 
+    /// There is no such queue, and it is not made here.
+    pub(super) fn no_queue(name: &str) -> Self {
+        let why = format!("there is no queue {name}: `naru infra apply` makes it");
+        Self { code: Some("QueueDoesNotExist".into()), ..Self::here(why) }
+    }
+
     /// There was no room or no time to ask.
     pub(super) fn not_asked(why: &str) -> Self {
         Self { passing: true, ..Self::here(why) }
@@ -96,7 +102,7 @@ impl SqsTrouble {
     }
 
     /// There is no such queue.
-    pub(super) fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         self.says(&["NonExistentQueue", "QueueDoesNotExist"])
     }
 
