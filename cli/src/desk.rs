@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, env, sync::Arc};
 
+use anyhow::Context;
 use naru_shared::{
     catalog::{Actor, Catalog, CatalogError, Entry, Kind},
     data_dir::DataDir,
-    domain::{Clock, Customer, CustomerId, Route, RouteName, SystemClock, Timestamp},
+    domain::{Clock, Customer, CustomerId, Event, Route, RouteName, SystemClock, Timestamp},
     keys::Keyring,
     ports::{self, DeskPorts},
 };
@@ -59,6 +60,17 @@ impl Desk {
     /// If it cannot be opened.
     pub fn ledger(&self) -> anyhow::Result<DeskPorts> {
         Ok(ports::open_desk(&self.config.ledger, self.dir(), &Handle::current())?)
+    }
+
+    /// Tells of acts that no document of the catalog shows, if anybody listens.
+    ///
+    /// # Errors
+    /// If it cannot be told; what was done stands.
+    pub async fn tell(&self, events: Vec<Event>) -> anyhow::Result<()> {
+        if events.is_empty() || !self.book()?.has_subscribers().await? {
+            return Ok(());
+        }
+        self.ledger()?.outbox.put(events).await.context("it is done, and could not be told as an event")
     }
 
     /// The secrets.

@@ -119,6 +119,25 @@ fn messages(gateway: &Gateway) {
     until(&mut customer, &late, &["expired"], PATIENCE);
 }
 
+/// A key comes again with another content, after nobody remembers it who answers calls.
+fn conflict(gateway: &mut Gateway) {
+    let mut customer = gateway.customer(0);
+    let first = accept(&mut customer, &message("sms", "first"), Some("a-key"));
+    until(&mut customer, &first, &["delivered"], PATIENCE);
+    gateway.drain().unwrap();
+    gateway.start(&[]).unwrap();
+    let again = accept(&mut gateway.customer(0), &message("sms", "second"), Some("a-key"));
+    assert_eq!(again, first);
+}
+
+/// What lies in quarantine is removed by a person.
+fn discard(gateway: &Gateway) {
+    let aside: Value =
+        serde_json::from_str(&gateway.verb(&["quarantine", "list", "--json"]).unwrap()).unwrap();
+    let id = aside[0]["id"].as_str().unwrap_or_else(|| panic!("{aside}"));
+    gateway.verb(&["quarantine", "discard", id]).unwrap();
+}
+
 fn slack_tells_of(slack: &Target, kind: &str) {
     within(PATIENCE, &format!("Slack is told of {kind}"), || {
         let posted = slack.posted();
@@ -189,6 +208,11 @@ fn operators_hear_of_every_act_and_customers_of_their_messages_alone_and_nobody_
             hook.posted().iter().any(|post| post.event()["type"] == kind.name).then_some(())
         });
     }
+    discard(&gateway);
+    conflict(&mut gateway);
+    within(PATIENCE, "the webhook is called", || {
+        hook.posted().iter().any(|post| post.event()["type"] == kinds::CONFLICT.name).then_some(())
+    });
     hook.behave(Manner::status(410));
     let mut customer = gateway.customer(0);
     accept(&mut customer, &message("sms", "gone"), None);

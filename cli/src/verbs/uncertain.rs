@@ -1,6 +1,5 @@
 //! `naru uncertain`: messages of which it cannot be known whether they were sent, and which wait for a person.
 
-use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use naru_shared::{
     domain::{Event, MessageId, RouteName, State, kinds},
@@ -91,14 +90,14 @@ async fn resolve(desk: &Desk, ids: Vec<MessageId>, verdict: Verdict) -> anyhow::
         Verdict::Retry => Resolution::Retry,
     };
     let emit = desk.book()?.has_subscribers().await?;
-    let ledger = desk.ledger()?;
-    let resolved = ledger.desk.resolve(ids.clone(), resolution, desk.now(), emit).await?;
-    let told = if emit { ledger.outbox.put(acts(desk, &resolved, verdict)).await } else { Ok(()) };
+    let ledger = desk.ledger()?.desk;
+    let resolved = ledger.resolve(ids.clone(), resolution, desk.now(), emit).await?;
+    let told = desk.tell(acts(desk, &resolved, verdict)).await;
     let not_held: Vec<MessageId> = ids.into_iter().filter(|id| !resolved.contains(id)).collect();
     let sentence = format!("{} decided, {} not held", resolved.len(), not_held.len());
     let strays: Vec<String> = not_held.iter().map(ToString::to_string).collect();
     desk.out.said(&Resolved { resolved, not_held }, &sentence)?;
-    told.context("the decisions stand, and are not told as events")?;
+    told?;
     if strays.is_empty() {
         return Ok(());
     }

@@ -40,6 +40,8 @@ pub enum DataShape {
     Quarantined,
     /// An envelope that waits for a newer program.
     Newer,
+    /// What a person did with an envelope that had been set aside.
+    Envelope,
     /// A route.
     Route,
     /// A loop of the workers.
@@ -64,6 +66,7 @@ impl DataShape {
             Self::Act => "ActData",
             Self::Quarantined => "QuarantinedData",
             Self::Newer => "NewerData",
+            Self::Envelope => "EnvelopeData",
             Self::Route => "RouteData",
             Self::Worker => "WorkerData",
             Self::WebhookDisabled => "WebhookDisabledData",
@@ -141,6 +144,8 @@ pub mod kinds {
         WEBHOOK_TEST = "naru.webhook.test", Webhook, WebhookTest, "`naru webhook test` calls a webhook";
         QUARANTINED = "naru.envelope.quarantined", Operator, Quarantined, "An envelope could not be opened and was set aside";
         NEWER = "naru.envelope.newer", Operator, Newer, "An envelope of a newer release is left for newer workers";
+        REDRIVEN = "naru.envelope.redriven", Operator, Envelope, "A person put an envelope back that had been set aside";
+        DISCARDED = "naru.envelope.discarded", Operator, Envelope, "A person removed an envelope that cannot be opened";
         RESTING = "naru.route.resting", Operator, Route, "A worker's attempts on a route pause, because its backend takes nothing";
         RECOVERED = "naru.route.recovered", Operator, Route, "The backend of a route that rested takes messages again";
         REPLACED = "naru.worker.replaced", Operator, Worker, "A loop of the workers panicked or stood still and is begun anew";

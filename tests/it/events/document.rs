@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 /// Kinds that the gateway of the test does not publish: nobody can make it, or it is made elsewhere.
 pub(super) const NOT_CAUSED: [&str; 6] = [
     kinds::REJECTED.name,
-    kinds::CONFLICT.name,
     kinds::CREDENTIAL_CHANGED.name,
     kinds::WEBHOOK_FULL.name,
     kinds::WEBHOOK_TEST.name,
+    kinds::REDRIVEN.name,
     kinds::REPLACED.name,
 ];
 
