@@ -214,6 +214,8 @@ impl Intake {
             if verdicts[first..end].iter().all(Option::is_some) {
                 done.push(receipt);
             } else {
+                let labels = [("route", self.queue.route.as_str()), ("lane", self.queue.lane.as_str())];
+                metrics::QUARANTINED.of(&labels).increment(1);
                 let put = self
                     .crew
                     .deps

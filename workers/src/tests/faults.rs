@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use naru_shared::{
-    catalog::{Entry, Subscription},
+    catalog::{Catalog, Entry, Subscription},
     domain::{
         Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SubscriptionName, SystemClock,
         Timestamp,
@@ -19,6 +19,7 @@ use naru_shared::{
         Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerDesk, LedgerError, PassedOver, RowRef,
         Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
+    topic::Topic,
 };
 
 use super::site::{Site, config, holds_within};
