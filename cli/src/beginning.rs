@@ -20,8 +20,8 @@ use crate::{
 /// How long the registry may take to have in force what the first start wrote, before it is announced.
 const IN_FORCE: Duration = Duration::from_secs(10);
 
-/// Versions of a catalog to which nobody has added anything: nothing, or what every deployment begins with.
-const BEGUN: u64 = 1;
+/// The version of a catalog to which nobody has added anything: it holds what every deployment begins with, and whose secrets they are.
+const BEGUN: u64 = 2;
 
 /// Writes what every deployment begins with, if it is not there; whoever else does so at the same moment may be first.
 /// Returns the catalog's version.

@@ -12,7 +12,7 @@ use naru_shared::{
 };
 use tokio::runtime::Handle;
 
-use crate::{config::Config, exit::Failure, output::Output, place};
+use crate::{config::Config, exit::Failure, fingerprint, output::Output, place};
 
 /// Documents asked for at once.
 const PAGE: usize = 1_000;
@@ -81,6 +81,16 @@ impl Desk {
         place::keyring(&self.config, self.dir())
     }
 
+    /// The secrets, once they are known to be those of the deployment: for whoever makes or proves anything with them.
+    ///
+    /// # Errors
+    /// As [`Desk::keyring`]; if they are others; if the catalog does not answer.
+    pub async fn own_keyring(&self) -> anyhow::Result<Keyring> {
+        let keyring = self.keyring()?;
+        self.book()?.hold(&keyring).await?;
+        Ok(keyring)
+    }
+
     /// The present moment.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -108,6 +118,14 @@ impl Book {
     #[must_use]
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
         Self { catalog, actor: Actor::Process }
+    }
+
+    /// Whether these are the secrets that the deployment was made with, as far as it says.
+    ///
+    /// # Errors
+    /// If they are others; if the catalog does not answer.
+    pub async fn hold(&self, keyring: &Keyring) -> anyhow::Result<()> {
+        fingerprint::hold(&self.catalog, keyring, false).await
     }
 
     /// Every document of a kind whose key begins with `prefix`, by key.

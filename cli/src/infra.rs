@@ -125,12 +125,12 @@ async fn needed(config: &Config, book: &Book) -> anyhow::Result<Vec<Needed>> {
     Ok(all)
 }
 
-/// Which ports are on AWS, and in whose account.
+/// Which ports are on AWS, and in whose account if that is not given.
 ///
 /// # Errors
-/// If AWS does not tell whose it is.
-pub async fn uses(config: &Config) -> anyhow::Result<Uses> {
-    let number = account(config);
+/// If the number is none, or AWS does not tell whose it is.
+pub async fn uses(config: &Config, number: Option<String>) -> anyhow::Result<Uses> {
+    let number = number.or_else(|| account(config));
     let mut uses = Uses::default();
     if let QueueEngine::Sqs(settings) = &config.queue {
         let account = AwsAccount::of(&Aws::new(settings.aws()), number.as_deref()).await?;

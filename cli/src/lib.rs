@@ -15,6 +15,8 @@ pub mod decorations;
 
 mod place;
 
+mod fingerprint;
+
 mod beginning;
 
 mod stop;

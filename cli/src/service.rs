@@ -24,6 +24,7 @@ use crate::{
     desk::Book,
     disk::Disk,
     exit::Failure,
+    fingerprint,
     operator::{self, Watched},
     place, stop,
 };
@@ -92,7 +93,10 @@ async fn serve(
     let (ports, follower) = ports::open(part, &config.engines(), dir, &clock, &runtime, ended.clone())?;
     let ports = (decorate.ports)(ports);
     let disk = dir.map(|dir| Disk::new(dir.path().to_owned(), config.process.low_disk_bytes));
+    let writes = part.works();
+    let looking = fingerprint::at_start(&ports.catalog, &keyring, writes, &asked).await?;
     let mut tasks = vec![follower, runtime.spawn(operator::keep_up(metrics.clone(), ended.clone()))];
+    tasks.extend(looking);
     tasks.extend(disk.clone().map(|disk| disk.watch(&runtime, ended.clone())));
 
     let ingress =

@@ -103,6 +103,17 @@ impl Keyring {
         WebhookSecrets::new(&self.credentials)
     }
 
+    /// Names the secrets that never rotate, and tells nothing of them: 32 hexadecimal digits. With others, ids are no longer derived
+    /// as they were and no credential verifies. Keys of envelopes rotate, and are not in it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut mac = self.ids.derive("fingerprint").hmac();
+        mac.update(self.credentials.derive("fingerprint").bytes());
+        let mut name = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+        name.truncate(32);
+        name
+    }
+
     /// The keys of envelopes.
     ///
     /// # Errors
@@ -139,5 +150,31 @@ impl CredentialHasher {
             mac.update(&[0]);
         }
         SecretHash(mac.finalize().into_bytes().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_names_what_never_rotates_and_tells_nothing_of_it() {
+        let keyring = Keyring {
+            ids: Secret::random(),
+            credentials: Secret::random(),
+            envelopes: vec![("a".to_owned(), Secret::random())],
+        };
+        let name = keyring.fingerprint();
+        assert_eq!((name.len(), &name), (32, &keyring.fingerprint()));
+        assert!(!keyring.ids.to_hex().contains(&name) && !keyring.credentials.to_hex().contains(&name));
+        let rotated = Keyring { envelopes: vec![("b".to_owned(), Secret::random())], ..keyring.clone() };
+        assert_eq!(rotated.fingerprint(), name);
+        for other in [
+            Keyring { ids: Secret::random(), ..keyring.clone() },
+            Keyring { credentials: Secret::random(), ..keyring.clone() },
+            Keyring { ids: keyring.credentials.clone(), credentials: keyring.ids.clone(), ..keyring },
+        ] {
+            assert_ne!(other.fingerprint(), name);
+        }
     }
 }

@@ -96,6 +96,8 @@ metrics_table! {
     counter CALLBACKS = "naru_callbacks_total", Count, "Events for webhooks, by outcome: delivered, failed (tried again), given-up, not-kept (too many waited), dropped (its webhook is not called any more)";
     histogram CALLBACK_SECONDS = "naru_callback_seconds", Seconds, "Time of one call of a webhook, by outcome: delivered or failed";
     gauge CALLBACKS_UNDER_WAY = "naru_callbacks_under_way", Count, "Calls of webhooks under way in this process";
+    gauge CALLBACKS_WAITING = "naru_callbacks_waiting", Count, "Events that wait for webhooks, of all webhooks together; every worker tells the same";
+    gauge CALLBACKS_OLDEST_SECONDS = "naru_callbacks_oldest_seconds", Seconds, "Age of the event that has waited longest for its webhook; 0 if none waits";
     counter WEBHOOKS_OFF = "naru_webhooks_switched_off_total", Count, "Webhooks that were switched off, by reason: gone (410) or failing (five days of failures)";
     counter SLACK_POSTS = "naru_slack_posts_total", Count, "Posts to Slack, by result: posted, limited (429), refused (another 4xx), failed (5xx or no answer)";
     counter SLACK_EVENTS = "naru_slack_events_total", Count, "Events for Slack, by outcome: posted, ignored (by a rule or for want of one), repeated (came again), returned (not posted in time: they come again)";
@@ -121,5 +123,9 @@ metrics_table! {
     counter SQS_BILLED = "naru_sqs_billed_total", Count, "Requests to SQS as AWS bills them (one for each 64 KiB begun), by call and kind of queue";
     counter SQS_ERRORS = "naru_sqs_errors_total", Count, "Requests to SQS that failed, as a whole or in an entry, by call and kind of queue";
     histogram SQS_CALL_SECONDS = "naru_sqs_call_seconds", Seconds, "Time of a request to SQS, by call; a receive waits for what comes";
+    counter SNS_CALLS = "naru_sns_calls_total", Count, "Requests to SNS that publish, by result: answered or failed (as a whole)";
+    counter SNS_BILLED = "naru_sns_billed_total", Count, "Requests to SNS that publish, as AWS bills them (one for each 64 KiB begun)";
+    counter SNS_ENTRIES = "naru_sns_entries_total", Count, "Events in requests to SNS, by result: taken, refused (SNS says so of this one), untold (the answer does not name it), failed (with their request)";
+    histogram SNS_CALL_SECONDS = "naru_sns_call_seconds", Seconds, "Time of a request to SNS that publishes";
     gauge QUEUE_PACKS = "naru_queue_packs", Count, "Packs on a queue, by route and lane";
 }

@@ -1,6 +1,7 @@
 //! `naru infra` makes what a deployment needs on AWS, once, and tells what became different.
 
 mod iam;
+mod rights;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 

@@ -63,11 +63,15 @@ mod idle;
 #[cfg(test)]
 mod infra;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod ledger_postgres;
 #[cfg(test)]
 mod model_ledger;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod outside;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Posts to Slack from outside: a receiver of our own stands where Slack's incoming webhook leads.
 
+mod sns;
+
 use std::{
     thread,
     time::{Duration, Instant},

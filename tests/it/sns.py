@@ -5,7 +5,10 @@ usage: sns.py ENDPOINT REGION
 
 import json
 import sys
+import threading
 import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 
@@ -23,7 +26,9 @@ def subscribe(queue, topic, raw, policy):
     """A queue of one's own, with a filter policy."""
     made = sqs.create_queue(QueueName=queue)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=made, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    attributes = {"RawMessageDelivery": str(raw).lower(), "FilterPolicy": json.dumps(policy)}
+    attributes = {"RawMessageDelivery": str(raw).lower()}
+    if policy:
+        attributes["FilterPolicy"] = json.dumps(policy)
     topic_arn = sns.create_topic(Name=topic)["TopicArn"]
     sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=attributes)
     return {"queue": queue}
@@ -49,7 +54,73 @@ def receive(queue, seconds):
     return found
 
 
-orders = {"subscribe": subscribe, "receive": receive}
+def take_away(queue, topic):
+    """Deletes a queue of anybody's, and the topic's subscription that feeds it."""
+    topic_arn = sns.create_topic(Name=topic)["TopicArn"]
+    for one in sns.list_subscriptions_by_topic(TopicArn=topic_arn)["Subscriptions"]:
+        if one["Endpoint"].endswith(":" + queue):
+            sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+            sqs.delete_queue(QueueUrl=url(queue))
+            return {"taken": queue}
+    return {}
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """An HTTP endpoint as AWS tells how to write one: the first post says where to confirm, the others bring what was published."""
+
+    seen = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        kind = self.headers["x-amz-sns-message-type"]
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        if kind == "SubscriptionConfirmation":
+            # Whoever is not the one that subscribed does not know the token in there.
+            with urllib.request.urlopen(json.loads(body)["SubscribeURL"], timeout=10) as answer:
+                body = str(answer.status)
+        self.seen.append({"path": self.path, "kind": kind, "body": body})
+
+    def log_message(self, *_):
+        pass
+
+
+def endpoint_at(path, topic, raw):
+    """Subscribes an HTTP endpoint, and waits until the topic says that it is confirmed."""
+    if not hasattr(endpoint_at, "server"):
+        endpoint_at.server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+        threading.Thread(target=endpoint_at.server.serve_forever, daemon=True).start()
+    place_of_it = f"http://127.0.0.1:{endpoint_at.server.server_port}{path}"
+    topic_arn = sns.create_topic(Name=topic)["TopicArn"]
+    said = sns.subscribe(
+        TopicArn=topic_arn,
+        Protocol="http",
+        Endpoint=place_of_it,
+        Attributes={"RawMessageDelivery": str(raw).lower()},
+    )
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        for one in sns.list_subscriptions_by_topic(TopicArn=topic_arn)["Subscriptions"]:
+            if one["Endpoint"] == place_of_it and one["SubscriptionArn"].startswith("arn:"):
+                is_now = sns.get_subscription_attributes(SubscriptionArn=one["SubscriptionArn"])["Attributes"]
+                if is_now["PendingConfirmation"] == "false":
+                    return {"first": said["SubscriptionArn"], "attributes": is_now}
+        time.sleep(0.05)
+    return {"first": said["SubscriptionArn"]}
+
+
+def heard():
+    return list(Endpoint.seen)
+
+
+orders = {
+    "subscribe": subscribe,
+    "receive": receive,
+    "take_away": take_away,
+    "endpoint_at": endpoint_at,
+    "heard": heard,
+}
 for line in sys.stdin:
     order = json.loads(line)
     print(json.dumps(orders[order.pop("do")](**order)), flush=True)

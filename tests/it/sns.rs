@@ -1,5 +1,8 @@
 //! SQS and SNS as others see them: boto3 reads what a pack is without opening it, and subscribes to what it wants to hear of.
 
+mod endpoint;
+mod partial;
+
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
@@ -18,14 +21,14 @@ use serde_json::{Value, json};
 use crate::stage::{accept, alone, message, until};
 
 /// A program of boto3 (`sns.py`).
-struct Boto {
+pub(crate) struct Boto {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Boto {
-    fn start(endpoint: &str) -> Self {
+    pub(crate) fn start(endpoint: &str) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/sns.py");
         let mut command = tool("pip/bin/python").unwrap();
         command.arg(script).args([endpoint, REGION]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -34,14 +37,14 @@ impl Boto {
         Self { child, input, output }
     }
 
-    fn ask(&mut self, order: &Value) -> Value {
+    pub(crate) fn ask(&mut self, order: &Value) -> Value {
         writeln!(self.input, "{order}").unwrap();
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{order}: {error}"))
     }
 
-    fn receive(&mut self, queue: &str, seconds: u32) -> Vec<Value> {
+    pub(crate) fn receive(&mut self, queue: &str, seconds: u32) -> Vec<Value> {
         let found = self.ask(&json!({ "do": "receive", "queue": queue, "seconds": seconds }));
         found.as_array().unwrap().clone()
     }
@@ -55,7 +58,7 @@ impl Drop for Boto {
     }
 }
 
-const TOPIC: &str = "naru-main-events";
+pub(crate) const TOPIC: &str = "naru-main-events";
 
 #[test]
 fn others_see_what_packs_are_and_hear_of_what_they_asked_for() {

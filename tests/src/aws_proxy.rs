@@ -31,6 +31,10 @@ pub struct Harm {
     pub partial: u16,
     /// Batches that are passed on whole, of which one entry is answered as failed all the same.
     pub misreported: u16,
+    /// Batches that are passed on whole, whose answer says nothing of one entry.
+    pub omitted: u16,
+    /// Batches that are passed on whole, whose answer calls one entry by a name that nobody gave.
+    pub renamed: u16,
 }
 
 #[derive(Debug, Default)]

@@ -51,7 +51,7 @@ impl Backoff {
 
     /// Whether this failure is worth a line in the log: the first, and then ever fewer.
     pub(crate) const fn is_news(&self) -> bool {
-        self.failures.is_power_of_two()
+        self.failures.wrapping_add(1).is_power_of_two()
     }
 
     /// Waits after a failure, or until `stop`.
@@ -67,5 +67,16 @@ pub(crate) async fn rest(span: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = tokio::time::sleep(span) => {}
         () = stop.cancelled() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_is_told_and_then_ever_fewer() {
+        let told: Vec<u32> = (0..20).filter(|failures| Backoff { failures: *failures }.is_news()).collect();
+        assert_eq!(told, [0, 1, 3, 7, 15]);
     }
 }

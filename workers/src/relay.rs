@@ -57,7 +57,7 @@ enum RelayError {
     #[error(transparent)]
     Catalog(#[from] naru_shared::catalog::CatalogError),
     #[error("{0} events were not taken by the topic")]
-    Refused(usize),
+    Refused(usize, #[source] Option<naru_shared::topic::TopicError>),
     #[error("the topic did not answer in time")]
     Silent,
 }
@@ -143,11 +143,11 @@ async fn publish_acts(crew: &Crew) -> Result<Left, RelayError> {
     if rows.is_empty() {
         return Ok(if left > 0 { Left::Claimed } else { Left::Nothing });
     }
-    let (done, refused) = hand_over(crew, rows).await?;
+    let (done, all) = hand_over(crew, rows).await?;
     let count = u64::try_from(done.len()).unwrap_or(u64::MAX);
     crew.deps.catalog.published_acts(done).await?;
     metrics::RELAYED.of(&[]).increment(count);
-    all_taken(refused)?;
+    all?;
     Ok(Left::Free)
 }
 
@@ -183,30 +183,35 @@ async fn publish(crew: &Crew) -> Result<bool, RelayError> {
         return Ok(false);
     }
     let full = claimed.len() == max;
-    let (done, refused) = hand_over(crew, claimed).await?;
+    let (done, all) = hand_over(crew, claimed).await?;
     if !done.is_empty() {
         let count = u64::try_from(done.len()).unwrap_or(u64::MAX);
         patience::ledger(crew.deps.outbox.delete(done)).await?;
         metrics::RELAYED.of(&[]).increment(count);
     }
-    all_taken(refused)?;
+    all?;
     Ok(full)
 }
 
-/// Publishes events: the rows of those that the topic has, and how many it has not.
-async fn hand_over(crew: &Crew, claimed: Vec<OutboxRow>) -> Result<(Vec<i64>, usize), RelayError> {
+/// Publishes events: the rows of those that the topic has, and whether it has all.
+async fn hand_over(
+    crew: &Crew,
+    claimed: Vec<OutboxRow>,
+) -> Result<(Vec<i64>, Result<(), RelayError>), RelayError> {
     let (rows, events): (Vec<i64>, Vec<_>) =
         claimed.into_iter().map(|OutboxRow { row, event }| (row, event)).unzip();
     let results = tokio::time::timeout(ANSWER, crew.deps.topic.publish(events)).await;
     let results = results.map_err(|_elapsed| RelayError::Silent)?;
-    let refused =
-        results.iter().filter(|result| result.is_err()).count() + rows.len().saturating_sub(results.len());
-    let done = rows.into_iter().zip(results).filter_map(|(row, result)| result.is_ok().then_some(row));
-    Ok((done.collect(), refused))
-}
-
-fn all_taken(refused: usize) -> Result<(), RelayError> {
-    if refused == 0 { Ok(()) } else { Err(RelayError::Refused(refused)) }
+    let (asked, mut why) = (rows.len(), None);
+    let mut done = Vec::with_capacity(asked);
+    for (row, result) in rows.into_iter().zip(results) {
+        match result {
+            Ok(()) => done.push(row),
+            Err(error) => why = why.or(Some(error)),
+        }
+    }
+    let refused = asked - done.len();
+    Ok((done, if refused == 0 { Ok(()) } else { Err(RelayError::Refused(refused, why)) }))
 }
 
 /// Makes the topic's subscriptions those of the catalog.

@@ -47,7 +47,8 @@ pub async fn run(config: Config, out: Output) -> anyhow::Result<()> {
 
 async fn of_deployment(desk: &Desk) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
-    findings.extend(desk.keyring().err().map(|error| format!("{error:#}")));
+    let keyring = desk.keyring();
+    findings.extend(keyring.as_ref().err().map(|error| format!("{error:#}")));
     if let Some(dir) = desk.dir() {
         let unsound = of_directory(desk, dir)?;
         findings.extend(unsound.findings);
@@ -57,6 +58,11 @@ async fn of_deployment(desk: &Desk) -> anyhow::Result<Vec<String>> {
         }
     }
     findings.extend(unsafe_settings(&desk.config, Part::Whole, &desk.book()?.routes().await?));
+    if let Ok(keyring) = keyring
+        && let Err(error) = desk.book()?.hold(&keyring).await
+    {
+        findings.push(format!("{error:#}"));
+    }
     for site in infra::sites(&desk.config, &desk.book()?).await? {
         findings.extend(site.missing().await?);
     }

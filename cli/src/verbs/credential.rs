@@ -110,7 +110,7 @@ async fn add(
     let book = desk.book()?;
     book.customer(&customer).await?;
     let id = id.map_or_else(|| made_id(&customer), Ok)?;
-    let made = NewBasic::make(&desk.keyring()?, id, customer, environment, desk.now());
+    let made = NewBasic::make(&desk.own_keyring().await?, id, customer, environment, desk.now());
     let hint = "one that was revoked included; give another id";
     book.add(vec![Entry::Credential(made.credential.clone())], hint).await?;
     let shown =

@@ -25,6 +25,9 @@ pub enum InfraVerb {
     Iam {
         /// Whose
         process: Who,
+        /// The account's number of twelve digits; without it `topic.account`, or else the account of the credentials, which asks AWS
+        #[arg(long, value_name = "NUMBER")]
+        account: Option<String>,
     },
 }
 
@@ -52,13 +55,13 @@ struct Told {
 /// # Errors
 /// See the exit codes.
 pub async fn run(verb: InfraVerb, desk: &Desk) -> anyhow::Result<()> {
-    if let InfraVerb::Iam { process } = verb {
+    if let InfraVerb::Iam { process, account } = verb {
         let process = match process {
             Who::Ingress => Process::Ingress,
             Who::Workers => Process::Workers,
             Who::Infra => Process::Infra,
         };
-        let uses = infra::uses(&desk.config).await?;
+        let uses = infra::uses(&desk.config, account).await?;
         return output::print(&serde_json::to_string_pretty(&policy(process, &uses))?);
     }
     let sites = infra::sites(&desk.config, &desk.book()?).await?;

@@ -10,7 +10,7 @@ use naru_shared::{
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::{beginning, config::Config, exit::Failure, output::Output};
+use crate::{beginning, config::Config, exit::Failure, fingerprint, output::Output, place};
 
 /// Brings every database of the configuration up to date, and the catalog to what every deployment begins with; `reader` is the
 /// role that ingress reads as, `patience` how long others may be in the way.
@@ -35,7 +35,12 @@ pub async fn run(config: &Config, reader: &str, patience: Duration, out: Output)
         out.said(&json!({ "from": done.from, "to": done.to }), &sentence)?;
     }
     if matches!(engines.catalog, CatalogEngine::Postgres(_)) {
-        beginning::write(&ports::open_catalog(&engines.catalog, None, &Handle::current())?).await?;
+        let catalog = ports::open_catalog(&engines.catalog, None, &Handle::current())?;
+        beginning::write(&catalog).await?;
+        // Whoever makes the tables may have no right to the secrets; then the first workers say whose they are.
+        if let Ok(keyring) = place::keyring(config, None) {
+            fingerprint::hold(&catalog, &keyring, true).await?;
+        }
     }
     Ok(())
 }

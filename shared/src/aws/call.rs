@@ -2,11 +2,15 @@
 
 use std::{error::Error, time::Duration};
 
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
 use tokio::time::timeout;
 
 /// In place of a call's name where none was made.
 const SETTLED: &str = "AWS";
+
+/// In place of the service's word where it answered `403` without one.
+const DENIED: &str = "403";
 
 /// A call to AWS had no answer, or another than was hoped for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +32,12 @@ impl AwsTrouble {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
+    }
+
+    /// Whether the answer was that the caller may not do that, and nothing more: an answer to `HEAD` has no words.
+    #[must_use]
+    pub(crate) fn is_wordless_denial(&self) -> bool {
+        self.code() == Some(DENIED)
     }
 
     /// Whether it may go another way if it is tried again: nobody answered, or the service was not able to just then.
@@ -80,7 +90,7 @@ impl AwsTrouble {
 pub(crate) async fn call<T, E>(
     what: &'static str,
     within: Duration,
-    asked: impl Future<Output = Result<T, E>>,
+    asked: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<T, AwsTrouble>
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -88,9 +98,11 @@ where
     match timeout(within, asked).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
-            let code = error.code().map(ToOwned::to_owned);
+            let denied = error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403);
+            let code = error.code().or(denied.then_some(DENIED)).map(ToOwned::to_owned);
             let why = match (error.code(), error.message()) {
                 (Some(code), Some(message)) => format!("{code}: {message}"),
+                (None, _) if denied => "whoever calls may not do that (403)".to_owned(),
                 _ => DisplayErrorContext(&error).to_string(),
             };
             Err(AwsTrouble { what, code, why })

@@ -5,6 +5,10 @@ mod book;
 mod postgres;
 mod sqlite;
 
+pub(crate) use postgres::{
+    AGAIN, CLAIM_OF_OTHERS, CLAIM_OF_THESE, EARLIEST_OF_OTHERS, EARLIEST_OF_THESE, FORGET, GIVE_UP, KNOWN,
+};
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -123,6 +127,15 @@ pub struct CallbackState {
     pub last_answer: Option<String>,
 }
 
+/// What waits for all webhooks together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Events, those in somebody's hands among them.
+    pub waiting: u64,
+    /// When the one that waits longest was written, give or take what was written at the same moment.
+    pub oldest: Option<Timestamp>,
+}
+
 /// Hands out events for webhooks by lease. Ids of rows are never used to go on from: rows may commit in another order.
 #[async_trait]
 pub trait Callbacks: Send + Sync + 'static {
@@ -146,4 +159,7 @@ pub trait Callbacks: Send + Sync + 'static {
 
     /// How these webhooks fare; nothing is said of one that never had an event.
     async fn states(&self, webhooks: &[WebhookId]) -> Result<Vec<CallbackState>, LedgerError>;
+
+    /// How much waits. Reads a row for each webhook that something waits for, never each event.
+    async fn backlog(&self) -> Result<Backlog, LedgerError>;
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use super::{
-    Among, Callback, CallbackEnd, CallbackState, Callbacks, Fate, NewCallback, Put, Written,
+    Among, Backlog, Callback, CallbackEnd, CallbackState, Callbacks, Fate, NewCallback, Put, Written,
     book::{self, Tallies, Tally},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) const CLAIM_OF_THESE: &str = "WITH found AS MATERIALIZED ( \
      UPDATE callback c SET due = $5, attempt = c.attempt + 1 FROM found WHERE c.row = found.row \
      RETURNING c.row, c.webhook, c.event, c.body, c.attempt, c.first_at";
 
-const CLAIM_OF_OTHERS: &str = "WITH found AS MATERIALIZED ( \
+pub(crate) const CLAIM_OF_OTHERS: &str = "WITH found AS MATERIALIZED ( \
        SELECT c.row FROM (SELECT webhook FROM callback_state WHERE waiting > 0 AND webhook <> ALL($1::text[]) \
          ORDER BY webhook <= $6, webhook) AS turn CROSS JOIN LATERAL ( \
          SELECT row FROM callback WHERE webhook = turn.webhook AND due <= $3 ORDER BY due, row LIMIT $2 \
@@ -34,9 +34,25 @@ const CLAIM_OF_OTHERS: &str = "WITH found AS MATERIALIZED ( \
 pub(crate) const EARLIEST_OF_THESE: &str = "SELECT min(c.due) FROM unnest($1::text[]) AS turn (webhook) CROSS JOIN LATERAL ( \
      SELECT due FROM callback WHERE webhook = turn.webhook ORDER BY due LIMIT 1) c";
 
-const EARLIEST_OF_OTHERS: &str = "SELECT min(c.due) FROM callback_state turn CROSS JOIN LATERAL ( \
+pub(crate) const EARLIEST_OF_OTHERS: &str = "SELECT min(c.due) FROM callback_state turn CROSS JOIN LATERAL ( \
      SELECT due FROM callback WHERE webhook = turn.webhook ORDER BY due LIMIT 1) c \
      WHERE turn.waiting > 0 AND turn.webhook <> ALL($1::text[])";
+
+/// Rows are counted up as they are written, and stay what they are.
+const BACKLOG: &str = "SELECT (SELECT coalesce(sum(waiting), 0)::bigint FROM callback_state WHERE waiting > 0), \
+     (SELECT first_at FROM callback ORDER BY row LIMIT 1)";
+
+pub(crate) const KNOWN: &str = "SELECT c.webhook, c.event FROM unnest($1::text[], $2::text[]) AS n (webhook, event) \
+         JOIN callback c ON c.webhook = n.webhook AND c.event = n.event";
+
+pub(crate) const FORGET: &str = "DELETE FROM callback c USING unnest($1::bigint[], $2::integer[], $3::boolean[]) \
+         AS e (row, attempt, taken) WHERE c.row = e.row AND (e.taken OR c.attempt = e.attempt) RETURNING c.row";
+
+pub(crate) const AGAIN: &str = "UPDATE callback c SET due = e.due FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) \
+         AS e (row, attempt, due) WHERE c.row = e.row AND c.attempt = e.attempt RETURNING c.row";
+
+pub(crate) const GIVE_UP: &str =
+    "DELETE FROM callback WHERE row IN (SELECT row FROM callback WHERE webhook = $1 ORDER BY due LIMIT $2)";
 
 const TALLIES: &str = "SELECT webhook, waiting, given_up, not_kept, failing_since, full_since, last_at, last_answer \
      FROM callback_state WHERE webhook = ANY($1) ORDER BY webhook";
@@ -103,6 +119,17 @@ impl Callbacks for PostgresLedger {
             tallies.get(&webhook.to_string()).map(|tally| book::state(webhook.clone(), tally.clone()))
         };
         Ok(webhooks.iter().filter_map(of).collect())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, LedgerError> {
+        let read = self.database().read("callbacks-backlog", &(), |c, ()| {
+            Box::pin(async move {
+                let row = sqlx::query(BACKLOG).fetch_one(c).await?;
+                let oldest: Option<i64> = row.try_get(1)?;
+                Ok(Backlog { waiting: count(&row, 0)?, oldest: oldest.map(Timestamp::from_millis) })
+            })
+        });
+        Ok(read.await?)
     }
 }
 
@@ -174,8 +201,6 @@ async fn put(
     bound: u64,
     now: Timestamp,
 ) -> Result<Put, PgError> {
-    const KNOWN: &str = "SELECT c.webhook, c.event FROM unnest($1::text[], $2::text[]) AS n (webhook, event) \
-         JOIN callback c ON c.webhook = n.webhook AND c.event = n.event";
     const INSERT: &str = "INSERT INTO callback (webhook, event, body, due, first_at, attempt) \
          SELECT n.webhook, n.event, n.body, $4, $4, 0 \
          FROM unnest($1::text[], $2::text[], $3::text[]) AS n (webhook, event, body)";
@@ -262,10 +287,6 @@ async fn settle(
     ends: &[CallbackEnd],
     now: Timestamp,
 ) -> Result<Vec<Option<Timestamp>>, PgError> {
-    const FORGET: &str = "DELETE FROM callback c USING unnest($1::bigint[], $2::integer[], $3::boolean[]) \
-         AS e (row, attempt, taken) WHERE c.row = e.row AND (e.taken OR c.attempt = e.attempt) RETURNING c.row";
-    const AGAIN: &str = "UPDATE callback c SET due = e.due FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) \
-         AS e (row, attempt, due) WHERE c.row = e.row AND c.attempt = e.attempt RETURNING c.row";
     let mut tallies = load(c, &book::names(ends.iter().map(|end| &end.webhook))).await?;
     let attempt = |end: &CallbackEnd| i32::try_from(end.attempt).unwrap_or(i32::MAX);
     let (again, over): (Vec<&CallbackEnd>, Vec<&CallbackEnd>) =
@@ -305,14 +326,7 @@ async fn settle(
 async fn give_up(c: &mut PgConnection, webhook: &str, max: i64) -> Result<usize, PgError> {
     let names = [webhook.to_owned()];
     let mut tallies = load(c, &names).await?;
-    let gone = sqlx::query(
-        "DELETE FROM callback WHERE row IN (SELECT row FROM callback WHERE webhook = $1 ORDER BY due LIMIT $2)",
-    )
-    .bind(webhook)
-    .bind(max)
-    .execute(&mut *c)
-    .await?
-    .rows_affected();
+    let gone = sqlx::query(GIVE_UP).bind(webhook).bind(max).execute(&mut *c).await?.rows_affected();
     for tally in tallies.values_mut() {
         tally.waiting = tally.waiting.saturating_sub(gone);
         tally.given_up += gone;

@@ -52,10 +52,11 @@ pub struct Acts {
     pub left: u64,
 }
 
-/// What was done, `before` being the version that the document had.
-fn kind(entry: &Entry, before: u64) -> EventKind {
+/// What was done, `before` being the version that the document had. Nothing for what only processes write.
+fn kind(entry: &Entry, before: u64) -> Option<EventKind> {
     let pick = |created, changed| if before == 0 { created } else { changed };
-    match entry {
+    Some(match entry {
+        Entry::Keys(_) => return None,
         Entry::Credential(credential) if credential.revoked_at.is_some() => kinds::CREDENTIAL_REVOKED,
         Entry::Subscription(subscription) if subscription.ended => kinds::SUBSCRIPTION_ENDED,
         Entry::Webhook(webhook) if webhook.state == WebhookState::Removed => kinds::WEBHOOK_REMOVED,
@@ -67,7 +68,7 @@ fn kind(entry: &Entry, before: u64) -> EventKind {
         Entry::Webhook(_) => pick(kinds::WEBHOOK_CREATED, kinds::WEBHOOK_CHANGED),
         // One that was ended is made again under its name.
         Entry::Subscription(_) => kinds::SUBSCRIPTION_CREATED,
-    }
+    })
 }
 
 /// A document as others may see it: what proves anything, or is somebody's secret, is not in it, not even as a hash.
@@ -98,6 +99,8 @@ fn redacted(entry: &Entry) -> Value {
         Entry::Assignment(document) => plain(document),
         Entry::Quota(document) => plain(document),
         Entry::Subscription(document) => plain(document),
+        // It proves which secrets they are.
+        Entry::Keys(_) => Value::Null,
     }
 }
 
@@ -134,7 +137,7 @@ fn customer(entry: &Entry) -> Option<&str> {
         Entry::Assignment(document) => Some(document.customer.as_str()),
         Entry::Quota(document) => Some(document.customer.as_str()),
         Entry::Webhook(document) => Some(document.customer.as_str()),
-        Entry::Route(_) | Entry::Subscription(_) => None,
+        Entry::Route(_) | Entry::Subscription(_) | Entry::Keys(_) => None,
     }
 }
 
@@ -144,6 +147,7 @@ pub(super) fn event(entry: &Entry, before: u64, actor: &Actor, now: Timestamp) -
     if *actor == Actor::Process && entry.kind() == Kind::Webhook {
         return None;
     }
+    let kind = kind(entry, before)?;
     let (word, key, version) = (entry.kind().as_str(), entry.key(), entry.version());
     let mut data = json!({
         "actor": actor.told(),
@@ -156,7 +160,7 @@ pub(super) fn event(entry: &Entry, before: u64, actor: &Actor, now: Timestamp) -
         object.insert("customer".to_owned(), customer.into());
     }
     let sequence = u32::try_from(version).unwrap_or(u32::MAX);
-    let mut event = Event::about(&format!("catalog/{word}/{key}"), sequence, kind(entry, before), now, data);
+    let mut event = Event::about(&format!("catalog/{word}/{key}"), sequence, kind, now, data);
     event.id = id(&event, version);
     Some(event)
 }

@@ -32,6 +32,20 @@ pub struct Subscription {
     pub version: u64,
 }
 
+/// With which secrets the deployment was made: every process compares its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysMark {
+    /// [`Keyring::fingerprint`](crate::keys::Keyring::fingerprint)
+    pub fingerprint: String,
+    /// Grows with every change of this row.
+    pub version: u64,
+}
+
+impl KeysMark {
+    /// Its key: there is one.
+    pub const KEY: &str = "deployment";
+}
+
 /// One document of the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "entry", content = "document")]
@@ -50,6 +64,8 @@ pub enum Entry {
     Subscription(Subscription),
     /// Where a customer wants to be called back.
     Webhook(Webhook),
+    /// The secrets of the deployment, by their fingerprint.
+    Keys(KeysMark),
 }
 
 /// The kinds of documents.
@@ -69,6 +85,8 @@ pub enum Kind {
     Subscription,
     /// [`Entry::Webhook`]
     Webhook,
+    /// [`Entry::Keys`]
+    Keys,
 }
 
 impl Kind {
@@ -83,6 +101,7 @@ impl Kind {
             Self::Quota => "quota",
             Self::Subscription => "subscription",
             Self::Webhook => "webhook",
+            Self::Keys => "keys",
         }
     }
 }
@@ -99,6 +118,7 @@ impl Entry {
             Self::Quota(_) => Kind::Quota,
             Self::Subscription(_) => Kind::Subscription,
             Self::Webhook(_) => Kind::Webhook,
+            Self::Keys(_) => Kind::Keys,
         }
     }
 
@@ -116,6 +136,7 @@ impl Entry {
             Self::Quota(q) => format!("{}/{}", q.customer, star(&q.channel)),
             Self::Subscription(s) => s.name.to_string(),
             Self::Webhook(w) => w.id().to_string(),
+            Self::Keys(_) => KeysMark::KEY.to_owned(),
         }
     }
 
@@ -130,6 +151,7 @@ impl Entry {
             Self::Quota(e) => e.version,
             Self::Subscription(e) => e.version,
             Self::Webhook(e) => e.version,
+            Self::Keys(e) => e.version,
         }
     }
 
@@ -144,6 +166,7 @@ impl Entry {
             Self::Quota(e) => e.version = version,
             Self::Subscription(e) => e.version = version,
             Self::Webhook(e) => e.version = version,
+            Self::Keys(e) => e.version = version,
         }
         self
     }

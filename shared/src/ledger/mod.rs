@@ -13,7 +13,7 @@ mod work;
 
 pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
-pub use postgres::{PostgresLedger, postgres_statements};
+pub use postgres::{PostgresLedger, postgres_callback_statements, postgres_statements};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};

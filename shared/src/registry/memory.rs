@@ -118,8 +118,8 @@ impl Maps {
                     self.subscriptions.insert(new.name.clone(), new);
                 }
             }
-            // Nothing that an accept must know: the workers read them from the catalog.
-            Entry::Webhook(_) => {}
+            // Nothing that an accept must know: whoever needs them reads the catalog.
+            Entry::Webhook(_) | Entry::Keys(_) => {}
             Entry::Customer(new) => {
                 touched.insert(new.id.clone());
                 self.tenants.entry(new.id.clone()).or_default().set_customer(new);

@@ -5,6 +5,7 @@
 //! else subscribes by means of their own gets the same events.
 
 mod copies;
+mod count;
 mod listeners;
 mod settings;
 mod wire;
@@ -16,7 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_sdk_sns::types::PublishBatchRequestEntry;
+use aws_sdk_sns::{operation::publish_batch::PublishBatchOutput, types::PublishBatchRequestEntry};
 use copies::Copies;
 use futures_util::{StreamExt, stream};
 use listeners::{Deaf, Listeners};
@@ -28,7 +29,7 @@ use wire::{Entry, Unfit, batches};
 use super::{EventDelivery, Topic, TopicError};
 use crate::{
     aws::{
-        Aws, call,
+        Aws, AwsTrouble, call,
         sqs::{Receiving, Rhythm, Sqs},
     },
     domain::{Event, SubscriptionName},
@@ -58,6 +59,8 @@ enum NotTaken {
     Refused { code: String, why: String },
     #[error("the answer does not tell what became of it")]
     Untold,
+    #[error(transparent)]
+    Failed(AwsTrouble),
 }
 
 impl SnsTopic {
@@ -119,22 +122,29 @@ impl SnsTopic {
             .publish_batch()
             .topic_arn(topic)
             .set_publish_batch_request_entries(Some(entries.iter().filter_map(entry).collect()));
+        let began = Instant::now();
         let answer = call("PublishBatch", self.aws.settings().call_timeout(), asked.send()).await;
-        let result = |place: usize| match &answer {
-            Err(trouble) => Err(unavailable(trouble.clone())),
-            Ok(answer) => {
-                let id = place.to_string();
-                if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {
-                    let (code, why) =
-                        (failed.code().to_owned(), failed.message().unwrap_or_default().to_owned());
-                    return Err(unavailable(NotTaken::Refused { code, why }));
-                }
-                let taken = answer.successful().iter().any(|taken| taken.id() == Some(id.as_str()));
-                if taken { Ok(()) } else { Err(unavailable(NotTaken::Untold)) }
-            }
+        count::asked(entries, began.elapsed(), answer.is_ok());
+        let result = |place: usize| {
+            let result = match &answer {
+                Err(trouble) => Err(NotTaken::Failed(trouble.clone())),
+                Ok(answer) => of_entry(answer, &place.to_string()),
+            };
+            count::told(&result);
+            result.map_err(unavailable)
         };
         entries.iter().map(|(place, _)| (*place, result(*place))).collect()
     }
+}
+
+/// What an answer says of one entry. What it does not name may or may not be kept.
+fn of_entry(answer: &PublishBatchOutput, id: &str) -> Result<(), NotTaken> {
+    if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {
+        let (code, why) = (failed.code().to_owned(), failed.message().unwrap_or_default().to_owned());
+        return Err(NotTaken::Refused { code, why });
+    }
+    let taken = answer.successful().iter().any(|taken| taken.id() == Some(id));
+    if taken { Ok(()) } else { Err(NotTaken::Untold) }
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> TopicError {

@@ -1,7 +1,10 @@
 //! No query on the way of a message reads a table from end to end.
 
 use anyhow::{Context, ensure};
-use naru_shared::{ledger::postgres_statements, postgres::PostgresSettings};
+use naru_shared::{
+    ledger::{postgres_callback_statements, postgres_statements},
+    postgres::PostgresSettings,
+};
 
 use crate::postgres::{database, psql};
 
@@ -88,4 +91,75 @@ async fn a_plan_made_while_the_tables_are_empty_serves_large_ones() -> anyhow::R
         ensure!(!reads_whole(&plan), "{name} reads a whole table:\n{plan}");
     }
     Ok(())
+}
+
+/// Targets that are dead for days: nearly everything waits for hours, and next to nothing is due.
+const DEAD_TARGETS: &str = "SET search_path = naru;
+INSERT INTO callback (due, first_at, attempt, webhook, event, body) SELECT 2000000000000 + i, i, 9, 'acme/dead' || i % 5, 'msg_' || i, '{}'
+    FROM generate_series(1, 100000) AS i;
+INSERT INTO callback (due, first_at, attempt, webhook, event, body) SELECT i, i, 0, 'acme/well', 'msg_' || i, '{}'
+    FROM generate_series(1, 10) AS i;
+INSERT INTO callback_state (webhook, waiting, given_up, not_kept) SELECT webhook, count(*), 0, 0 FROM callback GROUP BY webhook;
+ANALYZE;";
+
+/// As our sessions do it.
+const SESSION: &str = "SET search_path = naru; SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1; \
+     SET enable_seqscan = off; SET enable_mergejoin = off;";
+
+#[tokio::test]
+async fn callbacks_that_are_not_due_cost_nobody_who_looks_for_those_that_are() -> anyhow::Result<()> {
+    let settings = database().await?;
+    psql(&settings, DEAD_TARGETS)?;
+    for (name, statement) in postgres_callback_statements() {
+        let plan = plan(&settings, SESSION, name, statement)?;
+        let lines: Vec<&str> = plan.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let is_of_rows = line.contains(" on callback ")
+                || line.contains("callback_pkey")
+                || line.contains("callback_turn");
+            let by_condition = lines.get(number + 1).is_some_and(|next| next.contains("Index Cond:"));
+            let is_change = line.contains("Update on") || line.contains("Delete on");
+            ensure!(!is_of_rows || is_change || by_condition, "{name} reads more than it needs:\n{plan}");
+        }
+    }
+    // And what is read in truth: the pages of an index's way down, and those of the ten rows.
+    let (now, until) = (1_900_000_000_000_i64, 1_900_000_060_000_i64);
+    let well = "ARRAY['acme/well', 'acme/dead1']";
+    for (name, values) in [
+        ("claim of these", format!("{well}, ARRAY[100, 100], {now}, 100, {until}")),
+        ("claim of others", format!("ARRAY['acme/dead2'], 100, {now}, 100, {until}, 'acme/dead4'")),
+        ("earliest of these", well.to_owned()),
+        ("earliest of others", "ARRAY['acme/well']".to_owned()),
+    ] {
+        let statements = postgres_callback_statements();
+        let (_, statement) = statements.iter().find(|(known, _)| *known == name).context(name)?;
+        let told = psql(
+            &settings,
+            &format!(
+                "{SESSION} BEGIN; PREPARE it AS {statement}; EXPLAIN (ANALYZE, BUFFERS) EXECUTE it({values}); ROLLBACK"
+            ),
+        )?;
+        let pages = pages(&told).with_context(|| told.clone())?;
+        println!("{name}: {pages} pages");
+        ensure!(pages < 300, "{name} read {pages} pages:\n{told}");
+        let rows = if name.starts_with("claim") { "rows=10 " } else { "rows=1 " };
+        let first = told.lines().find(|line| line.contains("actual time")).context("a plan")?;
+        ensure!(
+            first.rsplit("actual time").next().is_some_and(|rest| rest.contains(rows)),
+            "{name}:\n{told}"
+        );
+    }
+    Ok(())
+}
+
+/// Pages that a statement touched, as the uppermost step of its plan tells.
+fn pages(told: &str) -> Option<u64> {
+    let line = told.lines().find(|line| line.trim_start().starts_with("Buffers:"))?;
+    let counts = line.split_whitespace().filter_map(|word| word.split_once('='));
+    Some(
+        counts
+            .filter(|(what, _)| ["hit", "read"].contains(what))
+            .filter_map(|(_, count)| count.parse::<u64>().ok())
+            .sum(),
+    )
 }

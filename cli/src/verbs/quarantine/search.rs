@@ -100,7 +100,7 @@ pub(super) struct Looked {
 
 impl Yard {
     pub(super) async fn open(desk: &Desk, route: Option<&RouteName>) -> anyhow::Result<Self> {
-        let keys = desk.keyring()?.envelope_keys()?.knowing(desk.config.release.formats);
+        let keys = desk.own_keyring().await?.envelope_keys()?.knowing(desk.config.release.formats);
         let routes: Vec<RouteName> = match route {
             Some(route) => vec![route.clone()],
             None => desk.book()?.routes().await?.into_iter().map(|route| route.name).collect(),

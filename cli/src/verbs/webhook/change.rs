@@ -84,7 +84,7 @@ pub(super) async fn add(desk: &Desk, new: &New) -> anyhow::Result<Webhook> {
     let book = desk.book()?;
     book.customer(&new.id.customer).await?;
     // Before anything is written: without the secret nobody could verify what comes.
-    desk.keyring()?;
+    desk.own_keyring().await?;
     for _ in 0..TRIES {
         let former = find(&book, &new.id).await?;
         if former.as_ref().is_some_and(|former| former.state != WebhookState::Removed) {
@@ -150,7 +150,7 @@ pub(super) async fn set(desk: &Desk, id: &WebhookId, set: &Set) -> anyhow::Resul
 }
 
 pub(super) async fn rotate(desk: &Desk, id: &WebhookId, overlap: Duration) -> anyhow::Result<Webhook> {
-    desk.keyring()?;
+    desk.own_keyring().await?;
     let now = desk.now();
     let apply = |webhook: Webhook| {
         let older_until = (!overlap.is_zero()).then(|| now.plus(overlap));

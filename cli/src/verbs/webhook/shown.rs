@@ -100,7 +100,7 @@ pub(super) async fn one(desk: &Desk, webhook: &Webhook) -> anyhow::Result<()> {
 
 /// With the secrets that sign now, the newest first.
 pub(super) async fn with_secrets(desk: &Desk, webhook: &Webhook) -> anyhow::Result<()> {
-    let signing = desk.keyring()?.webhooks().signing(webhook, desk.now());
+    let signing = desk.own_keyring().await?.webhooks().signing(webhook, desk.now());
     let secrets = signing.iter().map(|secret| secret.shown().as_str().to_owned()).collect();
     print(desk, webhook, secrets).await
 }

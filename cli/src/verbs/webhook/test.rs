@@ -27,7 +27,7 @@ pub(super) async fn run(desk: &Desk, webhook: &Webhook) -> anyhow::Result<()> {
     });
     let (subject, second) = (webhook.id().to_string(), now.as_millis() / 1_000);
     let event = Event::uncounted(format!("{subject}.{second}"), &subject, kinds::WEBHOOK_TEST, now, data);
-    let secrets = desk.keyring()?.webhooks().signing(webhook, now);
+    let secrets = desk.own_keyring().await?.webhooks().signing(webhook, now);
     let body = Bytes::from(serde_json::to_vec(&event)?);
     let caller = Caller::new(webhook.allow_networks.clone())?;
     let answered = caller.post(&webhook.url, Post { id: &event.id, body, secrets: &secrets, now }).await;

@@ -141,6 +141,7 @@ fn of_events(process: Process, at: &Queues) -> Vec<Statement> {
                     vec!["sns:Publish", "sns:ListSubscriptionsByTopic"],
                     topic.clone(),
                 ),
+                // A subscription may have any name, so no pattern tells its queue from the two beside it.
                 Statement::allow("NaruReceiveCopies", RECEIVE.to_vec(), of(&[""])),
                 Statement::allow("NaruSetCopiesAside", vec!["sqs:SendMessage"], of(&[QUARANTINE])),
             ];

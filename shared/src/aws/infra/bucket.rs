@@ -81,6 +81,7 @@ impl Infra {
         let name = &bucket.name;
         match self.call("HeadBucket", self.s3.head_bucket().bucket(name).send()).await {
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
+            Err(trouble) if trouble.is_wordless_denial() => return Err(closed(name)),
             answer => answer?,
         };
         let (mut attributes, mut unspoken) = (BTreeMap::new(), Vec::new());
@@ -186,6 +187,15 @@ impl Infra {
         let asked = self.s3.put_bucket_encryption().bucket(name).server_side_encryption_configuration(all);
         self.call("PutBucketEncryption", asked.send()).await.map(drop)
     }
+}
+
+/// S3 says no more than `403` where somebody may not know of a bucket.
+fn closed(name: &str) -> AwsTrouble {
+    let why = format!(
+        "S3 answers 403 for the bucket {name}: whoever calls lacks the permission s3:ListBucket on it (`naru infra iam` prints \
+         what is needed), or it is somebody else's"
+    );
+    AwsTrouble::settled(why)
 }
 
 /// Nothing, and noted, if the store knows nothing of this.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+
 use crate::aws::{Aws, AwsAccount, AwsTrouble};
 
 /// The services that infrastructure is made of, in one account.
@@ -39,7 +41,7 @@ impl Infra {
     pub(super) async fn call<T, E>(
         &self,
         what: &'static str,
-        asked: impl Future<Output = Result<T, E>>,
+        asked: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, AwsTrouble>
     where
         E: std::error::Error

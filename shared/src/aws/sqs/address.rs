@@ -11,13 +11,7 @@ use super::{
     calls::{Asked, Sqs},
     trouble::SqsTrouble,
 };
-
-/// The longest that SQS keeps anything, in seconds: 14 days.
-const RETENTION: u32 = 1_209_600;
-
-/// How often SQS lets a message be received before it moves it away: the most there is, so that it never decides a
-/// message's fate.
-const RECEIVES: u32 = 1_000;
+use crate::aws::infra::plan::{RECEIVES, RETENTION_SECONDS};
 
 /// What a queue is for; a label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +115,7 @@ impl Address {
 
     async fn make(&self) -> Result<Arc<str>, SqsTrouble> {
         let mut attributes =
-            HashMap::from([(QueueAttributeName::MessageRetentionPeriod, RETENTION.to_string())]);
+            HashMap::from([(QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS.to_string())]);
         if let Some(dead) = &self.plan.dead {
             let url = self.made(dead, attributes.clone()).await?;
             let arn = self.full_name(&url).await?;

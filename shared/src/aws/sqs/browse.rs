@@ -14,9 +14,9 @@ use super::{
 const WAIT: Duration = Duration::from_secs(1);
 
 impl Address {
-    /// Up to ten messages, in hand for this long; none from a queue that is not there.
-    pub(crate) async fn browse(&self, visibility: Duration) -> Result<Vec<Item>, SqsTrouble> {
-        receiving::fetch(self, WAIT, visibility).await
+    /// Up to so many messages, and ten at the most, in hand for this long.
+    pub(crate) async fn browse(&self, most: usize, visibility: Duration) -> Result<Vec<Item>, SqsTrouble> {
+        receiving::fetch(self, most, WAIT, visibility).await
     }
 
     /// Sends one; `Ok`: SQS has it.

@@ -165,13 +165,14 @@ impl Shared {
     }
 
     async fn fetch(&self, wait: Duration) -> Result<Vec<Item>, SqsTrouble> {
-        fetch(&self.address, wait, self.visibility).await
+        fetch(&self.address, ANSWER, wait, self.visibility).await
     }
 }
 
-/// Asks once for messages, which are in hand for the visibility time then.
+/// Asks once for up to ten messages, which are in hand for the visibility time then.
 pub(super) async fn fetch(
     at: &Address,
+    most: usize,
     wait: Duration,
     visibility: Duration,
 ) -> Result<Vec<Item>, SqsTrouble> {
@@ -182,7 +183,7 @@ pub(super) async fn fetch(
         .await
         .receive_message()
         .queue_url(&*url)
-        .max_number_of_messages(i32::try_from(ANSWER).unwrap_or(1))
+        .max_number_of_messages(i32::try_from(most.clamp(1, ANSWER)).unwrap_or(1))
         .wait_time_seconds(over::seconds(wait))
         .visibility_timeout(over::seconds(visibility))
         .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)

@@ -117,7 +117,10 @@ impl Bucket {
             Some(404) => {
                 Err(ProbeError::Unfit(format!("there is no bucket {bucket}: `naru infra apply` makes it")))
             }
-            Some(403) => Err(ProbeError::Unfit(format!("this process may not use the bucket {bucket}"))),
+            Some(403) => Err(ProbeError::Unfit(format!(
+                "S3 answers 403 for the bucket {bucket}: this process lacks the permission s3:ListBucket on it (`naru infra iam` \
+                 prints what is needed), or it is somebody else's"
+            ))),
             _ => Err(ProbeError::Away(Box::new(error))),
         }
     }

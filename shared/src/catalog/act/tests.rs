@@ -58,6 +58,14 @@ fn of_a_webhook_only_the_host_is_told_and_what_a_process_does_to_it_is_no_act() 
 }
 
 #[test]
+fn the_mark_of_the_deployment_s_secrets_is_told_to_nobody() {
+    let mark = Entry::Keys(crate::catalog::KeysMark { fingerprint: "f".to_owned(), version: 1 });
+    for actor in [Actor::Process, Actor::operator("kim")] {
+        assert_eq!(event(&mark, 0, &actor, Timestamp::from_millis(1)), None);
+    }
+}
+
+#[test]
 fn of_a_backend_s_url_the_query_is_not_told() {
     let document = json!({
         "name": "a", "environment": "live", "on_uncertain": "fail", "idempotent": false, "concurrency": 1,

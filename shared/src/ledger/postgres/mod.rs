@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use memory::Memory;
 use settle::Outcomes;
 use sqlx::Row as _;
-pub use statements::postgres_statements;
+pub use statements::{postgres_callback_statements, postgres_statements};
 use tokio::runtime::Handle;
 
 use super::{

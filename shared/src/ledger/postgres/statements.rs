@@ -1,7 +1,7 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
 use super::{archive, forget, intake, memory, quick, reads, recovery, rows, settle, take, usage, write};
-use crate::outbox;
+use crate::{callbacks, outbox};
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
 /// `PREPARE` one and look at `EXPLAIN EXECUTE`.
@@ -43,5 +43,21 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("claim events", outbox::CLAIM),
         ("put events", outbox::PUT),
         ("events to claim", outbox::HAS_FREE_IN_POSTGRES),
+    ]
+}
+
+/// Each statement on the way of an event to a webhook, with its name. Of `callback` none may read more than it is asked for; webhooks that
+/// something waits for may be gone through, of which there are few.
+#[must_use]
+pub fn postgres_callback_statements() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("claim of these", callbacks::CLAIM_OF_THESE),
+        ("claim of others", callbacks::CLAIM_OF_OTHERS),
+        ("earliest of these", callbacks::EARLIEST_OF_THESE),
+        ("earliest of others", callbacks::EARLIEST_OF_OTHERS),
+        ("what waits already", callbacks::KNOWN),
+        ("forget", callbacks::FORGET),
+        ("again", callbacks::AGAIN),
+        ("give up", callbacks::GIVE_UP),
     ]
 }

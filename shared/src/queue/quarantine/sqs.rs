@@ -29,9 +29,6 @@ const VISIBILITY: Duration = Duration::from_secs(120);
 /// How long the doorbell may take to be told of what was put back.
 const WAKING: Duration = Duration::from_secs(2);
 
-/// Questions that bring nothing new, one after the other, until it is believed that there is no more.
-const NOTHING: u32 = 2;
-
 /// See the module.
 pub struct SqsQuarantine {
     sqs: Arc<Sqs>,
@@ -98,14 +95,17 @@ fn shown(item: &Item) -> SetAside {
 #[async_trait]
 impl Aside for SqsAside {
     async fn next(&mut self, max: usize) -> Result<Vec<SetAside>, QueueError> {
-        let (mut found, mut nothing) = (Vec::new(), 0);
-        while found.len() < max && nothing < NOTHING {
-            let items = match self.from.browse(VISIBILITY).await {
+        let mut found = Vec::new();
+        while found.len() < max {
+            let items = match self.from.browse(max - found.len(), VISIBILITY).await {
                 Ok(items) => items,
-                Err(trouble) if trouble.is_missing() && self.made_when_needed => return Ok(found),
+                Err(trouble) if trouble.is_missing() && self.made_when_needed => break,
                 Err(trouble) => return Err(failed(trouble)),
             };
-            nothing = if items.is_empty() { nothing + 1 } else { 0 };
+            // A question that waits is put to all of SQS's machines: an empty answer is believed.
+            if items.is_empty() {
+                break;
+            }
             for item in items {
                 self.in_hand.insert(Arc::clone(&item.handle));
                 found.push(shown(&item));

@@ -36,6 +36,7 @@ async fn look(fixture: &impl Fixture, at: &QueueName) -> anyhow::Result<Vec<SetA
         if page.is_empty() {
             break;
         }
+        assert!(page.len() <= 7, "no more than asked for");
         all.extend(page);
     }
     aside.close().await?;
