@@ -1,11 +1,12 @@
 //! The operator's desk: what a command opens, beside whoever runs on the same engines.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, env, sync::Arc};
 
+use anyhow::Context;
 use naru_shared::{
-    catalog::{Catalog, CatalogError, Entry, Kind},
+    catalog::{Actor, Catalog, CatalogError, Entry, Kind},
     data_dir::DataDir,
-    domain::{Clock, Customer, CustomerId, Route, RouteName, SystemClock, Timestamp},
+    domain::{Clock, Customer, CustomerId, Event, Route, RouteName, SystemClock, Timestamp},
     keys::Keyring,
     ports::{self, DeskPorts},
 };
@@ -49,7 +50,8 @@ impl Desk {
     /// # Errors
     /// If it cannot be opened.
     pub fn book(&self) -> anyhow::Result<Book> {
-        Ok(Book { catalog: ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current())? })
+        let catalog = ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current())?;
+        Ok(Book { catalog, actor: actor() })
     }
 
     /// The ledger's faces for the operator and for a customer.
@@ -58,6 +60,17 @@ impl Desk {
     /// If it cannot be opened.
     pub fn ledger(&self) -> anyhow::Result<DeskPorts> {
         Ok(ports::open_desk(&self.config.ledger, self.dir(), &Handle::current())?)
+    }
+
+    /// Tells of acts that no document of the catalog shows, if anybody listens.
+    ///
+    /// # Errors
+    /// If it cannot be told; what was done stands.
+    pub async fn tell(&self, events: Vec<Event>) -> anyhow::Result<()> {
+        if events.is_empty() || !self.book()?.has_subscribers().await? {
+            return Ok(());
+        }
+        self.ledger()?.outbox.put(events).await.context("it is done, and could not be told as an event")
     }
 
     /// The secrets.
@@ -85,16 +98,26 @@ impl Desk {
     }
 }
 
+/// Who types: the user by whom the program runs, as the environment names them (`SUDO_USER` before `USER`); it is a note for
+/// people, not a proof.
+#[must_use]
+pub fn actor() -> Actor {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok());
+    let user = named.filter(|name| !name.is_empty());
+    Actor::operator(&user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())))
+}
+
 /// The catalog in the operator's words.
 pub struct Book {
     catalog: Arc<dyn Catalog>,
+    actor: Actor,
 }
 
 impl Book {
-    /// Over a catalog.
+    /// Over a catalog, for the process itself.
     #[must_use]
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self { catalog }
+        Self { catalog, actor: Actor::Process }
     }
 
     /// Whether these are the secrets that the deployment was made with, as far as it says.
@@ -197,7 +220,7 @@ impl Book {
     /// # Errors
     /// [`CatalogError::Conflict`] if any is not as it was read, or exists already.
     pub async fn put(&self, entries: Vec<Entry>) -> anyhow::Result<u64> {
-        Ok(self.catalog.put(entries).await?)
+        Ok(self.catalog.put_as(&self.actor, entries).await?)
     }
 
     /// Writes documents of which the first is new, all or none. `hint` says what to do if it is not.
@@ -206,7 +229,7 @@ impl Book {
     /// [`Failure::Conflict`] if it exists already; as [`Book::put`] for the others.
     pub async fn add(&self, entries: Vec<Entry>, hint: &str) -> anyhow::Result<u64> {
         let first = entries.first().map(|entry| (entry.kind().as_str(), entry.key()));
-        match self.catalog.put(entries).await {
+        match self.catalog.put_as(&self.actor, entries).await {
             Err(CatalogError::Conflict { kind, key })
                 if first.is_some_and(|new| new == (kind, key.clone())) =>
             {
@@ -228,7 +251,7 @@ impl Book {
         loop {
             let changed = change(self.get(kind, key).await?)?;
             tries += 1;
-            match self.catalog.put(vec![changed.clone()]).await {
+            match self.catalog.put_as(&self.actor, vec![changed.clone()]).await {
                 Ok(version) => return Ok(changed.at_version(version)),
                 Err(CatalogError::Conflict { .. }) if tries < CHANGE_ATTEMPTS => {}
                 Err(error) => return Err(error.into()),

@@ -84,7 +84,11 @@ fn while_workers_run(site: &Deployment, client: &mut amqp::Client, rabbit: &str,
     let aside = seen(client, &format!("{LANE}.quarantine"));
     amqp::message(rabbit, "what could not be opened", &aside);
     assert_eq!((&aside["body"], &aside["headers"]["naru-queue"]), (&json!("no envelope"), &json!(LANE)));
-    let event = seen(client, "naru.main.events.watch.copies");
+    let event =
+        within(PATIENCE, "the message's event lies there, behind those of the operator's acts", || {
+            let event = client.get("naru.main.events.watch.copies", "ack");
+            Some(event).filter(|event| event["routing_key"] == "naru.message.delivered")
+        });
     amqp::message(rabbit, "an event, as a CloudEvent", &event);
     let told: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
     assert_eq!((&told["id"], &told["type"]), (&event["properties"]["message_id"], &event["routing_key"]));

@@ -51,6 +51,8 @@ mod durability_wide;
 #[cfg(test)]
 mod engines;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod forget;

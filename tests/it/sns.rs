@@ -73,6 +73,7 @@ fn others_see_what_packs_are_and_hear_of_what_they_asked_for() {
     for (queue, raw, policy) in [
         ("delivered-of-c0", true, json!({ "customer": ["c0"], "state": ["delivered"] })),
         ("failed", false, json!({ "kind": ["naru.message.failed"] })),
+        ("suspended", true, json!({ "kind": ["naru.customer.changed"], "customer": ["c1"] })),
     ] {
         boto.ask(&json!({ "do": "subscribe", "queue": queue, "topic": TOPIC, "raw": raw, "policy": policy }));
     }
@@ -110,6 +111,18 @@ fn others_see_what_packs_are_and_hear_of_what_they_asked_for() {
     let event: Value = serde_json::from_str(wrapped["Message"].as_str().unwrap()).unwrap();
     assert_eq!((&event["id"], &event["data"]["customer"]), (&json!(format!("{failed}.1")), &json!("c0")));
     assert_eq!(wrapped["MessageAttributes"]["state"]["Value"], "failed", "{wrapped}");
+    for customer in ["c0", "c1"] {
+        site.verb(&["customer", "suspend", customer]).unwrap();
+    }
+    let heard = boto.receive("suspended", 10);
+    assert_eq!(heard.len(), 1, "an operator's act, of the customer who was asked for: {heard:?}");
+    let event: Value = serde_json::from_str(heard[0]["body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&event["type"], &event["subject"]),
+        (&json!("naru.customer.changed"), &json!("catalog/customer/c1"))
+    );
+    assert_eq!(event["data"]["document"]["suspended"], true, "{event}");
+    assert_eq!(event["data"]["actor"]["kind"], "operator", "{event}");
 }
 
 fn a_pack_tells_what_it_is(boto: &mut Boto) {

@@ -96,6 +96,24 @@ fn metrics_are_declared_in_one_place() {
     }
 }
 
+#[test]
+fn events_have_no_kinds_but_those_of_the_table() {
+    let product = ["shared/src", "ingress/src", "workers/src", "cli/src"];
+    for (name, source) in sources() {
+        let is_table = name == "shared/src/domain/event_kind.rs";
+        if is_table || name.contains("/tests") || !product.iter().any(|folder| name.starts_with(folder)) {
+            continue;
+        }
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in source.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for text in line.split('"').skip(1).step_by(2).filter(|text| text.starts_with("naru.")) {
+                let is_prefix = text == "naru.message." || text == "naru.toml" || text.starts_with("naru.{");
+                assert!(is_prefix, "{name}: `{text}` is not of the table");
+            }
+        }
+    }
+}
+
 /// Holds what stands between a document's markers against what the code says; with `NARU_WRITE_DOCS=1`, writes it.
 fn told(path: &str, expected: &str) {
     const BEGIN: &str = "<!-- from the code: begin -->\n";

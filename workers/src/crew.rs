@@ -21,6 +21,7 @@ use crate::{
     callbacks::Hooks,
     config::WorkersConfig,
     courier::{Attachments, Desk},
+    herald::Herald,
     incarnation::{Incarnations, Transit},
     intake::Newer,
     outcome::Ended,
@@ -43,6 +44,7 @@ pub(crate) struct Crew {
     pub(crate) envelopes: EnvelopeKeys,
     pub(crate) attachments: Attachments,
     pub(crate) newer: Newer,
+    pub(crate) herald: Arc<Herald>,
     pub(crate) incarnations: Incarnations,
     pub(crate) transit: Transit,
     pub(crate) hooks: Hooks,
@@ -73,7 +75,13 @@ impl Crew {
     ) -> Self {
         let attachments = Attachments::new(deps.blobs.clone(), &deps.keyring.ids);
         let hooks = Hooks::new(deps.keyring.webhooks());
+        let herald = Arc::new(Herald::new(
+            Arc::clone(&deps.clock),
+            Arc::clone(&deps.registry),
+            Arc::clone(&deps.outbox),
+        ));
         Self {
+            herald,
             deps,
             config,
             envelopes,

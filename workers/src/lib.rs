@@ -18,6 +18,7 @@ mod backend;
 
 mod outcome;
 
+mod herald;
 mod relay;
 
 mod callbacks;

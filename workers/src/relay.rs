@@ -1,10 +1,13 @@
 //! Publishes what the outbox holds: claimed by lease, published, deleted.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use naru_shared::{
-    catalog::{Entry, Kind},
+    catalog::{Acts, Entry, Kind},
     causes::Causes,
     metrics,
     outbox::OutboxRow,
@@ -24,6 +27,9 @@ const ANSWER: Duration = Duration::from_secs(20);
 
 /// The longest wait of an idle relay.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// Acts published at once.
+const ACTS: usize = 64;
 
 /// Subscriptions read from the catalog at once.
 const PAGE: usize = 100;
@@ -56,8 +62,23 @@ enum RelayError {
     Silent,
 }
 
+/// What the relay has looked at.
+#[derive(Default)]
+struct Known {
+    /// The catalog as of this version: its subscriptions, and its acts.
+    version: Option<u64>,
+    /// Acts are left in somebody's hands, who may have died: a look when their lease is over.
+    acts_at: Option<Instant>,
+}
+
+impl Known {
+    fn wait(&self) -> Duration {
+        self.acts_at.map_or(IDLE, |at| at.saturating_duration_since(Instant::now()).min(IDLE))
+    }
+}
+
 async fn run(crew: Arc<Crew>, progress: Progress) {
-    let mut known = None;
+    let mut known = Known::default();
     let mut backoff = Backoff::default();
     while !crew.end.is_cancelled() {
         progress.mark();
@@ -67,8 +88,8 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
                 backoff.reset();
                 tokio::select! {
                     () = crew.end.cancelled() => {}
-                    () = crew.deps.outbox.await_events(IDLE) => {}
-                    () = crew.deps.registry.changed(known.unwrap_or_default()) => {}
+                    () = crew.deps.outbox.await_events(known.wait()) => {}
+                    () = crew.deps.registry.changed(known.version.unwrap_or_default()) => {}
                 }
             }
             Err(error) => {
@@ -83,14 +104,51 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
 }
 
 /// Publishes one group; whether there may be more.
-async fn round(crew: &Crew, known: &mut Option<u64>) -> Result<bool, RelayError> {
+async fn round(crew: &Crew, known: &mut Known) -> Result<bool, RelayError> {
     // Subscriptions first: an event is written because somebody listens, so that somebody must have a queue for it.
     let version = crew.deps.registry.version();
-    if *known != Some(version) {
+    let changed = known.version != Some(version);
+    if changed {
         sync_subscriptions(crew).await?;
-        *known = Some(version);
     }
-    publish(crew).await
+    // Whoever changed the catalog wrote its acts with the change, so that only a change (or a death) leaves any.
+    let now = Instant::now();
+    let mut more = false;
+    if changed || known.acts_at.is_some_and(|at| at <= now) {
+        let left = publish_acts(crew).await?;
+        more = left == Left::Free;
+        known.acts_at = match left {
+            Left::Nothing => None,
+            Left::Free => Some(now),
+            Left::Claimed => Some(now + LEASE),
+        };
+    }
+    known.version = Some(version);
+    Ok(publish(crew).await? || more)
+}
+
+/// Acts that are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// There may be some that nobody has claimed.
+    Free,
+    /// Others have claimed them, or they were not taken this time.
+    Claimed,
+}
+
+/// Publishes one group of the catalog's acts.
+async fn publish_acts(crew: &Crew) -> Result<Left, RelayError> {
+    let Acts { rows, left } = crew.deps.catalog.claim_acts(ACTS, LEASE).await?;
+    if rows.is_empty() {
+        return Ok(if left > 0 { Left::Claimed } else { Left::Nothing });
+    }
+    let (done, all) = hand_over(crew, rows).await?;
+    let count = u64::try_from(done.len()).unwrap_or(u64::MAX);
+    crew.deps.catalog.published_acts(done).await?;
+    metrics::RELAYED.of(&[]).increment(count);
+    all?;
+    Ok(Left::Free)
 }
 
 /// Publishes what there is, group after group, until nothing is left.
@@ -101,7 +159,7 @@ pub(crate) async fn flush(crew: &Crew) {
         return;
     }
     loop {
-        match publish(crew).await {
+        match publish_all(crew).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -112,6 +170,12 @@ pub(crate) async fn flush(crew: &Crew) {
     }
 }
 
+/// Publishes a group of acts and one of the outbox; whether there may be more.
+async fn publish_all(crew: &Crew) -> Result<bool, RelayError> {
+    let left = publish_acts(crew).await?;
+    Ok(publish(crew).await? || left == Left::Free)
+}
+
 async fn publish(crew: &Crew) -> Result<bool, RelayError> {
     let max = crew.config.relay_group.max(1);
     let claimed = patience::ledger(crew.deps.outbox.claim(max, LEASE)).await?;
@@ -119,6 +183,21 @@ async fn publish(crew: &Crew) -> Result<bool, RelayError> {
         return Ok(false);
     }
     let full = claimed.len() == max;
+    let (done, all) = hand_over(crew, claimed).await?;
+    if !done.is_empty() {
+        let count = u64::try_from(done.len()).unwrap_or(u64::MAX);
+        patience::ledger(crew.deps.outbox.delete(done)).await?;
+        metrics::RELAYED.of(&[]).increment(count);
+    }
+    all?;
+    Ok(full)
+}
+
+/// Publishes events: the rows of those that the topic has, and whether it has all.
+async fn hand_over(
+    crew: &Crew,
+    claimed: Vec<OutboxRow>,
+) -> Result<(Vec<i64>, Result<(), RelayError>), RelayError> {
     let (rows, events): (Vec<i64>, Vec<_>) =
         claimed.into_iter().map(|OutboxRow { row, event }| (row, event)).unzip();
     let results = tokio::time::timeout(ANSWER, crew.deps.topic.publish(events)).await;
@@ -132,15 +211,7 @@ async fn publish(crew: &Crew) -> Result<bool, RelayError> {
         }
     }
     let refused = asked - done.len();
-    if !done.is_empty() {
-        let count = u64::try_from(done.len()).unwrap_or(u64::MAX);
-        patience::ledger(crew.deps.outbox.delete(done)).await?;
-        metrics::RELAYED.of(&[]).increment(count);
-    }
-    if refused > 0 {
-        return Err(RelayError::Refused(refused, why));
-    }
-    Ok(full)
+    Ok((done, if refused == 0 { Ok(()) } else { Err(RelayError::Refused(refused, why)) }))
 }
 
 /// Makes the topic's subscriptions those of the catalog.

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::{
     courier::{self, Desk, Plan},
     crew::Crew,
+    herald::Herald,
     intake,
     patience::rest,
     shell::{Progress, Routine, Shell},
@@ -26,18 +27,19 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Quarters {
     arbiter: ArbiterHandle,
     runtime: tokio::runtime::Handle,
+    herald: Arc<Herald>,
     shells: Mutex<Vec<Addr<Shell>>>,
 }
 
 impl Quarters {
-    pub(crate) fn new(arbiter: ArbiterHandle, runtime: tokio::runtime::Handle) -> Self {
-        Self { arbiter, runtime, shells: Mutex::default() }
+    pub(crate) fn new(arbiter: ArbiterHandle, runtime: tokio::runtime::Handle, herald: Arc<Herald>) -> Self {
+        Self { arbiter, runtime, herald, shells: Mutex::default() }
     }
 
     /// Starts a shell.
     pub(crate) fn house(&self, routine: Routine) {
-        let runtime = self.runtime.clone();
-        let shell = Shell::start_in_arbiter(&self.arbiter, move |_ctx| Shell::new(routine, runtime));
+        let (runtime, herald) = (self.runtime.clone(), Arc::clone(&self.herald));
+        let shell = Shell::start_in_arbiter(&self.arbiter, move |_ctx| Shell::new(routine, runtime, herald));
         self.shells.lock().push(shell);
     }
 

@@ -14,9 +14,12 @@ use std::{
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::future::BoxFuture;
-use naru_shared::metrics;
+use naru_shared::{domain::kinds, metrics};
+use serde_json::json;
 use tokio::task::{AbortHandle, JoinError};
 use tokio_util::sync::CancellationToken;
+
+use crate::herald::{Herald, Sign};
 
 /// How often a shell looks at its loop.
 const LOOK: Duration = Duration::from_secs(1);
@@ -70,6 +73,7 @@ pub(crate) struct Routine {
 pub(crate) struct Shell {
     routine: Routine,
     runtime: tokio::runtime::Handle,
+    herald: Arc<Herald>,
     life: u64,
     begun: Instant,
     pause: Duration,
@@ -77,8 +81,8 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new(routine: Routine, runtime: tokio::runtime::Handle) -> Self {
-        Self { routine, runtime, life: 0, begun: Instant::now(), pause: FIRST_PAUSE, task: None }
+    pub(crate) fn new(routine: Routine, runtime: tokio::runtime::Handle, herald: Arc<Herald>) -> Self {
+        Self { routine, runtime, herald, life: 0, begun: Instant::now(), pause: FIRST_PAUSE, task: None }
     }
 
     fn begin(&mut self, ctx: &mut Context<Self>) {
@@ -125,6 +129,11 @@ impl Shell {
         }
         let pause_ms = self.pause.as_millis();
         tracing::error!(actor = self.routine.name, of = %self.routine.of, why, pause_ms, "an actor is replaced");
+        self.herald.tell(Sign {
+            kind: kinds::REPLACED,
+            subject: format!("worker/{}", self.routine.name),
+            data: json!({ "actor": self.routine.name, "of": self.routine.of, "why": why }),
+        });
         ctx.run_later(self.pause, Self::begin);
         self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
     }

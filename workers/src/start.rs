@@ -27,7 +27,7 @@ use crate::{
     callbacks::{self, TargetError},
     config::{ConfigError, WorkersConfig},
     crew::Crew,
-    heartbeat, observer,
+    heartbeat, herald, observer,
     outcome::{self, Committer},
     patience, relay,
     roster::{self, Quarters},
@@ -124,7 +124,8 @@ impl Workers {
         let crew = Arc::new(Crew::new(deps, config.clone(), envelopes, ended));
         let committer = Arc::new(Committer::new(incoming));
         let (system, arbiter, thread) = begin_system()?;
-        let quarters = Arc::new(Quarters::new(arbiter, runtime));
+        let quarters = Arc::new(Quarters::new(arbiter, runtime, Arc::clone(&crew.herald)));
+        quarters.house(herald::routine(&crew));
         quarters.house(heartbeat::routine(&crew));
         quarters.house(outcome::routine(&crew, &committer));
         quarters.house(relay::routine(&crew));
@@ -170,6 +171,7 @@ impl Workers {
     /// Publishes what is left, ends the remaining loops, and forgets the heartbeat of a process that holds nothing.
     async fn close(&self, idle: bool) {
         let crew = &self.crew;
+        herald::flush(crew).await;
         relay::flush(crew).await;
         crew.end.cancel();
         while !self.quarters.is_empty() {

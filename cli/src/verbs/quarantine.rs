@@ -1,12 +1,13 @@
 //! `naru quarantine`: packs that intake could not open, and that wait for a person.
 
+mod act;
 mod search;
 
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 use naru_shared::{
-    domain::{Environment, MessageId, Pack, RouteName, Timestamp, Units, masked},
+    domain::{Environment, EventKind, MessageId, Pack, RouteName, Timestamp, Units, kinds, masked},
     queue::{Finding, SetAside},
 };
 use search::{Found, Prefix, Sought, Yard, finding_of};
@@ -264,20 +265,29 @@ struct Outcome {
     lane: &'static str,
     done: bool,
     what: String,
+    /// Whether it is an act of its own: what somebody else did, and a copy more, are none.
+    #[serde(skip)]
+    acted: bool,
 }
 
 impl Outcome {
     fn of(found: &Found, done: bool, what: impl Into<String>) -> Self {
         let (route, lane) = (found.queue.route.clone(), found.queue.lane.as_str());
-        Self { id: found.pack.id().to_string(), route, lane, done, what: what.into() }
+        Self { id: found.pack.id().to_string(), route, lane, done, what: what.into(), acted: done }
+    }
+
+    fn no_act(self) -> Self {
+        Self { acted: false, ..self }
     }
 }
 
-/// Says what became of each; any that stays is a conflict.
-fn tell(desk: &Desk, outcomes: &[Outcome]) -> anyhow::Result<()> {
+/// Says what became of each, to who asked and to who listens; any that stays is a conflict.
+async fn tell(desk: &Desk, kind: EventKind, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let told = act::tell(desk, kind, outcomes).await;
     desk.out.rows(outcomes, &["id", "route", "lane", "what became of it"], |outcome| {
         vec![short(&outcome.id), outcome.route.to_string(), outcome.lane.to_owned(), outcome.what.clone()]
     })?;
+    told?;
     let stay = outcomes.iter().filter(|outcome| !outcome.done).count();
     match stay {
         0 => Ok(()),
@@ -296,14 +306,17 @@ async fn redrive(desk: &Desk, sought: Sought, route: Option<&RouteName>) -> anyh
         // A copy more says nothing more: what is in it goes back once.
         if !copies.insert((found.queue.clone(), found.pack.id().to_string())) {
             looked.aside(&found)?.discard(&found.pack).await?;
-            outcomes.push(Outcome::of(&found, true, "a copy of one that was put back: removed"));
+            outcomes.push(Outcome::of(&found, true, "a copy of one that was put back: removed").no_act());
             continue;
         }
         let outcome = match finding_of(yard.verify(&found.pack).await) {
             Ok(customer) => {
                 let put = looked.aside(&found)?.readmit(&found.pack, &customer).await?;
-                let what = if put { "put back on its queue" } else { "somebody else took it away meanwhile" };
-                Outcome::of(&found, true, what)
+                if put {
+                    Outcome::of(&found, true, "put back on its queue")
+                } else {
+                    Outcome::of(&found, true, "somebody else took it away meanwhile").no_act()
+                }
             }
             Err(why) => {
                 copies.remove(&(found.queue.clone(), found.pack.id().to_string()));
@@ -313,7 +326,7 @@ async fn redrive(desk: &Desk, sought: Sought, route: Option<&RouteName>) -> anyh
         outcomes.push(outcome);
     }
     looked.close().await?;
-    tell(desk, &outcomes)
+    tell(desk, kinds::REDRIVEN, &outcomes).await
 }
 
 async fn discard(desk: &Desk, ids: Vec<Prefix>) -> anyhow::Result<()> {
@@ -345,5 +358,5 @@ async fn discard(desk: &Desk, ids: Vec<Prefix>) -> anyhow::Result<()> {
     if outcomes.is_empty() {
         return print("none");
     }
-    tell(desk, &outcomes)
+    tell(desk, kinds::DISCARDED, &outcomes).await
 }

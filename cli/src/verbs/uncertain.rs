@@ -2,12 +2,16 @@
 
 use clap::{Subcommand, ValueEnum};
 use naru_shared::{
-    domain::{MessageId, RouteName, State},
+    domain::{Event, MessageId, RouteName, State, kinds},
     ledger::{Resolution, Search},
 };
 use serde::Serialize;
+use serde_json::json;
 
-use crate::{desk::Desk, exit::Failure};
+use crate::{
+    desk::{Desk, actor},
+    exit::Failure,
+};
 
 /// What was found out, on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,6 +67,22 @@ pub async fn run(verb: UncertainVerb, desk: &Desk) -> anyhow::Result<()> {
     }
 }
 
+/// Who decided what: the message's own event, if there is one, does not say it.
+fn acts(desk: &Desk, resolved: &[MessageId], verdict: Verdict) -> Vec<Event> {
+    let (actor, now) = (actor().told(), desk.now());
+    let decision = match verdict {
+        Verdict::Delivered => "delivered",
+        Verdict::Failed => "failed",
+        Verdict::Retry => "retry",
+    };
+    let act = |id: &MessageId| {
+        let data = json!({ "actor": actor, "id": id, "decision": decision });
+        let own = format!("{id}.resolved.{}", now.as_millis());
+        Event::uncounted(own, &format!("held/{id}"), kinds::RESOLVED, now, data)
+    };
+    resolved.iter().map(act).collect()
+}
+
 async fn resolve(desk: &Desk, ids: Vec<MessageId>, verdict: Verdict) -> anyhow::Result<()> {
     let resolution = match verdict {
         Verdict::Delivered => Resolution::Delivered,
@@ -72,10 +92,12 @@ async fn resolve(desk: &Desk, ids: Vec<MessageId>, verdict: Verdict) -> anyhow::
     let emit = desk.book()?.has_subscribers().await?;
     let ledger = desk.ledger()?.desk;
     let resolved = ledger.resolve(ids.clone(), resolution, desk.now(), emit).await?;
+    let told = desk.tell(acts(desk, &resolved, verdict)).await;
     let not_held: Vec<MessageId> = ids.into_iter().filter(|id| !resolved.contains(id)).collect();
     let sentence = format!("{} decided, {} not held", resolved.len(), not_held.len());
     let strays: Vec<String> = not_held.iter().map(ToString::to_string).collect();
     desk.out.said(&Resolved { resolved, not_held }, &sentence)?;
+    told?;
     if strays.is_empty() {
         return Ok(());
     }

@@ -3,9 +3,13 @@
 //! Every entry is a document with a version from one counter, so that whoever follows the catalog reads what is new
 //! since the version it knows, in the order of the changes. Nothing is removed: a revoked credential is a tombstone.
 
+mod act;
 mod postgres;
 mod sqlite;
 
+use std::time::Duration;
+
+pub use act::{Actor, Acts};
 use async_trait::async_trait;
 pub use postgres::PostgresCatalog;
 use serde::{Deserialize, Serialize};
@@ -188,8 +192,21 @@ pub enum CatalogError {
 #[async_trait]
 pub trait Catalog: Send + Sync + 'static {
     /// Writes documents together, each only if its stored version is the one it carries (0: only if it is new);
-    /// all or none. `Ok` is the version after the last, and promises durability.
-    async fn put(&self, entries: Vec<Entry>) -> Result<u64, CatalogError>;
+    /// all or none. `Ok` is the version after the last, and promises durability. While any subscription is open once they are
+    /// written, an event of each document is written with it, by the name of who did it: the act that opens the first is told to
+    /// it, and the one that ends the last is told to nobody. What a process does to a webhook by itself is no act.
+    async fn put_as(&self, actor: &Actor, entries: Vec<Entry>) -> Result<u64, CatalogError>;
+
+    /// As [`Catalog::put_as`], by the process itself.
+    async fn put(&self, entries: Vec<Entry>) -> Result<u64, CatalogError> {
+        self.put_as(&Actor::Process, entries).await
+    }
+
+    /// Claims up to `max` acts to be published, for `lease`; what is not told to be published by then is claimed again.
+    async fn claim_acts(&self, max: usize, lease: Duration) -> Result<Acts, CatalogError>;
+
+    /// Forgets acts that were published. Idempotent.
+    async fn published_acts(&self, rows: Vec<i64>) -> Result<(), CatalogError>;
 
     /// One document.
     async fn get(&self, kind: Kind, key: &str) -> Result<Option<Entry>, CatalogError>;

@@ -1,13 +1,15 @@
 //! The catalog in PostgreSQL: documents beside one counter.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use tokio::runtime::Handle;
 
-use super::{Catalog, CatalogError, Entry, Kind};
+use super::{Actor, Acts, Catalog, CatalogError, Entry, Kind, act};
 use crate::{
+    domain::{Clock, Event, SystemClock, Timestamp},
+    outbox::OutboxRow,
     ports::Probe,
     postgres::{Database, Fitness, InvalidUrl, PgError, Pool, PostgresSettings},
 };
@@ -56,6 +58,7 @@ fn limit(number: impl TryInto<i64>) -> i64 {
 async fn compare_and_set(
     connection: &mut PgConnection,
     entries: &[Entry],
+    actor: &Actor,
 ) -> Result<Result<u64, CatalogError>, PgError> {
     let counter =
         sqlx::query("SELECT version FROM catalog_version FOR UPDATE").fetch_one(&mut *connection).await?;
@@ -64,15 +67,21 @@ async fn compare_and_set(
         return Ok(Err(CatalogError::Conflict { kind: kind.as_str(), key }));
     }
     let mut version = number(first);
-    let mut written = Vec::with_capacity(entries.len());
+    let (now, mut written, mut acts) = (SystemClock.now(), Vec::with_capacity(entries.len()), Vec::new());
     for entry in entries {
         version += 1;
-        written.push(entry.clone().at_version(version));
+        let new = entry.clone().at_version(version);
+        acts.extend(act::event(&new, entry.version(), actor, now));
+        written.push(new);
     }
     let (beside, usual): (Vec<_>, Vec<_>) = written.into_iter().partition(|entry| lies_beside(entry.kind()));
     write(connection, INSERT, &usual).await?;
     write(connection, INSERT_BESIDE, &beside).await?;
-    sqlx::query("UPDATE catalog_version SET version = $1").bind(limit(version)).execute(connection).await?;
+    sqlx::query("UPDATE catalog_version SET version = $1")
+        .bind(limit(version))
+        .execute(&mut *connection)
+        .await?;
+    write_acts(connection, &acts, now).await?;
     Ok(Ok(version))
 }
 
@@ -109,6 +118,47 @@ async fn write(
     Ok(())
 }
 
+/// Nobody publishes what nobody listens to, so that nothing is kept of it.
+async fn write_acts(connection: &mut PgConnection, acts: &[Event], now: Timestamp) -> Result<(), PgError> {
+    if acts.is_empty() {
+        return Ok(());
+    }
+    let texts: Result<Vec<String>, _> = acts.iter().map(serde_json::to_string).collect();
+    sqlx::query(
+        "INSERT INTO act (free_at, event) SELECT $1, a.event FROM unnest($2::text[]) WITH ORDINALITY AS a (event, number) \
+         WHERE EXISTS (SELECT 1 FROM entry WHERE kind = 'subscription' \
+           AND document::jsonb #>> '{document,ended}' = 'false') ORDER BY a.number",
+    )
+    .bind(now.as_millis())
+    .bind(texts.map_err(|error| PgError::unreadable("event", error))?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn claim_acts(connection: &mut PgConnection, max: i64, lease: Duration) -> Result<Acts, PgError> {
+    let now = SystemClock.now();
+    let rows = sqlx::query(
+        "WITH free AS (SELECT row FROM act WHERE free_at <= $1 ORDER BY free_at, row LIMIT $2 \
+           FOR UPDATE SKIP LOCKED) \
+         UPDATE act a SET free_at = $3 FROM free WHERE a.row = free.row RETURNING a.row, a.event",
+    )
+    .bind(now.as_millis())
+    .bind(max)
+    .bind(now.plus(lease).as_millis())
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let text: &str = row.try_get(1)?;
+        let event = serde_json::from_str(text).map_err(|error| PgError::unreadable("event", error))?;
+        claimed.push(OutboxRow { row: row.try_get(0)?, event });
+    }
+    claimed.sort_unstable_by_key(|act| act.row);
+    let all: i64 = sqlx::query("SELECT count(*) FROM act").fetch_one(connection).await?.try_get(0)?;
+    Ok(Acts { left: number(all).saturating_sub(claimed.len() as u64), rows: claimed })
+}
+
 /// The first document whose stored version is not the one it carries.
 async fn first_conflict(
     connection: &mut PgConnection,
@@ -134,11 +184,30 @@ async fn first_conflict(
 
 #[async_trait]
 impl Catalog for PostgresCatalog {
-    async fn put(&self, entries: Vec<Entry>) -> Result<u64, CatalogError> {
-        let put = self
-            .database
-            .transact("catalog-put", &entries, |c, entries| Box::pin(compare_and_set(c, entries)));
+    async fn put_as(&self, actor: &Actor, entries: Vec<Entry>) -> Result<u64, CatalogError> {
+        let call = (entries, actor.clone());
+        let put = self.database.transact("catalog-put", &call, |c, (entries, actor)| {
+            Box::pin(compare_and_set(c, entries, actor))
+        });
         put.await?
+    }
+
+    async fn claim_acts(&self, max: usize, lease: Duration) -> Result<Acts, CatalogError> {
+        let call = (limit(max), lease);
+        let claimed = self
+            .database
+            .transact("claim-acts", &call, |c, (max, lease)| Box::pin(claim_acts(c, *max, *lease)));
+        Ok(claimed.await?)
+    }
+
+    async fn published_acts(&self, rows: Vec<i64>) -> Result<(), CatalogError> {
+        let deleted = self.database.statement("published-acts", &rows, |c, rows| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM act WHERE row = ANY($1)").bind(rows).execute(c).await?;
+                Ok(())
+            })
+        });
+        Ok(deleted.await?)
     }
 
     async fn get(&self, kind: Kind, key: &str) -> Result<Option<Entry>, CatalogError> {

@@ -6,18 +6,33 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::time::timeout;
 
-use super::{Catalog, CatalogError, Entry, Kind};
-use crate::sqlite::{Db, DbError};
+use super::{Actor, Acts, Catalog, CatalogError, Entry, Kind, act};
+use crate::{
+    domain::{Clock, Event, SystemClock, Timestamp},
+    outbox::OutboxRow,
+    sqlite::{Db, DbError},
+};
 
 /// Nothing is ever removed, so the greatest version is the counter.
-pub(crate) const SCHEMA: &[&str] = &["
+pub(crate) const SCHEMA: &[&str] = &[
+    "
     CREATE TABLE entry (
         kind TEXT NOT NULL, key TEXT NOT NULL,
         version INTEGER NOT NULL UNIQUE,
         document TEXT NOT NULL,
         PRIMARY KEY (kind, key)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    // Acts to publish, written with the change that they tell of.
+    "
+    CREATE TABLE act (
+        row INTEGER PRIMARY KEY AUTOINCREMENT,
+        free_at INTEGER NOT NULL,
+        event TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX act_free ON act (free_at);
+",
+];
 
 /// How long a call may take; longer than the wait for another process's write lock.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -87,6 +102,7 @@ fn first_conflict(connection: &Connection, entries: &[Entry]) -> rusqlite::Resul
 fn compare_and_set(
     connection: &Connection,
     entries: Vec<Entry>,
+    actor: &Actor,
 ) -> rusqlite::Result<Result<u64, CatalogError>> {
     if let Some((kind, key)) = first_conflict(connection, &entries)? {
         return Ok(Err(CatalogError::Conflict { kind: kind.as_str(), key }));
@@ -96,20 +112,88 @@ fn compare_and_set(
         "INSERT INTO entry (kind, key, version, document) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, document = excluded.document",
     )?;
+    let (now, mut acts) = (SystemClock.now(), Vec::with_capacity(entries.len()));
     for entry in entries {
         version += 1;
+        let before = entry.version();
         let entry = entry.at_version(version);
-        let document = serde_json::to_string(&entry)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        statement.execute((entry.kind().as_str(), entry.key(), version, document))?;
+        statement.execute((entry.kind().as_str(), entry.key(), version, text(&entry)?))?;
+        acts.extend(act::event(&entry, before, actor, now));
     }
+    write_acts(connection, &acts, now)?;
     Ok(Ok(version))
+}
+
+fn text<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// Nobody publishes what nobody listens to, so that nothing is kept of it.
+fn write_acts(connection: &Connection, acts: &[Event], now: Timestamp) -> rusqlite::Result<()> {
+    let listened: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM entry WHERE kind = 'subscription'
+             AND json_extract(document, '$.document.ended') = 0)",
+        )?
+        .query_row([], |row| row.get(0))?;
+    if !listened {
+        return Ok(());
+    }
+    let mut insert = connection.prepare_cached("INSERT INTO act (free_at, event) VALUES (?1, ?2)")?;
+    for act in acts {
+        insert.execute((now.as_millis(), text(act)?))?;
+    }
+    Ok(())
+}
+
+fn has_acts(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM act)")?.query_row([], |row| row.get(0))
+}
+
+fn claim_acts(connection: &Connection, max: i64, lease: Duration) -> rusqlite::Result<Acts> {
+    let now = SystemClock.now();
+    let rows = connection
+        .prepare_cached("SELECT row, event FROM act WHERE free_at <= ?1 ORDER BY free_at, row LIMIT ?2")?
+        .query_map((now.as_millis(), max), |row| {
+            let event = serde_json::from_str(row.get_ref(1)?.as_str()?).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+            })?;
+            Ok(OutboxRow { row: row.get(0)?, event })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut lend = connection.prepare_cached("UPDATE act SET free_at = ?2 WHERE row = ?1")?;
+    for row in &rows {
+        lend.execute((row.row, now.plus(lease).as_millis()))?;
+    }
+    let all: u64 = connection.prepare_cached("SELECT count(*) FROM act")?.query_row([], |row| row.get(0))?;
+    Ok(Acts { left: all.saturating_sub(rows.len() as u64), rows })
+}
+
+fn forget_acts(connection: &Connection, rows: &[i64]) -> rusqlite::Result<()> {
+    let mut delete = connection.prepare_cached("DELETE FROM act WHERE row = ?1")?;
+    for row in rows {
+        delete.execute([row])?;
+    }
+    Ok(())
 }
 
 #[async_trait]
 impl Catalog for SqliteCatalog {
-    async fn put(&self, entries: Vec<Entry>) -> Result<u64, CatalogError> {
-        in_time(self.db.write(move |c| compare_and_set(c, entries))).await?
+    async fn put_as(&self, actor: &Actor, entries: Vec<Entry>) -> Result<u64, CatalogError> {
+        let actor = actor.clone();
+        in_time(self.db.write(move |c| compare_and_set(c, entries, &actor))).await?
+    }
+
+    async fn claim_acts(&self, max: usize, lease: Duration) -> Result<Acts, CatalogError> {
+        // Looked at on the reader's connection first: nothing to claim costs no commit.
+        if !self.read(has_acts).await? {
+            return Ok(Acts::default());
+        }
+        in_time(self.db.write(move |c| claim_acts(c, limit(max), lease))).await
+    }
+
+    async fn published_acts(&self, rows: Vec<i64>) -> Result<(), CatalogError> {
+        in_time(self.db.write(move |c| forget_acts(c, &rows))).await
     }
 
     async fn get(&self, kind: Kind, key: &str) -> Result<Option<Entry>, CatalogError> {

@@ -155,6 +155,8 @@ pub struct DeskPorts {
     pub ledger: Arc<dyn Ledger>,
     /// How webhooks fare.
     pub callbacks: Arc<dyn Callbacks>,
+    /// Where an operator's act is told that no document of the catalog shows.
+    pub outbox: Arc<dyn Outbox>,
 }
 
 /// The operator's and the customers' faces of the ledger, beside whoever runs on the directory.
@@ -175,6 +177,7 @@ pub fn open_desk(
                 desk: Arc::<SqliteLedger>::clone(&ledger),
                 reads: Arc::<SqliteLedger>::clone(&ledger),
                 callbacks: Arc::<SqliteLedger>::clone(&ledger),
+                outbox: Arc::<SqliteLedger>::clone(&ledger),
                 ledger,
             })
         }
@@ -186,6 +189,7 @@ pub fn open_desk(
                 desk: Arc::<PostgresLedger>::clone(&ledger),
                 reads: Arc::<PostgresLedger>::clone(&ledger),
                 callbacks: Arc::<PostgresLedger>::clone(&ledger),
+                outbox: Arc::<PostgresLedger>::clone(&ledger),
                 ledger,
             })
         }

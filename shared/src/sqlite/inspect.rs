@@ -183,16 +183,19 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
 fn identity(connection: &Connection, path: &Path, migrations: &[&str]) -> rusqlite::Result<Option<Unsound>> {
     let known = migrations.len();
     let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known {
-        return Ok(Some(Unsound::Newer { path: path.to_owned(), found, known }));
-    }
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let foreign = |finding: String| Some(Unsound::Foreign { path: path.to_owned(), finding });
     if application != 0 && application != APPLICATION_ID {
         return Ok(foreign(format!("application id {application}")));
     }
     let there: BTreeSet<String> = layout(connection)?;
-    let expected = super::layout_of(&migrations[..found])?;
+    let expected = super::layout_of(&migrations[..found.min(known)])?;
+    if found > known {
+        // What has nothing that this file ever had is another file, whose schema has come further.
+        let is_other = expected.is_disjoint(&there);
+        let newer = Unsound::Newer { path: path.to_owned(), found, known };
+        return Ok(if is_other { foreign("it has nothing of this file".to_owned()) } else { Some(newer) });
+    }
     let missing: Vec<&str> = expected.difference(&there).map(String::as_str).collect();
     if !missing.is_empty() {
         return Ok(foreign(format!("it lacks {}", missing.join(", "))));

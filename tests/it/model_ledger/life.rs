@@ -20,6 +20,8 @@ pub(super) struct Life {
     pub(super) charged: bool,
     pub(super) revision: u32,
     pub(super) read: u32,
+    /// How often it has begun to wait for a person.
+    pub(super) held: u32,
     pub(super) due: Timestamp,
     pub(super) expires: Timestamp,
     /// What settled the current attempt, until anything else happened.
@@ -48,7 +50,10 @@ impl Life {
                 End::Delivered => self.end(State::Delivered),
                 End::Failed | End::Uncertain => self.end(State::Failed),
                 End::Sent => self.state = State::Sent,
-                End::Held => self.state = State::Held,
+                End::Held => {
+                    self.state = State::Held;
+                    self.held += 1;
+                }
                 End::Retry | End::RetryInDoubt => {
                     self.state = State::Retrying;
                     self.due = now.plus(RETRY);

@@ -121,6 +121,7 @@ impl<'a> Twins<'a> {
             charged: !sandbox && !state.is_final(),
             revision: u32::from(state.is_final()),
             read: 0,
+            held: u32::from(state == State::Held),
             due,
             expires,
             settled: None,
@@ -291,7 +292,7 @@ impl<'a> Twins<'a> {
         corrected.map(Life::units).sum()
     }
 
-    /// What must hold in the end: one unread report for each message, one event for each revision.
+    /// What must hold in the end: one unread report for each message, one event for each revision and each wait for a person.
     pub(super) async fn finish(&mut self) -> anyhow::Result<()> {
         let mut expected: Vec<_> = self.lives.iter().filter(|life| life.read < life.revision).collect();
         expected.sort_by_key(|life| life.at.id);
@@ -308,7 +309,10 @@ impl<'a> Twins<'a> {
         let expected: Vec<_> = expected.iter().map(|life| (life.at.id, life.revision, life.state)).collect();
         assert_eq!(unread, expected);
         self.events = self.bed.engine.outbox.claim(100_000, LEASE).await?.len();
-        assert_eq!(self.events, self.lives.iter().map(|life| life.revision as usize).sum::<usize>());
+        assert_eq!(
+            self.events,
+            self.lives.iter().map(|life| (life.revision + life.held) as usize).sum::<usize>()
+        );
         Ok(())
     }
 }

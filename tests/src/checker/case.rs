@@ -70,7 +70,9 @@ impl<'a> Cases<'a> {
                 cases.by_reference.entry(reference).or_default().insert(&report.id);
             }
         }
-        for event in evidence.events.iter().chain(evidence.outside.iter().flatten()) {
+        // What is no message's is told too: a route rests, a loop was replaced.
+        let told = evidence.events.iter().chain(evidence.outside.iter().flatten());
+        for event in told.filter(|event| event.subject.starts_with("msg_")) {
             cases.case(&event.subject).events.push(event);
         }
         cases.give_to_their_wishes();

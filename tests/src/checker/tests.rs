@@ -104,6 +104,25 @@ fn a_revision_that_was_replaced_before_it_was_read_is_known_by_its_event() {
 }
 
 #[test]
+fn what_is_told_of_routes_acts_and_doubt_is_no_message_s_and_breaks_nothing() {
+    let mut evidence = good();
+    let about = |subject: &str, kind: &str| EventSeen {
+        id: format!("x.{subject}"),
+        subject: subject.into(),
+        sequence: 7,
+        kind: kind.into(),
+    };
+    let others = [
+        about("route/carrier", "naru.route.resting"),
+        about("catalog/customer/c0", "naru.customer.changed"),
+        about("held/msg_1", "naru.uncertain.held"),
+    ];
+    evidence.outside = Some([evidence.events.clone(), others.to_vec()].concat());
+    evidence.events.extend(others);
+    assert_eq!(check(&evidence).broken, Vec::<String>::new());
+}
+
+#[test]
 fn what_kept_every_promise_passes() {
     assert_eq!(check(&good()).broken, Vec::<String>::new());
     let findings = check(&repeated());

@@ -1,9 +1,12 @@
 //! What a catalog guarantees.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use naru_shared::catalog::{Catalog, CatalogError, Entry, Kind};
+use naru_shared::{
+    catalog::{Actor, Catalog, CatalogError, Entry, Kind},
+    domain::{CredentialKind, SecretHash},
+};
 
 use super::samples::{assignment, credential, customer, quota, route, subscription, webhook};
 
@@ -44,6 +47,9 @@ macro_rules! catalog_conformance {
                 documents_of_every_kind_are_in_one_order_of_changes,
                 what_another_process_changes_is_seen,
                 what_was_put_survives_a_restart,
+                acts_are_written_with_their_change_only_while_somebody_listens,
+                an_act_says_who_did_what_and_holds_no_secret,
+                acts_are_claimed_by_lease_and_forgotten_once_published,
             ]
         );
     };
@@ -281,5 +287,92 @@ pub async fn what_was_put_survives_a_restart(fixture: &mut impl Fixture) -> anyh
     fixture.restart().await?;
     assert_eq!(fixture.catalog().version().await?, version);
     assert_eq!(get(&*fixture.catalog(), Kind::Route, "a").await?, route("a", 5, version)?);
+    Ok(())
+}
+
+/// How long a claim lasts in these tests.
+const LEASE: Duration = Duration::from_millis(300);
+
+/// The subscription that begins to listen sees its own beginning; a change that was refused, and one that nobody listens to,
+/// leave nothing.
+pub async fn acts_are_written_with_their_change_only_while_somebody_listens(
+    fixture: &mut impl Fixture,
+) -> anyhow::Result<()> {
+    let catalog = fixture.catalog();
+    let first = catalog.put(vec![route("a", 1, 0)?]).await?;
+    assert!(catalog.claim_acts(10, LEASE).await?.rows.is_empty(), "nobody listens");
+    let listening = catalog.put(vec![subscription("archive", false, 0)?]).await?;
+    let second = catalog.put(vec![route("a", 2, first)?, route("b", 1, 0)?]).await?;
+    assert!(is_conflict(&catalog.put(vec![route("c", 1, 0)?, route("a", 3, first)?]).await, "a"));
+    let rows = catalog.claim_acts(10, LEASE).await?.rows;
+    let told: Vec<_> = rows.iter().map(|row| (row.event.kind.as_str(), row.event.sequence)).collect();
+    let version = |version: u64| u32::try_from(version).unwrap_or_default();
+    let expected = [
+        ("naru.subscription.created", version(listening)),
+        ("naru.route.changed", version(second) - 1),
+        ("naru.route.created", version(second)),
+    ];
+    assert_eq!(told, expected);
+    catalog.published_acts(rows.into_iter().map(|row| row.row).collect()).await?;
+    catalog.put(vec![subscription("archive", true, listening)?]).await?;
+    catalog.put(vec![route("d", 1, 0)?]).await?;
+    assert!(catalog.claim_acts(10, LEASE).await?.rows.is_empty(), "nobody listens any more");
+    Ok(())
+}
+
+/// Every kind of document.
+pub async fn an_act_says_who_did_what_and_holds_no_secret(fixture: &mut impl Fixture) -> anyhow::Result<()> {
+    let catalog = fixture.catalog();
+    catalog.put(vec![subscription("archive", false, 0)?]).await?;
+    let mut credential = credential("acme-live", "acme", false, 0)?;
+    if let Entry::Credential(credential) = &mut credential {
+        credential.kind = CredentialKind::Basic { secret: SecretHash([0xab; 32]) };
+    }
+    let documents = vec![
+        customer("acme", "Acme", 0)?,
+        credential,
+        route("a", 1, 0)?,
+        assignment("acme", None, "a", 0)?,
+        webhook("acme", "main", 0)?,
+        quota("acme", None, 100, 0)?,
+    ];
+    catalog.put_as(&Actor::operator("kim"), documents.clone()).await?;
+    let rows = catalog.claim_acts(10, LEASE).await?.rows;
+    assert_eq!(rows.len(), 1 + documents.len());
+    assert_eq!(rows[0].event.data["actor"]["kind"], "process");
+    for (row, document) in rows[1..].iter().zip(&documents) {
+        let kind = document.kind().as_str();
+        assert_eq!(row.event.kind, format!("naru.{kind}.created"));
+        assert_eq!(row.event.subject, format!("catalog/{kind}/{}", document.key()));
+        assert_eq!(
+            (&row.event.data["actor"]["name"], &row.event.data["key"]),
+            (&"kim".into(), &document.key().into())
+        );
+        let text = serde_json::to_string(&row.event)?;
+        assert!(!text.contains("secret") && !text.contains("171,171"), "{text}");
+    }
+    Ok(())
+}
+
+/// By whichever process; one that died leaves them to the next.
+pub async fn acts_are_claimed_by_lease_and_forgotten_once_published(
+    fixture: &mut impl Fixture,
+) -> anyhow::Result<()> {
+    let (catalog, other) = (fixture.catalog(), fixture.other().await?);
+    catalog.put(vec![subscription("archive", false, 0)?, route("a", 1, 0)?, route("b", 1, 0)?]).await?;
+    let long = Duration::from_secs(30);
+    let mine = other.claim_acts(2, long).await?;
+    assert_eq!((mine.rows.len(), mine.left), (2, 1));
+    let theirs = catalog.claim_acts(10, LEASE).await?;
+    assert_eq!((theirs.rows.len(), theirs.left), (1, 2), "what is claimed is not claimed again");
+    other.published_acts(mine.rows.iter().map(|row| row.row).collect()).await?;
+    other.published_acts(mine.rows.iter().map(|row| row.row).collect()).await?;
+    let none = catalog.claim_acts(10, LEASE).await?;
+    assert_eq!((none.rows.len(), none.left), (0, 1));
+    fixture.restart().await?;
+    tokio::time::sleep(LEASE + Duration::from_millis(50)).await;
+    let again = fixture.catalog().claim_acts(10, LEASE).await?;
+    assert_eq!(again.rows.len(), 1, "what was not published comes again");
+    assert_eq!((&again.rows[0].event, again.left), (&theirs.rows[0].event, 0));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use naru_shared::{
     catalog::{CatalogError, Entry, Kind},
-    domain::{Event, Webhook, WebhookId, WhyDisabled},
+    domain::{Event, EventKind, Webhook, WebhookId, WhyDisabled, kinds},
     ledger::LedgerError,
     metrics,
 };
@@ -39,7 +39,7 @@ pub(super) async fn off(crew: &Crew, id: &WebhookId, version: u64, why: WhyDisab
             Ok(_) => {
                 metrics::WEBHOOKS_OFF.of(&[("reason", why.as_str())]).increment(1);
                 tracing::warn!(webhook = %id, why = why.as_str(), "a webhook is switched off");
-                tell(crew, id, "disabled", serde_json::json!({ "why": why })).await;
+                tell(crew, id, kinds::WEBHOOK_DISABLED, serde_json::json!({ "why": why })).await;
                 give_up(crew, id).await;
                 return;
             }
@@ -82,20 +82,21 @@ async fn give_all_up(crew: &Crew, id: &WebhookId) -> Result<usize, LedgerError> 
 pub(super) async fn told_full(crew: &Crew, id: &WebhookId) {
     let bound = crew.config.webhook_waiting;
     tracing::error!(webhook = %id, bound, "as many events wait for a webhook as may: later ones are not kept for it");
-    tell(crew, id, "full", serde_json::json!({ "waiting": bound })).await;
+    tell(crew, id, kinds::WEBHOOK_FULL, serde_json::json!({ "waiting": bound })).await;
 }
 
 /// An event for who operates Naru: `naru.webhook.…`, about `customer/name`.
-async fn tell(crew: &Crew, id: &WebhookId, what: &str, mut data: serde_json::Value) {
+async fn tell(crew: &Crew, id: &WebhookId, kind: EventKind, mut data: serde_json::Value) {
     if !crew.emit() {
         return;
     }
     data["customer"] = id.customer.as_str().into();
     data["webhook"] = id.name.as_str().into();
     let now = crew.now();
-    // Nothing counts these events; seconds grow as well, and those of this century fit.
-    let sequence = u32::try_from(now.as_millis() / 1_000).unwrap_or(u32::MAX);
-    let event = Event::about(&id.to_string(), sequence, format!("naru.webhook.{what}"), now, data);
+    // Stable where the event is put again; the same does not happen to a webhook twice in a second.
+    let (subject, second) = (id.to_string(), now.as_millis() / 1_000);
+    let what = kind.name.rsplit('.').next().unwrap_or(kind.name);
+    let event = Event::uncounted(format!("{subject}.{what}.{second}"), &subject, kind, now, data);
     if let Err(error) = patience::ledger(crew.deps.outbox.put(vec![event])).await {
         tracing::error!(webhook = %id, %error, "that of a webhook is not told as an event");
     }

@@ -46,7 +46,7 @@ async fn attempt(crew: &Crew, desk: &Desk, plan: &Plan, work: &Work) -> Outcome 
     let left = plan.limit().saturating_sub(begun.elapsed());
     let sent = Instant::now();
     let outcome = deliver(plan, work, &carried.attachments, left).await;
-    desk.count(&outcome, sent.elapsed());
+    desk.count(&crew.herald, &outcome, sent.elapsed());
     outcome
 }
 
@@ -95,7 +95,7 @@ pub(super) fn reap(crew: &Arc<Crew>, desk: &Arc<Desk>) {
         naru_shared::metrics::WORKER_RESTARTS.of(&[("actor", "attempt")]).increment(1);
         tracing::error!(id = %work.row.id, route = %desk.name, attempt = work.attempt, "an attempt stood still");
         let outcome = Outcome::Uncertain { detail: "the courier stood still".to_owned() };
-        desk.count(&outcome, plan.limit());
+        desk.count(&crew.herald, &outcome, plan.limit());
         let next = decide(crew, &plan, &work, outcome);
         let (crew, desk) = (Arc::clone(crew), Arc::clone(desk));
         let runtime = crew.deps.runtime.clone();

@@ -18,6 +18,15 @@ pub(crate) enum Pass {
     Wait(Duration),
 }
 
+/// What an attempt changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The backend is left alone for a while: for the first time, or after another probe that failed.
+    Rests { pause: Duration, anew: bool },
+    /// The backend takes messages again.
+    Recovers,
+}
+
 /// Opens after so many consecutive attempts that were not taken, or uncertain; then 1 s to 30 s, then one probe.
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -54,18 +63,19 @@ impl Breaker {
         }
     }
 
-    /// Counts an attempt that ended. The pause, if this one made it begin.
-    pub(crate) fn count(&self, well: bool) -> Option<Duration> {
+    /// Counts an attempt that ended; what it changed, if anything.
+    pub(crate) fn count(&self, well: bool) -> Option<Turn> {
         self.count_at(well, Instant::now())
     }
 
-    fn count_at(&self, well: bool, now: Instant) -> Option<Duration> {
+    fn count_at(&self, well: bool, now: Instant) -> Option<Turn> {
         let mut state = self.state.lock();
         if well {
-            *state = State::default();
-            return None;
+            let rested = std::mem::take(&mut *state).open.is_some();
+            return rested.then_some(Turn::Recovers);
         }
         state.failures = state.failures.saturating_add(1);
+        let anew = state.open.is_none();
         let pause = match state.open {
             None if state.failures < self.threshold => return None,
             None => FIRST,
@@ -74,7 +84,7 @@ impl Breaker {
             Some(open) => open.pause.saturating_mul(2).min(LONGEST),
         };
         state.open = Some(Open { until: now + pause, pause });
-        Some(pause)
+        Some(Turn::Rests { pause, anew })
     }
 }
 
@@ -91,14 +101,15 @@ mod tests {
         assert_eq!(breaker.count_at(false, start), None);
         assert_eq!(breaker.count_at(false, start), None);
         assert_eq!(breaker.pass_at(start), Pass::Free);
-        assert_eq!(breaker.count_at(false, start), Some(FIRST));
+        assert_eq!(breaker.count_at(false, start), Some(Turn::Rests { pause: FIRST, anew: true }));
         assert_eq!(breaker.pass_at(start), Pass::Wait(FIRST));
         assert_eq!(breaker.count_at(false, start), None, "under way when it opened");
         let later = start + FIRST;
         assert_eq!(breaker.pass_at(later), Pass::Probe);
-        assert_eq!(breaker.count_at(false, later), Some(FIRST * 2));
+        assert_eq!(breaker.count_at(false, later), Some(Turn::Rests { pause: FIRST * 2, anew: false }));
         assert_eq!(breaker.pass_at(later + FIRST * 2), Pass::Probe);
-        assert_eq!(breaker.count_at(true, later + FIRST * 2), None);
+        assert_eq!(breaker.count_at(true, later + FIRST * 2), Some(Turn::Recovers));
+        assert_eq!(breaker.count_at(true, later + FIRST * 2), None, "it is told once");
         assert_eq!(breaker.pass_at(later), Pass::Free);
     }
 
@@ -108,7 +119,8 @@ mod tests {
         let mut now = Instant::now();
         let mut last = Duration::ZERO;
         for _ in 0..12 {
-            last = breaker.count_at(false, now).unwrap();
+            let Some(Turn::Rests { pause, .. }) = breaker.count_at(false, now) else { panic!("it rests") };
+            last = pause;
             now += last;
         }
         assert_eq!(last, LONGEST);

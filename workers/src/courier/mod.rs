@@ -20,18 +20,23 @@ use arc_swap::ArcSwap;
 pub use attachments::Attachment;
 pub(crate) use attachments::Attachments;
 use backlog::Backlog;
-use breaker::Breaker;
 pub(crate) use breaker::Pass;
+use breaker::{Breaker, Turn};
 pub(crate) use held::Table;
 use metrics::{Counter, Gauge, Histogram};
 use naru_shared::{
-    domain::{Outcome, Route, RouteName},
+    domain::{Outcome, Route, RouteName, kinds},
     ledger::Work,
 };
 pub(crate) use permits::Permit;
 use permits::Permits;
+use serde_json::json;
 
-use crate::{backend::Backend, crew::Crew};
+use crate::{
+    backend::Backend,
+    crew::Crew,
+    herald::{Herald, Sign},
+};
 
 /// What a backend may take beyond the attempt's own time before it is given up.
 const GRACE: Duration = Duration::from_secs(1);
@@ -147,7 +152,7 @@ impl Desk {
         self.meters.outcomes[index(outcome)].increment(1);
     }
 
-    fn count(&self, outcome: &Outcome, took: Duration) {
+    fn count(&self, herald: &Herald, outcome: &Outcome, took: Duration) {
         self.meters.outcomes[index(outcome)].increment(1);
         self.meters.seconds.record(took);
         let well = match outcome {
@@ -157,9 +162,23 @@ impl Desk {
             | Outcome::Lost { .. } => true,
             Outcome::NotTaken { .. } | Outcome::Uncertain { .. } => false,
         };
-        if let Some(pause) = self.breaker.count(well) {
-            let pause_ms = pause.as_millis();
-            tracing::warn!(route = %self.name, pause_ms, "attempts pause: the backend does not take messages");
+        let route = self.name.as_str();
+        let tell = |kind| {
+            herald.tell(Sign { kind, subject: format!("route/{route}"), data: json!({ "route": route }) });
+        };
+        match self.breaker.count(well) {
+            Some(Turn::Rests { pause, anew }) => {
+                let pause_ms = pause.as_millis();
+                tracing::warn!(route, pause_ms, "attempts pause: the backend does not take messages");
+                if anew {
+                    tell(kinds::RESTING);
+                }
+            }
+            Some(Turn::Recovers) => {
+                tracing::info!(route, "attempts go on: the backend takes messages again");
+                tell(kinds::RECOVERED);
+            }
+            None => {}
         }
     }
 

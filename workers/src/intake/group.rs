@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use naru_shared::{
     domain::{
-        Account, CustomerId, Day, EnvelopeError, Environment, Lane, Message, Pack, Quota, RouteName, TimeZone,
+        Account, CustomerId, Day, EnvelopeError, Environment, Lane, Message, Pack, Quota, RouteName,
+        TimeZone, kinds,
     },
     ledger::{Disposition, IntakeEntry},
     metrics,
@@ -13,10 +14,13 @@ use naru_shared::{
     registry::RegistryError,
 };
 
+use serde_json::json;
+
 use super::classify::{Grounds, classify};
 use crate::{
     courier::{Desk, Permit},
     crew::Crew,
+    herald::Sign,
 };
 
 /// How long a pack that a newer program wrote waits for a newer worker.
@@ -79,12 +83,26 @@ async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: Envel
     let put = match error {
         EnvelopeError::Newer { version, newest } => {
             crew.newer.left(queue, version, newest);
+            crew.herald.tell(Sign {
+                kind: kinds::NEWER,
+                subject: format!("queue/{route}/{lane}"),
+                data: json!({ "route": route, "lane": lane, "version": version, "newest_read": newest }),
+            });
             crew.deps.queue.release(queue, receipt, FOR_NEWER).await
         }
         EnvelopeError::Forged(_) | EnvelopeError::Malformed(_) => {
             tracing::error!(route, lane, %error, "a pack is set aside");
             metrics::QUARANTINED.of(&[("route", route), ("lane", lane)]).increment(1);
-            crew.deps.queue.quarantine(queue, receipt, &error.to_string()).await
+            let reason = error.to_string();
+            let put = crew.deps.queue.quarantine(queue, receipt, &reason).await;
+            if put.is_ok() {
+                crew.herald.tell(Sign {
+                    kind: kinds::QUARANTINED,
+                    subject: format!("queue/{route}/{lane}"),
+                    data: json!({ "route": route, "lane": lane, "reason": reason }),
+                });
+            }
+            put
         }
     };
     if let Err(error) = put {

@@ -1,5 +1,6 @@
 //! Which events are worth a post, and how loud.
 
+use naru_shared::domain::kinds;
 use serde::{Deserialize, Serialize};
 
 /// How loud an event is.
@@ -55,14 +56,19 @@ impl Rule {
     }
 }
 
-/// Failures and expiries of messages, and what waits for a person.
+/// Failures and expiries of messages, what waits for a person, and what keeps messages or events from where they belong.
 pub(super) fn standard() -> Vec<Rule> {
     vec![
-        Rule::of("naru.message.failed", Severity::Warning),
-        Rule::of("naru.message.expired", Severity::Warning),
-        Rule::of("naru.message.held", Severity::Critical),
-        Rule::of("naru.envelope.quarantined", Severity::Critical),
-        Rule::of("naru.route.resting", Severity::Critical),
+        Rule::of(kinds::FAILED.name, Severity::Warning),
+        Rule::of(kinds::EXPIRED.name, Severity::Warning),
+        Rule::of(kinds::HELD.name, Severity::Critical),
+        Rule::of(kinds::QUARANTINED.name, Severity::Critical),
+        Rule::of(kinds::NEWER.name, Severity::Warning),
+        Rule::of(kinds::RESTING.name, Severity::Critical),
+        Rule::of(kinds::RECOVERED.name, Severity::Info),
+        Rule::of(kinds::REPLACED.name, Severity::Critical),
+        Rule::of(kinds::WEBHOOK_DISABLED.name, Severity::Warning),
+        Rule::of(kinds::WEBHOOK_FULL.name, Severity::Warning),
     ]
 }
 
@@ -119,7 +125,7 @@ mod tests {
         let rules =
             [Rule::of("naru.message.failed", Severity::Ignore), Rule::of("naru.message.*", Severity::Info)];
         assert_eq!(severity(&rules, "naru.message.failed"), Severity::Ignore);
-        assert_eq!(severity(&rules, "naru.message.held"), Severity::Info);
+        assert_eq!(severity(&rules, "naru.message.other"), Severity::Info);
         assert_eq!(severity(&rules, "naru.route.resting"), Severity::Ignore);
         assert_eq!(severity(&standard(), "naru.route.resting"), Severity::Critical);
         assert_eq!(severity(&standard(), "naru.message.expired"), Severity::Warning);

@@ -10,11 +10,16 @@ use std::{
 
 use async_trait::async_trait;
 use naru_shared::{
-    domain::{Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SystemClock, Timestamp},
+    catalog::{Catalog, Entry, Subscription},
+    domain::{
+        Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SubscriptionName, SystemClock,
+        Timestamp,
+    },
     ledger::{
         Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerDesk, LedgerError, PassedOver, RowRef,
         Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
+    topic::Topic,
 };
 
 use super::site::{Site, config, holds_within};
@@ -185,6 +190,26 @@ async fn a_panicking_intake_is_replaced_and_its_packs_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn operators_hear_of_a_loop_that_was_replaced() {
+    let site = Site::new(&[route()]);
+    let name: SubscriptionName = "watch".parse().unwrap();
+    let watch = Subscription { name: name.clone(), ended: false, outside: false, version: 0 };
+    site.catalog.put(vec![Entry::Subscription(watch.clone())]).await.unwrap();
+    site.know(Entry::Subscription(watch));
+    let (plan, _) = first(1, "intake", Fault::Panic);
+    let workers = start(&site, plan);
+    let ids = site.accept("carrier-a", &["+820000000001"]).await;
+    site.reports(&ids).await;
+    workers.drain(DRAIN).await;
+    let received = site.topic.receive(&name, 10, Duration::from_millis(100)).await.unwrap();
+    let told = received.into_iter().find(|delivery| delivery.event.kind == "naru.worker.replaced");
+    let event = told.unwrap().event;
+    assert_eq!(event.subject, "worker/intake");
+    assert_eq!((&event.data["actor"], &event.data["why"]), (&"intake".into(), &"panicked".into()));
+    assert_eq!((&event.data["count"], event.data["of"].is_string()), (&1.into(), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stuck_intake_is_replaced_and_its_packs_come_back() {
     all_is_well_in_spite_of(1, "intake", Fault::Hang).await;
 }
@@ -256,7 +281,7 @@ async fn rows_that_were_taken_and_told_to_nobody_go_back_and_are_sent() {
     for fault in [Fault::Deaf, Fault::Hang, Fault::Panic, Fault::PanicAfter] {
         let site = Site::new(&[route()]);
         // Paused first, so that the messages wait and are taken.
-        site.know(naru_shared::catalog::Entry::Route(Route { paused: true, ..route() }));
+        site.know(Entry::Route(Route { paused: true, ..route() }));
         let taken = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&taken);
         let workers = start(
@@ -267,7 +292,7 @@ async fn rows_that_were_taken_and_told_to_nobody_go_back_and_are_sent() {
         );
         let ids = site.accept("carrier-a", &["+820000000001"; 5]).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
-        site.know(naru_shared::catalog::Entry::Route(route()));
+        site.know(Entry::Route(route()));
         for report in site.reports(&ids).await {
             assert_eq!((report.status, report.attempts), (State::Delivered, 1));
         }

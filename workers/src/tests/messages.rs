@@ -221,6 +221,7 @@ async fn every_outcome_is_an_event_for_every_subscriber() {
     let mut subjects: Vec<_> = events.map(|delivery| (delivery.event.subject, delivery.event.kind)).collect();
     subjects.sort();
     let mut expected = vec![
+        ("catalog/subscription/archive".to_owned(), "naru.subscription.created".to_owned()),
         (ids[0].to_string(), "naru.message.delivered".to_owned()),
         (ids[1].to_string(), "naru.message.failed".to_owned()),
     ];

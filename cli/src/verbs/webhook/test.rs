@@ -1,13 +1,11 @@
 //! `naru webhook test`: one call, now.
 
 use bytes::Bytes;
-use naru_shared::domain::{Event, Webhook};
+use naru_shared::domain::{Event, Webhook, kinds};
 use naru_workers::{Answered, Caller, Post};
 use serde::Serialize;
 
 use crate::{desk::Desk, exit::Failure};
-
-const KIND: &str = "naru.webhook.test";
 
 /// What came of it.
 #[derive(Serialize)]
@@ -27,9 +25,8 @@ pub(super) async fn run(desk: &Desk, webhook: &Webhook) -> anyhow::Result<()> {
     let data = serde_json::json!({
         "customer": webhook.customer, "environment": webhook.environment, "webhook": webhook.name,
     });
-    // Seconds of this century fit.
-    let sequence = u32::try_from(now.as_millis() / 1_000).unwrap_or(u32::MAX);
-    let event = Event::about(&webhook.id().to_string(), sequence, KIND.to_owned(), now, data);
+    let (subject, second) = (webhook.id().to_string(), now.as_millis() / 1_000);
+    let event = Event::uncounted(format!("{subject}.{second}"), &subject, kinds::WEBHOOK_TEST, now, data);
     let secrets = desk.own_keyring().await?.webhooks().signing(webhook, now);
     let body = Bytes::from(serde_json::to_vec(&event)?);
     let caller = Caller::new(webhook.allow_networks.clone())?;

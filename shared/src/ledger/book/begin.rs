@@ -5,7 +5,7 @@ use super::{
     row::{Charge, Row},
 };
 use crate::{
-    domain::{Account, Code, Environment, Event, Fingerprint, State, Timestamp},
+    domain::{Account, Code, Environment, Event, Fingerprint, HeldMessage, State, Timestamp, kinds},
     ledger::{Disposition, IntakeBatch, IntakeEntry, IntakeVerdict, RowRef},
 };
 
@@ -124,6 +124,18 @@ impl Page {
         if start.state == State::Ready {
             self.news.is_ready(&entry.route);
         }
+        if start.state == State::Held && batch.emit {
+            let message = &entry.message;
+            let held = HeldMessage {
+                id: message.id,
+                route: &entry.route,
+                channel: &message.content.channel,
+                attempt: 0,
+                code: start.code,
+                detail: "",
+            };
+            self.event(Event::of_held(&entry.account, &held, batch.now), batch.now);
+        }
         if start.state.is_final() {
             if batch.emit {
                 self.reported(&start.row(batch, entry, at, self.from(batch.now)), true);
@@ -188,8 +200,7 @@ pub(in crate::ledger) fn conflict(entry: &IntakeEntry, now: Timestamp) -> Event 
         "key": message.key,
         "fingerprint": message.fingerprint,
     });
-    let kind = "naru.message.idempotency-conflict".to_owned();
-    let mut event = Event::about(&message.id.to_string(), 0, kind, now, data);
+    let mut event = Event::about(&message.id.to_string(), 0, kinds::CONFLICT, now, data);
     event.id = format!("{}.conflict.{}", message.id, data_encoding::HEXLOWER.encode(&message.fingerprint.0));
     event
 }

@@ -5,7 +5,7 @@ use super::{
     row::{BACKEND_ID, DETAIL, Row, cut},
 };
 use crate::{
-    domain::{Code, IncarnationId, Next, State, Timestamp},
+    domain::{Code, Event, HeldMessage, IncarnationId, Next, State, Timestamp},
     ledger::{Cancelled, Resolution, Settled, Settlement},
 };
 
@@ -70,6 +70,9 @@ impl Page {
                 row.wake_at = None;
                 row.possible_duplicate = true;
                 waits(row, State::Held, Some(Code::Uncertain), detail);
+                if emit {
+                    self.event(held(row, now), now);
+                }
             }
         }
     }
@@ -171,6 +174,18 @@ impl Page {
             }
         }
     }
+}
+
+fn held(row: &Row, now: Timestamp) -> Event {
+    let held = HeldMessage {
+        id: row.at.id,
+        route: &row.route,
+        channel: &row.channel,
+        attempt: row.attempt,
+        code: row.code,
+        detail: row.detail.as_deref().unwrap_or_default(),
+    };
+    Event::of_held(&row.account, &held, now)
 }
 
 fn waits(row: &mut Row, state: State, code: Option<Code>, detail: &str) {

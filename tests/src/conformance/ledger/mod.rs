@@ -81,6 +81,7 @@ macro_rules! ledger_conformance {
             forget: letting_go_comes_by_everything_in_small_steps,
             forget: a_tombstone_is_removed_after_the_horizon,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
+            outbox: operators_are_told_of_what_waits_for_a_person,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
             outbox: what_is_not_deleted_is_claimed_again,
             outbox: delete_is_idempotent,

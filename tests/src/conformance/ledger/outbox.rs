@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use naru_shared::{
-    domain::{Code, Event, State},
+    domain::{Code, Event, Next, State, kinds},
     ledger::{Disposition, Settlement},
 };
 
@@ -48,6 +48,34 @@ pub async fn an_outbox_row_exists_exactly_when_its_state_does(bed: &Bed) -> Resu
     bed.pass(Duration::from_secs(601));
     ledger.wake(bed.now(), 10, true).await?;
     ensure!(bed.state("acme", doubtful).await? == State::Sending);
+    Ok(())
+}
+
+/// Once for each attempt that is in doubt, and for what a copy brought back; no webhook of a customer wants its kind.
+pub async fn operators_are_told_of_what_waits_for_a_person(bed: &Bed) -> Result<()> {
+    let (ledger, outbox) = (&bed.engine.ledger, &bed.engine.outbox);
+    let quiet = bed.start("acme").await?;
+    bed.settle(quiet, 1, Next::Held { detail: "cut".to_owned() }).await?;
+    ensure!(outbox.claim(10, LEASE).await?.is_empty(), "nobody listens");
+    let row = bed.start("acme").await?;
+    for _ in 0..2 {
+        let held = Settlement { row, attempt: 1, next: Next::Held { detail: "cut".to_owned() } };
+        ledger.settle(vec![held], bed.now(), true).await?;
+    }
+    let mut batch = bed.batch(vec![bed.entry("acme", Disposition::Hold(Code::Restored))?]);
+    batch.emit = true;
+    let restored = batch.entries[0].message.id;
+    ledger.intake(batch).await?;
+    let mut events = outbox.claim(10, LEASE).await?;
+    events.sort_by_key(|event| event.row);
+    let told: Vec<_> = events.iter().map(|row| (row.event.kind.as_str(), row.event.id.clone())).collect();
+    let kind = kinds::HELD.name;
+    let expected = [(kind, format!("{}.held.1", row.id)), (kind, format!("{restored}.held.0"))];
+    ensure!(told == expected, "{told:?}");
+    let (first, second) = (&events[0].event, &events[1].event);
+    ensure!(first.subject == format!("held/{}", row.id), "a message's own events are others");
+    ensure!((&first.data["code"], &first.data["detail"]) == (&"uncertain".into(), &"cut".into()));
+    ensure!(second.data["code"] == "restored" && second.data["customer"] == "acme");
     Ok(())
 }
 
