@@ -5,6 +5,7 @@ mod catcher;
 mod claims;
 mod delivery;
 mod hard;
+mod over_aws;
 mod s3;
 mod upload;
 

@@ -86,10 +86,15 @@ class Endpoint(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    # Everything comes at once, and the emulator, unlike the service, does not try again.
+    request_queue_size = 256
+
+
 def endpoint_at(path, topic, raw):
     """Subscribes an HTTP endpoint, and waits until the topic says that it is confirmed."""
     if not hasattr(endpoint_at, "server"):
-        endpoint_at.server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+        endpoint_at.server = Server(("127.0.0.1", 0), Endpoint)
         threading.Thread(target=endpoint_at.server.serve_forever, daemon=True).start()
     place_of_it = f"http://127.0.0.1:{endpoint_at.server.server_port}{path}"
     topic_arn = sns.create_topic(Name=topic)["TopicArn"]

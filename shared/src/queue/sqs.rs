@@ -48,6 +48,8 @@ pub struct SqsQueue {
     names: AwsNames,
     visibility: Duration,
     receivers: usize,
+    /// The longest message that is sent, in bytes.
+    message_bytes: usize,
     rhythm: Rhythm,
     bell: Arc<dyn Doorbell>,
     lanes: Mutex<HashMap<QueueName, Arc<Ends>>>,
@@ -76,6 +78,9 @@ impl SqsQueue {
             names: AwsNames::of(&settings.namespace),
             visibility: settings.visibility(),
             receivers: usize::try_from(settings.receivers).unwrap_or(1),
+            message_bytes: usize::try_from(settings.message_bytes)
+                .unwrap_or(LARGEST)
+                .clamp(AROUND * 2, LARGEST),
             rhythm: Rhythm::default(),
             bell,
             lanes: Mutex::default(),
@@ -185,7 +190,7 @@ impl Queue for SqsQueue {
             fair_groups: false,
             visibility: true,
             pace: PACE,
-            max_bytes: Some((LARGEST - AROUND) / 4 * 3),
+            max_bytes: Some((self.message_bytes - AROUND) / 4 * 3),
             look: Duration::from_secs(60),
         }
     }

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{SETTLING, delivered, woken};
+use anyhow::ensure;
+
+use super::{delivered, woken};
 use crate::{
     aws_proxy::{Call, Service},
     bench::Table,
@@ -17,6 +19,12 @@ use crate::{
 
 /// Requests to SQS in an hour, for each group of queues and each worker process.
 const AN_HOUR: f64 = 15.0;
+
+/// Longer than a long poll with all that a request takes besides.
+const LONGEST_POLL: Duration = Duration::from_secs(21);
+
+/// By then it rests.
+const SETTLED: Duration = Duration::from_secs(180);
 
 /// Worker processes that are watched.
 const WORKERS: u64 = 2;
@@ -45,9 +53,25 @@ impl RestingOnAws {
         for number in 0..10 {
             delivered(&mut site.customer(0), &format!("before {number}"))?;
         }
-        // A queue rests only when nothing was heard of it for a minute.
-        thread::sleep(SETTLING * 6);
-        Ok(Self(site))
+        let resting = Self(site);
+        resting.settle()?;
+        Ok(resting)
+    }
+
+    /// A queue rests only when nothing was heard of it for a minute and a long poll came back empty after that. Once nothing was asked of any for
+    /// longer than a long poll takes, none has one out.
+    fn settle(&self) -> anyhow::Result<()> {
+        let counter = self.0.carrier.cloud()?.calls()?;
+        let (deadline, mut quiet_since) = (Instant::now() + SETTLED, Instant::now());
+        drop(counter.take_calls());
+        while quiet_since.elapsed() < LONGEST_POLL {
+            ensure!(Instant::now() < deadline, "it does not come to rest within {SETTLED:?}");
+            thread::sleep(Duration::from_millis(250));
+            if counter.take_calls().keys().any(|call| call.service == Service::Sqs) {
+                quiet_since = Instant::now();
+            }
+        }
+        Ok(())
     }
 
     /// Counts what happens meanwhile.

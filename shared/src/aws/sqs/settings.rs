@@ -15,6 +15,12 @@ const LONGEST_VISIBILITY: u64 = 43_200_000;
 /// The most requests that ask one queue at once.
 const MOST_RECEIVERS: u64 = 256;
 
+/// What a message must have room for: a claim check and its attributes.
+const LEAST_BYTES: u32 = 4_096;
+
+/// What SQS takes.
+const MOST_BYTES: u32 = 1_048_576;
+
 /// Settings of a queue on SQS. Nothing must be given. They stand here one by one, and not as a part of others, so that a
 /// misspelt one is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +44,9 @@ pub struct SqsSettings {
     pub create: bool,
     /// Requests that ask one queue at once under load, at the most.
     pub receivers: u32,
+    /// The longest message that the queues take, in bytes (`MaximumMessageSize`): less where they, or what speaks as SQS does, take less
+    /// than SQS. A pack that would be longer is kept among the blobs.
+    pub message_bytes: u32,
     /// What wakes idle receivers; without it they ask every 20 seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doorbell: Option<DoorbellSettings>,
@@ -54,6 +63,7 @@ impl Default for SqsSettings {
             visibility_ms: 120_000,
             create: false,
             receivers: 16,
+            message_bytes: MOST_BYTES,
             doorbell: None,
         }
     }
@@ -86,6 +96,7 @@ impl SqsSettings {
         for (name, value, least, most) in [
             ("visibility_ms", self.visibility_ms, 1_000, LONGEST_VISIBILITY),
             ("receivers", self.receivers.into(), 1, MOST_RECEIVERS),
+            ("message_bytes", self.message_bytes.into(), LEAST_BYTES.into(), MOST_BYTES.into()),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(InvalidAwsSettings::Bounds(name, least, most));
@@ -110,6 +121,8 @@ mod tests {
         assert!(with(|s| s.visibility_ms = 999));
         assert!(with(|s| s.visibility_ms = LONGEST_VISIBILITY + 1));
         assert!(with(|s| s.receivers = 0));
+        assert!(with(|s| s.message_bytes = 4_095));
+        assert!(with(|s| s.message_bytes = 1_048_577));
         assert!(with(|s| s.endpoint = Some("sqs".to_owned())));
     }
 }
