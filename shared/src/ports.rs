@@ -234,7 +234,15 @@ pub fn open(
     Ok((ports, tasks))
 }
 
-/// What was set aside from the queue, and the blobs of its claim checks, for an operator's command beside whoever runs.
+/// What an operator's command needs to look at what was set aside.
+pub struct AsidePorts {
+    /// The queue's other face.
+    pub quarantine: Arc<dyn Quarantine>,
+    /// Where claim checks are redeemed.
+    pub blobs: Option<Arc<dyn Blobs>>,
+}
+
+/// What was set aside from the queue, and the blobs of its claim checks, beside whoever runs.
 ///
 /// # Errors
 /// If an engine cannot be opened. One that is merely away is not an error.
@@ -242,14 +250,14 @@ pub fn open_quarantine(
     engines: &Engines,
     dir: Option<&DataDir>,
     runtime: &Handle,
-) -> Result<(Arc<dyn Quarantine>, Option<Arc<dyn Blobs>>), OpenError> {
+) -> Result<AsidePorts, OpenError> {
     let quarantine = transport::quarantine(&engines.queue, dir, runtime)?;
     // Only what a queue does not take whole becomes a claim check.
     let blobs = match engines.queue {
         QueueEngine::Sqs(_) => storage::beside(&engines.blobs, dir, runtime)?,
         QueueEngine::Sqlite { .. } | QueueEngine::RabbitMq(_) => None,
     };
-    Ok((quarantine, blobs))
+    Ok(AsidePorts { quarantine, blobs })
 }
 
 /// A queue that does not take every envelope has those that are too large for it kept as blobs, if blobs are kept.

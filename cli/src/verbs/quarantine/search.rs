@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use naru_shared::{
     domain::{CustomerId, Lane, RouteName},
-    ports,
+    ports::{self, AsidePorts},
     queue::{Aside, Finding, Quarantine, QueueName, SetAside, Verifier},
 };
 use tokio::runtime::Handle;
@@ -105,7 +105,7 @@ impl Yard {
             Some(route) => vec![route.clone()],
             None => desk.book()?.routes().await?.into_iter().map(|route| route.name).collect(),
         };
-        let (quarantine, blobs) =
+        let AsidePorts { quarantine, blobs } =
             ports::open_quarantine(&desk.config.engines(), desk.dir(), &Handle::current())?;
         let lanes = |route: RouteName| Lane::ALL.map(|lane| QueueName { route: route.clone(), lane });
         let queues = routes.into_iter().flat_map(lanes).collect();
