@@ -72,6 +72,14 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// What a person should know beside the answer, on standard error.
+///
+/// # Errors
+/// If it is closed.
+pub fn note(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(io::stderr().lock(), "naru: {text}")?)
+}
+
 /// Text without control characters: what customers wrote must not steer the operator's terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

@@ -27,12 +27,15 @@ const LONG_POLL: Duration = Duration::from_secs(21);
 struct Operator {
     program: PathBuf,
     config: PathBuf,
+    /// Whose secrets, if not those of the configuration.
+    keys: Option<PathBuf>,
 }
 
 impl Operator {
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(&self.program);
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        command.envs(self.keys.iter().map(|keys| ("NARU_KEYS__FILE", keys)));
         let output = command.arg("--config").arg(&self.config).args(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -121,9 +124,21 @@ fn a_person_removes_the_rest(operator: &Operator, ours: &str) {
     let (code, _, said) = operator.run(&["quarantine", "discard", &ids[0], "0123456789abcdef"]);
     assert_eq!(code, 3, "{said}");
     assert_eq!(operator.listed(3).len(), 3, "nothing is removed if anything was named that is not there");
-    let all = [&["quarantine", "discard"][..], &ids.iter().map(String::as_str).collect::<Vec<_>>()].concat();
-    assert_eq!(operator.asked(&all).0, 0);
+    let (code, outcomes) = operator.asked(&["quarantine", "discard", "--foreign"]);
+    assert_eq!((code, outcomes.len()), (0, 3), "{outcomes:?}");
     assert!(operator.listed(0).is_empty());
+}
+
+/// A route of which nobody has made the queues.
+fn a_lane_without_a_queue_keeps_nobody_from_the_others(operator: &Operator) {
+    assert_eq!(operator.run(&["route", "add", "new", "simulator"]).0, 0);
+    let (code, rows) = operator.asked(&["quarantine", "list"]);
+    assert_eq!((code, rows.len()), (5, 3), "what is there is told, and that not everything was seen");
+    let (code, outcomes) = operator.asked(&["quarantine", "redrive", &id(&rows[0])]);
+    assert_eq!((code, outcomes.len()), (5, 1), "{outcomes:?}");
+    let (_, printed, said) = operator.run(&["status"]);
+    assert!(printed.contains("on the queue") && said.contains("naru infra apply"), "{printed}{said}");
+    assert_eq!(operator.run(&["infra", "apply"]).0, 0);
 }
 
 fn delivered(customer: &mut Customer, sent: &str) {
@@ -146,11 +161,20 @@ fn on_sqlite_what_is_ours_comes_back_and_what_is_forged_never() {
     other_keys(&data.join("keys.toml"), &other);
     gateway.argue(&[]);
     gateway.start(&[("NARU_KEYS__FILE", other.display().to_string())]).unwrap();
-    let operator = Operator { program: gateway.program().to_owned(), config: gateway.config() };
+    let operator = Operator { program: gateway.program().to_owned(), config: gateway.config(), keys: None };
     let ours = everything_is_told(&operator, &sent);
     // While it runs with the wrong keys it is set aside again; what is discarded is only what does not open.
     let (code, _, said) = operator.run(&["quarantine", "discard", &ours]);
     assert_eq!(code, 4, "{said}");
+    // Nor by whoever lacks the key and cannot see whose it is.
+    let stranger = Operator { keys: Some(other), ..operator };
+    for discard in [&["quarantine", "discard", &ours][..], &["quarantine", "redrive", &ours]] {
+        let (code, _, said) = stranger.run(discard);
+        assert_eq!(code, 4, "{said}");
+    }
+    let operator = Operator { keys: None, ..stranger };
+    assert_eq!(operator.listed(4).len(), 4);
+    assert_eq!(operator.run(&["quarantine", "list", "--route", "nosuch"]).0, 3);
     only_what_is_ours_goes_back(&operator, &ours);
     assert_eq!(id(&operator.listed(4).into_iter().find(|row| row["opens"] == true).unwrap()), ours);
     // Put back while nobody runs, and found by the next start; then while it runs.
@@ -178,7 +202,7 @@ fn wide(carries: Carries, reach: impl FnOnce(&Deployment) -> Vec<String>) {
     let other = site.home().join("other.toml");
     other_keys(&site.home().join("keys.toml"), &other);
     site.workers[0].start(&[("NARU_KEYS__FILE", other.display().to_string())]).unwrap();
-    let operator = Operator { program: site.program().to_owned(), config: site.config() };
+    let operator = Operator { program: site.program().to_owned(), config: site.config(), keys: None };
     let ours = everything_is_told(&operator, &sent);
     site.workers[0].drain().unwrap();
     if let Carries::Aws { .. } = carries {
@@ -188,6 +212,9 @@ fn wide(carries: Carries, reach: impl FnOnce(&Deployment) -> Vec<String>) {
     site.workers[0].start(&[]).unwrap();
     only_what_is_ours_goes_back(&operator, &ours);
     delivered(&mut customer, &sent);
+    if let Carries::Aws { .. } = carries {
+        a_lane_without_a_queue_keeps_nobody_from_the_others(&operator);
+    }
     a_person_removes_the_rest(&operator, &ours);
     site.drain().unwrap();
 }

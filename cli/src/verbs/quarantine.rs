@@ -1,22 +1,20 @@
 //! `naru quarantine`: packs that intake could not open, and that wait for a person.
 
 mod act;
+mod change;
 mod search;
-
-use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 use naru_shared::{
-    domain::{Environment, EventKind, MessageId, Pack, RouteName, Timestamp, Units, kinds, masked},
+    domain::{Environment, MessageId, Pack, RouteName, Timestamp, Units, masked},
     queue::{Finding, SetAside},
 };
-use search::{Found, Prefix, Sought, Yard, finding_of};
+use search::{Found, Prefix, Sought, Yard};
 use serde::Serialize;
 
 use crate::{
     desk::Desk,
-    exit::Failure,
-    output::{age, print},
+    output::{age, note},
 };
 
 /// Which packs.
@@ -55,27 +53,43 @@ pub enum QuarantineVerb {
     },
     /// Verify them again, and put those that are ours back on their queue; the others stay
     Redrive(Which),
-    /// Remove for ever what cannot be opened; what can is refused, since messages in it were accepted
-    Discard {
-        /// The beginnings of their ids, at least 8 digits of each
-        #[arg(required = true)]
-        ids: Vec<Prefix>,
-    },
+    /// Remove for ever what is certainly not ours; what is or may be ours stays, since messages in it were accepted
+    Discard(Whose),
+}
+
+/// Which packs are removed.
+#[derive(Debug, Args)]
+pub struct Whose {
+    /// The beginnings of their ids, at least 8 digits of each
+    #[arg(required_unless_present = "foreign", conflicts_with = "foreign")]
+    ids: Vec<Prefix>,
+    /// All that are certainly not ours: forged, cut, or something else
+    #[arg(long, conflicts_with = "lose_messages")]
+    foreign: bool,
+    /// Also what is or may be ours: the messages in it are lost, and nobody is told
+    #[arg(long)]
+    lose_messages: bool,
+    /// Only of this route
+    #[arg(long)]
+    route: Option<RouteName>,
 }
 
 /// Does it.
 ///
 /// # Errors
-/// See the exit codes; [`Failure::Conflict`] if any that was meant stays where it is.
+/// See the exit codes; a conflict if any that was meant stays where it is.
 pub async fn run(verb: QuarantineVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
         QuarantineVerb::List { route, limit } => list(desk, route.as_ref(), usize::from(limit)).await,
         QuarantineVerb::Show { id, raw } => show(desk, id, raw).await,
         QuarantineVerb::Redrive(Which { ids, all, route }) => {
             let sought = if all { Sought::All } else { Sought::These(ids) };
-            redrive(desk, sought, route.as_ref()).await
+            change::redrive(desk, sought, route.as_ref()).await
         }
-        QuarantineVerb::Discard { ids } => discard(desk, ids).await,
+        QuarantineVerb::Discard(Whose { ids, foreign, lose_messages, route }) => {
+            let sought = if foreign { Sought::All } else { Sought::These(ids) };
+            change::discard(desk, sought, lose_messages, route.as_ref()).await
+        }
     }
 }
 
@@ -97,6 +111,8 @@ struct Row {
 struct Now {
     /// Whether a redrive would put it back.
     opens: bool,
+    /// Whether it is certainly not ours.
+    foreign: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     why_not: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,23 +125,14 @@ struct Now {
 
 impl Now {
     fn of(finding: &Finding) -> Self {
-        let not = |why: String| Self {
-            opens: false,
-            why_not: Some(why),
-            customer: None,
-            environment: None,
-            messages: None,
-        };
-        match finding {
-            Finding::Refused(why) => not(why.clone()),
-            Finding::NotNow(error) => not(format!("its blob could not be had: {error}")),
-            Finding::Ours(pack) => Self {
-                opens: true,
-                why_not: None,
-                customer: Some(pack.account.customer.to_string()),
-                environment: Some(pack.account.environment),
-                messages: Some(pack.messages.len()),
-            },
+        let pack = if let Finding::Ours(pack) = finding { Some(pack) } else { None };
+        Self {
+            opens: pack.is_some(),
+            foreign: matches!(finding, Finding::Foreign(_)),
+            why_not: finding.why_not(),
+            customer: pack.map(|pack| pack.account.customer.to_string()),
+            environment: pack.map(|pack| pack.account.environment),
+            messages: pack.map(|pack| pack.messages.len()),
         }
     }
 
@@ -163,7 +170,8 @@ async fn list(desk: &Desk, route: Option<&RouteName>, limit: usize) -> anyhow::R
     for pack in &found.packs {
         rows.push(row(pack, &yard.verify(&pack.pack).await));
     }
-    found.close().await?;
+    let more = found.more;
+    let closed = found.close().await;
     let now = desk.now();
     desk.out.rows(&rows, &["id", "route", "lane", "since", "bytes", "set aside because", "now"], |row| {
         vec![
@@ -175,7 +183,11 @@ async fn list(desk: &Desk, route: Option<&RouteName>, limit: usize) -> anyhow::R
             row.reason.clone(),
             row.now.words(),
         ]
-    })
+    })?;
+    if more {
+        note(&format!("of each lane {limit} are shown, and there are more: --limit, --route"))?;
+    }
+    closed.sound()
 }
 
 /// One pack with its messages; no text of theirs.
@@ -222,7 +234,8 @@ async fn show(desk: &Desk, id: Prefix, raw: bool) -> anyhow::Result<()> {
     let finding = yard.verify(&found.pack).await;
     let (row, bytes) = (row(found, &finding), found.pack.envelope.0.clone());
     let copies = looked.packs.len();
-    looked.close().await?;
+    // It was found: whatever else could not be looked at is of no interest here.
+    drop(looked.close().await);
     if raw {
         use std::io::Write as _;
         return Ok(std::io::stdout().lock().write_all(&bytes)?);
@@ -255,108 +268,4 @@ async fn show(desk: &Desk, id: Prefix, raw: bool) -> anyhow::Result<()> {
             content.units.get().to_string(),
         ]
     })
-}
-
-/// What became of one that was meant.
-#[derive(Serialize)]
-struct Outcome {
-    id: String,
-    route: RouteName,
-    lane: &'static str,
-    done: bool,
-    what: String,
-    /// Whether it is an act of its own: what somebody else did, and a copy more, are none.
-    #[serde(skip)]
-    acted: bool,
-}
-
-impl Outcome {
-    fn of(found: &Found, done: bool, what: impl Into<String>) -> Self {
-        let (route, lane) = (found.queue.route.clone(), found.queue.lane.as_str());
-        Self { id: found.pack.id().to_string(), route, lane, done, what: what.into(), acted: done }
-    }
-
-    fn no_act(self) -> Self {
-        Self { acted: false, ..self }
-    }
-}
-
-/// Says what became of each, to who asked and to who listens; any that stays is a conflict.
-async fn tell(desk: &Desk, kind: EventKind, outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let told = act::tell(desk, kind, outcomes).await;
-    desk.out.rows(outcomes, &["id", "route", "lane", "what became of it"], |outcome| {
-        vec![short(&outcome.id), outcome.route.to_string(), outcome.lane.to_owned(), outcome.what.clone()]
-    })?;
-    told?;
-    let stay = outcomes.iter().filter(|outcome| !outcome.done).count();
-    match stay {
-        0 => Ok(()),
-        _ => Err(Failure::Conflict(format!("{stay} of {} stay where they were", outcomes.len())).into()),
-    }
-}
-
-async fn redrive(desk: &Desk, sought: Sought, route: Option<&RouteName>) -> anyhow::Result<()> {
-    let yard = Yard::open(desk, route).await?;
-    let mut looked = yard.look(&sought, search::MOST).await?;
-    if let Some(id) = looked.not_found(&sought) {
-        return Err(looked.missing(&id).await);
-    }
-    let (mut outcomes, mut copies) = (Vec::new(), BTreeSet::new());
-    for found in std::mem::take(&mut looked.packs) {
-        // A copy more says nothing more: what is in it goes back once.
-        if !copies.insert((found.queue.clone(), found.pack.id().to_string())) {
-            looked.aside(&found)?.discard(&found.pack).await?;
-            outcomes.push(Outcome::of(&found, true, "a copy of one that was put back: removed").no_act());
-            continue;
-        }
-        let outcome = match finding_of(yard.verify(&found.pack).await) {
-            Ok(customer) => {
-                let put = looked.aside(&found)?.readmit(&found.pack, &customer).await?;
-                if put {
-                    Outcome::of(&found, true, "put back on its queue")
-                } else {
-                    Outcome::of(&found, true, "somebody else took it away meanwhile").no_act()
-                }
-            }
-            Err(why) => {
-                copies.remove(&(found.queue.clone(), found.pack.id().to_string()));
-                Outcome::of(&found, false, format!("stays: {why}"))
-            }
-        };
-        outcomes.push(outcome);
-    }
-    looked.close().await?;
-    tell(desk, kinds::REDRIVEN, &outcomes).await
-}
-
-async fn discard(desk: &Desk, ids: Vec<Prefix>) -> anyhow::Result<()> {
-    let yard = Yard::open(desk, None).await?;
-    let sought = Sought::These(ids);
-    let mut looked = yard.look(&sought, search::MOST).await?;
-    if let Some(id) = looked.not_found(&sought) {
-        return Err(looked.missing(&id).await);
-    }
-    let mut outcomes = Vec::new();
-    for found in std::mem::take(&mut looked.packs) {
-        let outcome = match yard.verify(&found.pack).await {
-            Finding::Ours(pack) => {
-                let messages = pack.messages.len();
-                let why = format!("stays: it opens, and {messages} accepted messages are in it: redrive it");
-                Outcome::of(&found, false, why)
-            }
-            Finding::NotNow(error) => {
-                Outcome::of(&found, false, format!("stays: its blob could not be had: {error}"))
-            }
-            Finding::Refused(_) => {
-                looked.aside(&found)?.discard(&found.pack).await?;
-                Outcome::of(&found, true, "removed for ever")
-            }
-        };
-        outcomes.push(outcome);
-    }
-    looked.close().await?;
-    if outcomes.is_empty() {
-        return print("none");
-    }
-    tell(desk, kinds::DISCARDED, &outcomes).await
 }

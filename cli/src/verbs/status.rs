@@ -9,7 +9,7 @@ use naru_shared::{
     doorbell::NoDoorbell,
     engines::QueueEngine,
     ledger::LaneStatus,
-    queue::{QueueStatus, RabbitMqQueue, SqsQueue, ask, peek},
+    queue::{QueueError, QueueName, QueueStatus, RabbitMqQueue, SqsQueue, ask, peek},
     rabbitmq::Broker,
 };
 use serde::Serialize;
@@ -55,9 +55,10 @@ pub async fn run(desk: &Desk) -> anyhow::Result<()> {
     let suspended = desk.book()?.suspended().await?;
     let lanes = ledger.lanes(Arc::new(suspended)).await?;
     // What is known is told all the same, and at the end what is not.
+    let unknown = "how much lies on the queue is not known";
     let (on_queue, silent) = match on_queue(desk, &routes).await {
-        Ok(on_queue) => (on_queue, None),
-        Err(error) => (Vec::new(), Some(error.context("how much lies on the queue is not known"))),
+        Ok((on_queue, silent)) => (on_queue, unseen(silent).map(|error| error.context(unknown))),
+        Err(error) => (Vec::new(), Some(error.context(unknown))),
     };
     let now = desk.now();
     tell(desk, &assemble(running, &routes, on_queue, lanes, now), now)?;
@@ -118,20 +119,29 @@ async fn running(desk: &Desk) -> anyhow::Result<Option<String>> {
     })
 }
 
-async fn on_queue(desk: &Desk, routes: &[Route]) -> anyhow::Result<Vec<QueueStatus>> {
+/// Lanes that could not be asked, as one error.
+pub(super) fn unseen(silent: Vec<(QueueName, QueueError)>) -> Option<anyhow::Error> {
+    let names = silent.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ");
+    let (_, error) = silent.into_iter().next()?;
+    Some(anyhow::Error::new(error).context(format!("of {names}")))
+}
+
+type Asked = (Vec<QueueStatus>, Vec<(QueueName, QueueError)>);
+
+async fn on_queue(desk: &Desk, routes: &[Route]) -> anyhow::Result<Asked> {
     match &desk.config.queue {
         QueueEngine::Sqlite { .. } => {
             let file = desk.dir().map(DataDir::queue).filter(|file| file.exists());
-            Ok(file.map(|file| peek(&file)).transpose()?.unwrap_or_default())
+            Ok((file.map(|file| peek(&file)).transpose()?.unwrap_or_default(), Vec::new()))
         }
         QueueEngine::RabbitMq(settings) => {
             let queue = RabbitMqQueue::new(Broker::open(settings, &Handle::current())?);
-            Ok(ask(&queue, routes.iter().map(|route| route.name.clone())).await?)
+            Ok(ask(&queue, routes.iter().map(|route| route.name.clone())).await)
         }
         QueueEngine::Sqs(settings) => {
             let aws = Arc::new(Aws::new(settings.aws()));
             let queue = SqsQueue::new(aws, settings, Arc::new(NoDoorbell));
-            Ok(ask(&queue, routes.iter().map(|route| route.name.clone())).await?)
+            Ok(ask(&queue, routes.iter().map(|route| route.name.clone())).await)
         }
     }
 }

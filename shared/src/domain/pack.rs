@@ -53,6 +53,9 @@ pub enum EnvelopeError {
         /// The newest that this program reads.
         newest: u32,
     },
+    /// It may be ours, by a key or of a version that this program does not have: quarantine it, a person may find what is missing.
+    #[error("not an envelope that this program can verify: {0}")]
+    Unverified(&'static str),
     /// Forged, cut or damaged: quarantine it.
     #[error("not an envelope that this deployment wrote: {0}")]
     Forged(&'static str),
@@ -125,7 +128,7 @@ impl EnvelopeKeys {
             return Err(EnvelopeError::Newer { version, newest: self.newest() });
         }
         let format =
-            self.format(version).map_err(|_older| EnvelopeError::Forged("a version that is not read"))?;
+            self.format(version).map_err(|_older| EnvelopeError::Unverified("a version that is not read"))?;
         let (Some(id), Some(tag), None) = (parts.next(), parts.next(), parts.next()) else {
             return Err(EnvelopeError::Forged("head of another form"));
         };
@@ -136,7 +139,7 @@ impl EnvelopeKeys {
             .verifying
             .iter()
             .find(|(known, _)| known == id)
-            .ok_or(EnvelopeError::Forged("unknown key"))?;
+            .ok_or(EnvelopeError::Unverified("unknown key"))?;
         let mac = signed(key, version, id, [body]);
         mac.verify_slice(&tag).map_err(|_| EnvelopeError::Forged("MAC"))?;
         let pack = (format.read)(body).map_err(EnvelopeError::Malformed)?;
@@ -269,7 +272,7 @@ mod tests {
         assert!(EnvelopeKeys::new(("new", &new), &[("old", &old)]).open(&envelope).is_ok());
         assert!(matches!(
             EnvelopeKeys::new(("new", &new), &[]).open(&envelope),
-            Err(EnvelopeError::Forged(_))
+            Err(EnvelopeError::Unverified(_))
         ));
     }
 
@@ -294,7 +297,7 @@ mod tests {
         let newer = Envelope(Bytes::from_static(b"2.whatever\nbinary"));
         assert!(matches!(keys.open(&newer), Err(EnvelopeError::Newer { version: 2, newest: 1 })));
         let none = Envelope(Bytes::from_static(b"0.whatever\nbinary"));
-        assert!(matches!(keys.open(&none), Err(EnvelopeError::Forged(_))));
+        assert!(matches!(keys.open(&none), Err(EnvelopeError::Unverified(_))));
     }
 
     /// Another way to write a pack: backwards.

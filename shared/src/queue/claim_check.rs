@@ -70,12 +70,18 @@ pub(super) enum Lost {
     ForNow(BlobError),
 }
 
-/// The envelope that this is, or that it stands for.
-pub(super) async fn redeemed(blobs: Option<&dyn Blobs>, envelope: &Envelope) -> Result<Envelope, Lost> {
+/// The envelope that this is, or that it stands for; `None` for what begins as a check and is none.
+pub(super) async fn redeemed(
+    blobs: Option<&dyn Blobs>,
+    envelope: &Envelope,
+) -> Result<Option<Envelope>, Lost> {
     match (Check::read(envelope), blobs) {
-        (None, _) => Ok(envelope.clone()),
+        (None, _) => Ok(Some(envelope.clone())),
+        (Some(None), _) => Ok(None),
         (Some(_), None) => Err(Lost::ForEver("a claim check, and no blobs are kept".to_owned())),
-        (Some(check), Some(blobs)) => ClaimChecks::redeem(blobs, check).await.map(Envelope),
+        (Some(check), Some(blobs)) => {
+            ClaimChecks::redeem(blobs, check).await.map(|content| Some(Envelope(content)))
+        }
     }
 }
 

@@ -31,6 +31,12 @@ pub struct QueueName {
     pub lane: Lane,
 }
 
+impl std::fmt::Display for QueueName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.route, self.lane.as_str())
+    }
+}
+
 /// A pack on its way in.
 #[derive(Debug, Clone)]
 pub struct Outgoing {

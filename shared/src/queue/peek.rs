@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Queue, QueueError, QueueName, sqlite::queue_name};
+use super::{Depth, Queue, QueueError, QueueName, sqlite::queue_name};
 use crate::{
     domain::{Lane, RouteName, Timestamp},
     sqlite::{DbError, connect},
@@ -23,25 +23,26 @@ pub struct QueueStatus {
     pub oldest: Option<Timestamp>,
 }
 
-/// Every queue of these routes that holds anything, as its engine tells.
-///
-/// # Errors
-/// If the engine does not answer.
+/// Every queue of these routes that holds anything, as its engine tells; and which could not be asked, with what the last said.
 pub async fn ask(
     queue: &dyn Queue,
     routes: impl IntoIterator<Item = RouteName>,
-) -> Result<Vec<QueueStatus>, QueueError> {
-    let mut found = Vec::new();
+) -> (Vec<QueueStatus>, Vec<(QueueName, QueueError)>) {
+    let (mut found, mut silent) = (Vec::new(), Vec::new());
     for route in routes {
         for lane in Lane::ALL {
-            let depth = queue.depth(&QueueName { route: route.clone(), lane }).await?;
-            let (packs, quarantined, oldest) = (depth.packs, depth.quarantined, depth.oldest);
-            if packs + quarantined > 0 {
-                found.push(QueueStatus { route: route.clone(), lane, packs, quarantined, oldest });
+            let name = QueueName { route: route.clone(), lane };
+            match queue.depth(&name).await {
+                Ok(Depth { packs, quarantined, oldest }) => {
+                    if packs + quarantined > 0 {
+                        found.push(QueueStatus { route: route.clone(), lane, packs, quarantined, oldest });
+                    }
+                }
+                Err(error) => silent.push((name, error)),
             }
         }
     }
-    Ok(found)
+    (found, silent)
 }
 
 /// Every queue of the embedded engine's file that holds anything, by route and lane.

@@ -90,7 +90,7 @@ async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: Envel
             });
             crew.deps.queue.release(queue, receipt, FOR_NEWER).await
         }
-        EnvelopeError::Forged(_) | EnvelopeError::Malformed(_) => {
+        EnvelopeError::Unverified(_) | EnvelopeError::Forged(_) | EnvelopeError::Malformed(_) => {
             tracing::error!(route, lane, %error, "a pack is set aside");
             metrics::QUARANTINED.of(&[("route", route), ("lane", lane)]).increment(1);
             let reason = error.to_string();

@@ -3,7 +3,7 @@
 use naru_shared::domain::{Event, EventKind};
 use serde_json::json;
 
-use super::Outcome;
+use super::change::Outcome;
 use crate::desk::{Desk, actor};
 
 /// One event for each pack.

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use naru_shared::{
-    domain::{CustomerId, Lane, RouteName},
+    domain::{Lane, RouteName},
     ports::{self, AsidePorts},
-    queue::{Aside, Finding, Quarantine, QueueName, SetAside, Verifier},
+    queue::{Aside, Finding, Quarantine, QueueError, QueueName, SetAside, Verifier},
 };
 use tokio::runtime::Handle;
 
+use super::super::status::unseen;
 use crate::{desk::Desk, exit::Failure};
 
 /// Looked at in a lane, at the most: what is not found among them is told as not found.
@@ -17,6 +18,9 @@ pub(super) const MOST: usize = 10_000;
 
 /// Bytes of a lane that are kept in hand, and no page is begun beyond them.
 const BYTES: usize = 64 << 20;
+
+/// What is said if there are more than were looked at.
+const PACK_AMONG: &str = "pack, among the first 10,000 (or 64 MiB) set aside in each lane, with the id";
 
 /// Lanes that are looked at together.
 const LANES: usize = 8;
@@ -95,14 +99,42 @@ pub(super) struct Yard {
 /// What was found, still in hand.
 pub(super) struct Looked {
     pub(super) packs: Vec<Found>,
+    /// Whether there may be more in any lane than was looked at.
+    pub(super) more: bool,
     asides: Vec<(QueueName, Box<dyn Aside>)>,
+    /// Lanes that could not be looked at.
+    unseen: Vec<(QueueName, QueueError)>,
+}
+
+/// How a look ended.
+pub(super) struct Closed {
+    /// Whether whoever receives knows of what was put back.
+    pub(super) woken: bool,
+    /// Lanes that could not be looked at, or to which something could not be given back: there it comes back by itself.
+    unseen: Vec<(QueueName, QueueError)>,
+}
+
+impl Closed {
+    /// # Errors
+    /// If any lane could not be looked at.
+    pub(super) fn sound(self) -> anyhow::Result<()> {
+        unseen(self.unseen).map_or(Ok(()), Err)
+    }
+}
+
+/// What a look at one lane came to: why it ended early, if it did.
+struct OfLane {
+    aside: Option<Box<dyn Aside>>,
+    packs: Vec<SetAside>,
+    more: bool,
+    trouble: Option<QueueError>,
 }
 
 impl Yard {
     pub(super) async fn open(desk: &Desk, route: Option<&RouteName>) -> anyhow::Result<Self> {
         let keys = desk.own_keyring().await?.envelope_keys()?.knowing(desk.config.release.formats);
         let routes: Vec<RouteName> = match route {
-            Some(route) => vec![route.clone()],
+            Some(route) => vec![desk.book()?.route(route).await?.name],
             None => desk.book()?.routes().await?.into_iter().map(|route| route.name).collect(),
         };
         let AsidePorts { quarantine, blobs } =
@@ -118,43 +150,54 @@ impl Yard {
     }
 
     /// Looks at up to `most` in each lane, and keeps those that are sought in hand. An id that begins several different packs is
-    /// refused.
+    /// refused. A lane that cannot be looked at keeps nobody from the others.
     pub(super) async fn look(&self, sought: &Sought, most: usize) -> anyhow::Result<Looked> {
         let lanes = stream::iter(&self.queues).map(|queue| self.look_at(queue, sought, most));
-        let lanes: Vec<_> = lanes.buffered(LANES).try_collect().await?;
-        let mut looked = Looked { packs: Vec::new(), asides: Vec::new() };
-        for (queue, aside, packs) in lanes {
+        let lanes: Vec<OfLane> = lanes.buffered(LANES).collect().await;
+        let mut looked = Looked { packs: Vec::new(), more: false, asides: Vec::new(), unseen: Vec::new() };
+        for (queue, OfLane { aside, packs, more, trouble }) in self.queues.iter().zip(lanes) {
             looked.packs.extend(packs.into_iter().map(|pack| Found { queue: queue.clone(), pack }));
-            looked.asides.push((queue, aside));
+            looked.more |= more;
+            looked.asides.extend(aside.map(|aside| (queue.clone(), aside)));
+            looked.unseen.extend(trouble.map(|error| (queue.clone(), error)));
         }
         match looked.ambiguous(sought) {
             Some(prefix) => {
-                looked.close().await?;
+                looked.close().await.sound()?;
                 Err(Failure::Usage(format!("several ids begin with {prefix}: give more digits")).into())
             }
             None => Ok(looked),
         }
     }
 
-    async fn look_at(
-        &self,
-        queue: &QueueName,
-        sought: &Sought,
-        most: usize,
-    ) -> anyhow::Result<(QueueName, Box<dyn Aside>, Vec<SetAside>)> {
-        let mut aside = self.quarantine.aside(queue).await?;
-        let (mut packs, mut seen, mut bytes) = (Vec::new(), 0, 0);
-        while seen < most && bytes < BYTES {
-            let page = aside.next(PAGE.min(most - seen)).await?;
-            if page.is_empty() {
+    async fn look_at(&self, queue: &QueueName, sought: &Sought, most: usize) -> OfLane {
+        let mut of = OfLane { aside: None, packs: Vec::new(), more: false, trouble: None };
+        let mut aside = match self.quarantine.aside(queue).await {
+            Ok(aside) => aside,
+            Err(error) => return OfLane { trouble: Some(error), ..of },
+        };
+        let (mut seen, mut bytes) = (0, 0);
+        loop {
+            of.more = seen >= most || bytes >= BYTES;
+            if of.more {
                 break;
             }
-            seen += page.len();
-            let wanted = page.into_iter().filter(|pack| sought.wants(&pack.id().to_string()));
-            packs.extend(wanted.inspect(|pack| bytes += pack.envelope.0.len()));
+            match aside.next(PAGE.min(most - seen)).await {
+                Ok(page) if page.is_empty() => break,
+                Ok(page) => {
+                    seen += page.len();
+                    let wanted = page.into_iter().filter(|pack| sought.wants(&pack.id().to_string()));
+                    of.packs.extend(wanted.inspect(|pack| bytes += pack.envelope.0.len()));
+                }
+                Err(error) => {
+                    of.trouble = Some(error);
+                    break;
+                }
+            }
         }
-        packs.sort_by_key(|pack| pack.at);
-        Ok((queue.clone(), aside, packs))
+        of.packs.sort_by_key(|pack| pack.at);
+        of.aside = Some(aside);
+        of
     }
 }
 
@@ -176,11 +219,13 @@ impl Looked {
         prefixes.iter().find(|prefix| !ids.iter().any(|id| prefix.begins(id))).copied()
     }
 
-    /// Gives everything back; there is no such pack.
+    /// Gives everything back; there is no such pack, as far as could be seen.
     pub(super) async fn missing(self, id: &Prefix) -> anyhow::Error {
-        match self.close().await {
+        let more = self.more;
+        match self.close().await.sound() {
+            Err(error) => error.context(format!("{id} was not found, and not every lane could be looked at")),
+            Ok(()) if more => Failure::NotFound(PACK_AMONG, id.to_string()).into(),
             Ok(()) => Failure::NotFound("pack set aside with the id", id.to_string()).into(),
-            Err(error) => error,
         }
     }
 
@@ -192,20 +237,16 @@ impl Looked {
     }
 
     /// Gives back what is still in hand.
-    pub(super) async fn close(self) -> anyhow::Result<()> {
-        for (_, aside) in self.asides {
-            aside.close().await?;
+    pub(super) async fn close(self) -> Closed {
+        let closing = self.asides.into_iter().map(async |(queue, aside)| (queue, aside.close().await));
+        let mut closed = Closed { woken: true, unseen: self.unseen };
+        for (queue, result) in join_all(closing).await {
+            match result {
+                Ok(woken) => closed.woken &= woken,
+                Err(error) => closed.unseen.push((queue, error)),
+            }
         }
-        Ok(())
-    }
-}
-
-/// Whose it is, or why it stays.
-pub(super) fn finding_of(finding: Finding) -> Result<CustomerId, String> {
-    match finding {
-        Finding::Ours(pack) => Ok(pack.account.customer),
-        Finding::Refused(why) => Err(why),
-        Finding::NotNow(error) => Err(format!("its blob could not be had: {error}")),
+        closed
     }
 }
 

@@ -62,6 +62,7 @@ pub trait Aside: Send {
     /// Removes one for ever. Idempotent.
     async fn discard(&mut self, pack: &SetAside) -> Result<(), QueueError>;
 
-    /// Gives back what was shown and neither put back nor removed.
-    async fn close(self: Box<Self>) -> Result<(), QueueError>;
+    /// Gives back what was shown and neither put back nor removed; whether whoever receives knows of what was put back, and does
+    /// not only come upon it by itself.
+    async fn close(self: Box<Self>) -> Result<bool, QueueError>;
 }

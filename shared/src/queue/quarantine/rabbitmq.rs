@@ -96,7 +96,8 @@ impl Aside for RabbitMqAside {
         self.browse.ack(tag).await.map_err(failed)
     }
 
-    async fn close(self: Box<Self>) -> Result<(), QueueError> {
-        self.browse.close().await.map_err(failed)
+    async fn close(self: Box<Self>) -> Result<bool, QueueError> {
+        self.browse.close().await.map_err(failed)?;
+        Ok(true)
     }
 }

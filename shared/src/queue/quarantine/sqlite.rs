@@ -107,7 +107,7 @@ impl Aside for SqliteAside {
         in_time(remove).await.map(drop)
     }
 
-    async fn close(self: Box<Self>) -> Result<(), QueueError> {
-        Ok(())
+    async fn close(self: Box<Self>) -> Result<bool, QueueError> {
+        Ok(true)
     }
 }

@@ -65,6 +65,7 @@ impl Quarantine for SqsQuarantine {
             made_when_needed: self.made_when_needed,
             bell: Arc::clone(&self.bell),
             in_hand: HashSet::new(),
+            rang: false,
         }))
     }
 }
@@ -76,6 +77,8 @@ struct SqsAside {
     made_when_needed: bool,
     bell: Arc<dyn Doorbell>,
     in_hand: HashSet<Arc<str>>,
+    /// Whether anything was put back.
+    rang: bool,
 }
 
 fn failed(trouble: SqsTrouble) -> QueueError {
@@ -120,6 +123,7 @@ impl Aside for SqsAside {
         let sent = letter(&Outgoing { queue, group: group.clone(), envelope });
         self.to.send_one(sent).await.map_err(failed)?;
         self.bell.ring(self.to.name());
+        self.rang = true;
         self.discard(pack).await?;
         Ok(true)
     }
@@ -131,11 +135,13 @@ impl Aside for SqsAside {
         Ok(())
     }
 
-    async fn close(self: Box<Self>) -> Result<(), QueueError> {
-        if !self.bell.told(WAKING).await {
-            tracing::warn!("whoever receives could not be woken, and looks by itself within some minutes");
-        }
+    async fn close(self: Box<Self>) -> Result<bool, QueueError> {
         let handles: Vec<Arc<str>> = self.in_hand.into_iter().collect();
-        if handles.is_empty() { Ok(()) } else { self.from.give_back(handles).await.map_err(failed) }
+        let back = async {
+            if handles.is_empty() { Ok(()) } else { self.from.give_back(handles).await.map_err(failed) }
+        };
+        let waking = async { !self.rang || self.bell.told(WAKING).await };
+        let (given, woken) = tokio::join!(back, waking);
+        given.map(|()| woken)
     }
 }

@@ -14,10 +14,25 @@ use crate::{
 pub enum Finding {
     /// It is a pack that this deployment wrote.
     Ours(Pack),
-    /// It is not, or cannot be read by this release; the sentence says why.
-    Refused(String),
+    /// It cannot be opened, and may be ours all the same: its key, its blob or a program that knows its version is missing. The
+    /// sentence says which.
+    Unsure(String),
+    /// It is certainly none that this deployment wrote, or no longer as it wrote it; the sentence says why.
+    Foreign(String),
     /// Its blob could not be had: another look may find it.
     NotNow(BlobError),
+}
+
+impl Finding {
+    /// Why it does not open, if it does not.
+    #[must_use]
+    pub fn why_not(&self) -> Option<String> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Unsure(why) | Self::Foreign(why) => Some(why.clone()),
+            Self::NotNow(error) => Some(format!("its blob could not be had: {error}")),
+        }
+    }
 }
 
 /// Opens what was set aside as intake would.
@@ -36,16 +51,21 @@ impl Verifier {
     /// Looks at one.
     pub async fn look(&self, pack: &SetAside) -> Finding {
         let envelope = match claim_check::redeemed(self.blobs.as_deref(), &pack.envelope).await {
-            Ok(envelope) => envelope,
-            Err(claim_check::Lost::ForEver(why)) => return Finding::Refused(why),
+            Ok(Some(envelope)) => envelope,
+            Ok(None) => return Finding::Foreign("a claim check that cannot be read".to_owned()),
+            Err(claim_check::Lost::ForEver(why)) => return Finding::Unsure(why),
             Err(claim_check::Lost::ForNow(error)) => return Finding::NotNow(error),
         };
         match self.keys.open(&envelope) {
             Ok(pack) => Finding::Ours(pack),
             Err(error @ EnvelopeError::Newer { .. }) => {
-                Finding::Refused(format!("{error}: a newer program may know it"))
+                Finding::Unsure(format!("{error}: a newer program may know it"))
             }
-            Err(error) => Finding::Refused(error.to_string()),
+            // Its MAC is ours: a program of ours wrote it, whatever it is.
+            Err(error @ (EnvelopeError::Unverified(_) | EnvelopeError::Malformed(_))) => {
+                Finding::Unsure(error.to_string())
+            }
+            Err(error @ EnvelopeError::Forged(_)) => Finding::Foreign(error.to_string()),
         }
     }
 }

@@ -39,7 +39,7 @@ async fn look(fixture: &impl Fixture, at: &QueueName) -> anyhow::Result<Vec<SetA
         assert!(page.len() <= 7, "no more than asked for");
         all.extend(page);
     }
-    aside.close().await?;
+    assert!(aside.close().await?, "nobody is left to find it by chance");
     Ok(all)
 }
 
@@ -89,7 +89,7 @@ pub async fn whatever_is_put_back_is_received_again_and_no_longer_aside(
     for pack in back {
         assert!(aside.readmit(pack, &"acme".parse()?).await?);
     }
-    aside.close().await?;
+    assert!(aside.close().await?, "nobody is left to find it by chance");
     let came = tokio::time::timeout(Duration::from_secs(30), waiting).await???;
     assert!(came.iter().all(|text| text.starts_with("pack-")), "{came:?}");
     let left = look(fixture, &at).await?;
@@ -108,7 +108,7 @@ pub async fn whatever_is_put_back_is_there_after_a_restart(fixture: &mut impl Fi
     for pack in &shown {
         assert!(aside.readmit(pack, &"acme".parse()?).await?);
     }
-    aside.close().await?;
+    assert!(aside.close().await?, "nobody is left to find it by chance");
     fixture.restart().await?;
     let queue = fixture.queue();
     let got = one(&*queue, &at).await?;
@@ -129,7 +129,7 @@ pub async fn a_pack_that_was_put_back_can_be_set_aside_again(
     for pack in aside.next(10).await? {
         assert!(aside.readmit(&pack, &"acme".parse()?).await?);
     }
-    aside.close().await?;
+    assert!(aside.close().await?, "nobody is left to find it by chance");
     let queue = fixture.queue();
     let got = one(&*queue, &at).await?;
     queue.quarantine(&at, got.receipt, "the ledger cannot digest it").await?;
@@ -146,7 +146,7 @@ pub async fn whatever_is_discarded_is_gone(fixture: &mut impl Fixture) -> anyhow
     let mut aside = fixture.quarantine()?.aside(&at).await?;
     let shown = aside.next(10).await?;
     aside.discard(&shown[0]).await?;
-    aside.close().await?;
+    assert!(aside.close().await?, "nobody is left to find it by chance");
     fixture.restart().await?;
     assert_eq!(ids(&look(fixture, &at).await?), BTreeSet::from([shown[1].id().to_string()]));
     assert!(is_empty(&*fixture.queue(), &at).await?);
