@@ -74,6 +74,28 @@ pub fn idle(size: Size, doorbell: bool) -> f64 {
     queues * each * HOURS * size.workers
 }
 
+/// Requests in a month, at the most, of lanes and subscriptions that are neither at rest nor busy: something comes now and then, and
+/// every worker waits for it by one long poll after the other. Messages that are spread over many routes come so.
+#[must_use]
+pub fn waiting(size: Size) -> f64 {
+    (size.routes + size.subscriptions) * LONG_POLLS * HOURS * size.workers
+}
+
+/// Requests to S3 for each file: objects written, and objects read or looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CountedFiles {
+    /// Written.
+    pub put: f64,
+    /// Read, or looked at.
+    pub read: f64,
+}
+
+/// Dollars for so many files.
+#[must_use]
+pub fn files(number: f64, counted: CountedFiles) -> f64 {
+    number / 1e3 * (counted.put * PRICES.s3_put + counted.read * PRICES.s3_get)
+}
+
 /// Dollars in a month for so many messages of which this was counted.
 #[must_use]
 pub fn month(messages: f64, counted: Counted, size: Size, doorbell: bool) -> f64 {
@@ -151,6 +173,41 @@ pub fn count(profile: Profile, span: Duration) -> anyhow::Result<(Counted, BTree
     Ok((counted, billed))
 }
 
+/// Counts what a deployment asks of S3 for each file, uploaded once and sent once.
+///
+/// # Errors
+/// If it cannot be run, or a file or message is not accepted.
+pub fn count_files(number: usize) -> anyhow::Result<CountedFiles> {
+    let carries = Carries::Aws { flavour: Flavour::Fauxqs, counted: true };
+    let site = Deployment::spawn(&Shape { carries, workers: 1, ..Shape::default() })?;
+    let mut customer = site.customer(0);
+    let counter = site.carrier.cloud()?.calls()?;
+    thread::sleep(STARTED);
+    drop(counter.take_billed());
+    for file in 0..number {
+        let content = [b"\x89PNG\r\n\x1a\n", format!("file {file}").as_bytes()].concat();
+        let uploaded = customer.attach("image/png", &content)?;
+        anyhow::ensure!(uploaded.status == 201, "{}", uploaded.json());
+        let mut carrying = message(file);
+        carrying["channel"] = json!("mms");
+        carrying["attachments"] = json!([uploaded.json()["id"]]);
+        let reply = customer.send(&carrying, None)?;
+        anyhow::ensure!(reply.status == 202, "{}", reply.json());
+    }
+    // What is under way is asked for still.
+    thread::sleep(STARTED);
+    let billed = counter.take_billed();
+    let each = |holds: &dyn Fn(&str) -> bool| {
+        let of_s3 = billed.iter().filter(|(call, _)| call.service == Service::S3);
+        let all: u64 = of_s3.filter(|(call, _)| holds(&call.action)).map(|(_, count)| count).sum();
+        #[expect(clippy::cast_precision_loss, reason = "some tens")]
+        let each = all as f64 / number as f64;
+        each
+    };
+    let is_put = |action: &str| action.starts_with("Put");
+    Ok(CountedFiles { put: each(&is_put), read: each(&|action| !is_put(action)) })
+}
+
 fn message(number: usize) -> serde_json::Value {
     json!({ "channel": "sms", "recipient": format!("+8210{number:08}"), "body": "x".repeat(160) })
 }
@@ -163,7 +220,7 @@ fn message(number: usize) -> serde_json::Value {
 pub fn run(span: Duration, details: bool, say: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
     let size = Size { routes: 10.0, subscriptions: 1.0, workers: 2.0 };
     let mut text = String::from(
-        "| messages a month | as | requests for each: packs, copies, publishes | $ a month | $ one by one, no doorbell |\n|---|---|---|---|---|\n",
+        "| messages a month | as | requests for each: packs, copies, publishes | $ a month | $ spread thin, at the most | $ one by one, no doorbell |\n|---|---|---|---|---|---|\n",
     );
     for messages in [1e6, 1e7, 1e8] {
         for batch in [1, 100] {
@@ -178,13 +235,23 @@ pub fn run(span: Duration, details: bool, say: &mut dyn FnMut(&str)) -> anyhow::
             }
             let (paid, plain) =
                 (month(messages, counted, size, true), month(messages, one_by_one(size), size, false));
+            let thin = paid + waiting(size) / 1e6 * PRICES.sqs;
             let Counted { packs, copies, publishes } = counted;
             writeln!(
                 text,
-                "| {messages:e} | calls of {batch} | {packs:.3}, {copies:.3}, {publishes:.3} | {paid:.2} | {plain:.2} |"
+                "| {messages:e} | calls of {batch} | {packs:.3}, {copies:.3}, {publishes:.3} | {paid:.2} | {thin:.2} | {plain:.2} |"
             )?;
         }
     }
+    say("files");
+    let counted = count_files(20)?;
+    let CountedFiles { put, read } = counted;
+    let month = [1e6, 1e7, 1e8].map(|number| format!("{:.2}", files(number, counted))).join(" | ");
+    write!(
+        text,
+        "\n| requests for each file: written, read | $ for 1,000,000 files | 10,000,000 | 100,000,000 |\n|---|---|---|---|\n\
+         | {put:.2}, {read:.2} | {month} |\n"
+    )?;
     Ok(text)
 }
 
@@ -201,5 +268,8 @@ mod tests {
         let one = Counted { packs: 1.0, copies: 1.0, publishes: 1.0 };
         let none = Size { routes: 0.0, subscriptions: 0.0, workers: 0.0 };
         assert!((month(1e6, one, none, true) - 1.40).abs() < 1e-9);
+        assert!((waiting(size) - 11.0 * 180.0 * 730.0 * 2.0).abs() < 1.0);
+        let once = CountedFiles { put: 1.0, read: 2.0 };
+        assert!((files(1e6, once) - 5.80).abs() < 1e-9);
     }
 }
