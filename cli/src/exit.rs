@@ -15,7 +15,7 @@ pub enum Exit {
     Done = 0,
     /// Failed, or refused because it would be unsafe.
     Failed = 1,
-    /// Called wrongly: an option, a value, or the configuration.
+    /// Called wrongly: an option, a value, or the configuration, and credentials of AWS belong to it.
     Usage = 2,
     /// What was named is not there.
     NotFound = 3,
@@ -89,7 +89,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         });
     }
     if let Some(trouble) = cause.downcast_ref::<AwsTrouble>() {
-        return Some(if trouble.is_passing() { Exit::Unavailable } else { Exit::Failed });
+        return Some(match trouble {
+            denied if denied.is_denied() => Exit::Usage,
+            passing if passing.is_passing() => Exit::Unavailable,
+            _ => Exit::Failed,
+        });
     }
     if let Some(LedgerError::Unavailable(_)) = cause.downcast_ref() {
         return Some(Exit::Unavailable);

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use naru_shared::hidden::is_hidden;
 use serde::Serialize;
 
 /// Where and how a command answers.
@@ -80,9 +81,10 @@ pub fn note(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stderr().lock(), "naru: {text}")?)
 }
 
-/// Text without control characters: what customers wrote must not steer the operator's terminal.
+/// Text without control characters and marks of direction: what customers wrote must not steer the operator's terminal, nor be
+/// read in another order than it stands in.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A moment's distance, in the largest unit that says enough.
@@ -94,5 +96,20 @@ pub fn age(span: std::time::Duration) -> String {
         120..=7_199 => format!("{} min", seconds / 60),
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_neither_steers_the_terminal_nor_turns_its_direction() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
+        assert_eq!(
+            plain("paid \u{202e}0001\u{202c} to \u{2067}x\u{2069}"),
+            "paid \u{fffd}0001\u{fffd} to \u{fffd}x\u{fffd}"
+        );
+        assert_eq!(plain("안녕 😀 é"), "안녕 😀 é");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{str::FromStr, time::Duration};
 
-use naru_shared::domain::{ChannelName, CustomerId, RatePolicy};
+use naru_shared::domain::{ChannelName, CustomerId, IpNetwork, RatePolicy};
+
+use crate::exit::Failure;
 
 /// A channel, or `*` for all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,39 @@ impl FromStr for ChannelOrAll {
 #[must_use]
 pub fn channel_word(channel: Option<&ChannelName>) -> String {
     channel.map_or_else(|| "*".to_owned(), ToString::to_string)
+}
+
+/// The longest title of a customer, in characters: it is in every event about it.
+const LONGEST_TITLE: usize = 256;
+
+/// The most networks that one route or webhook may call: they are in the events about it.
+const MOST_NETWORKS: usize = 64;
+
+/// A customer's title.
+///
+/// # Errors
+/// If it is too long, in a sentence.
+pub fn title(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if length > LONGEST_TITLE {
+        return Err(format!("a title has at most {LONGEST_TITLE} characters, and this one {length}"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Refuses more networks than there may be.
+///
+/// # Errors
+/// If there are.
+pub fn few_networks(networks: &[IpNetwork]) -> Result<(), Failure> {
+    let count = networks.len();
+    if count > MOST_NETWORKS {
+        let why = format!(
+            "--allow-network is given {count} times, and at most {MOST_NETWORKS} are possible: name wider networks"
+        );
+        return Err(Failure::Usage(why));
+    }
+    Ok(())
 }
 
 /// Units of a limit, or to add to one.
@@ -117,6 +152,15 @@ pub fn rate_words(policy: &RatePolicy) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_events_is_bounded_where_it_is_written() {
+        assert_eq!(title(&"나".repeat(256)).map(|text| text.chars().count()), Ok(256));
+        assert!(title(&"나".repeat(257)).unwrap_err().contains("at most 256"));
+        let networks = |count| vec!["10.0.0.0/8".parse::<IpNetwork>().unwrap(); count];
+        few_networks(&networks(64)).unwrap();
+        assert!(few_networks(&networks(65)).unwrap_err().to_string().contains("at most 64"));
+    }
 
     #[test]
     fn a_rate_reads_as_it_is_shown() {

@@ -45,6 +45,8 @@ pub mod pace;
 
 pub mod causes;
 
+pub mod hidden;
+
 pub mod keys;
 
 pub mod signing;

@@ -4,6 +4,7 @@ mod document;
 
 use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 
+pub(crate) use document::says_what_was_caught;
 use naru_shared::{
     domain::{Audience, Clock, Envelope, Lane, OnUncertain, SystemClock, kinds},
     queue::{Outgoing, Queue, QueueName, SqliteQueue},
@@ -45,8 +46,8 @@ fn strange_envelopes(gateway: &Gateway) {
     });
 }
 
-/// Everything that the subscription has, after the gateway has ended.
-fn heard(gateway: &mut Gateway) -> Vec<Value> {
+/// Everything that the subscription `watch` has, after the gateway has ended.
+pub(crate) fn heard(gateway: &mut Gateway) -> Vec<Value> {
     gateway.drain().unwrap();
     runtime().block_on(async {
         let topic = SqliteTopic::open(&gateway.home().join("data/topic.db"), PATIENCE).unwrap();
@@ -237,5 +238,5 @@ fn operators_hear_of_every_act_and_customers_of_their_messages_alone_and_nobody_
         }
     }
     let tested = hook.posted().iter().map(|post| post.event()).collect::<Vec<_>>();
-    document::says_what_was_caught(&[events.clone(), tested].concat());
+    says_what_was_caught(&[events.clone(), tested].concat());
 }

@@ -99,6 +99,23 @@ const PACKS: &str = "naru-main-packs-carrier-a-express";
 const COPIES: &str = "naru-main-copies-archive";
 
 #[test]
+fn whoever_adds_the_first_webhook_is_told_what_its_subscription_needs() {
+    let cloud = Cloud::start(Flavour::Ministack);
+    cloud.well(&["infra", "apply"]);
+    let added = cloud.well(&["webhook", "add", "acme", "main", "https://acme.example/naru"]);
+    assert!(added.contains("secret") && added.contains("run `naru infra apply`"), "{added}");
+    let planned = cloud.naru(&["infra", "plan"]);
+    assert!(planned.out.contains("missing  queue naru-main-copies-webhooks"), "{}", planned.out);
+    cloud.well(&["infra", "apply"]);
+    for name in ["archive-dead", "archive-quarantine"] {
+        let refused = cloud.naru(&["subscription", "add", name]);
+        assert_eq!(refused.code, 2, "{name}: {}", refused.out);
+        assert!(refused.errors.contains("must not end in"), "{}", refused.errors);
+    }
+    assert_eq!(cloud.well(&["infra", "apply"]).trim(), "nothing was changed");
+}
+
+#[test]
 fn what_is_missing_is_made_once_and_a_second_apply_changes_nothing() {
     let cloud = Cloud::start(Flavour::Ministack);
     let planned = cloud.naru(&["infra", "plan"]);
@@ -161,7 +178,10 @@ fn what_drifted_is_told_attribute_by_attribute_and_mended() {
         let attributes = attributes.to_string();
         cloud.aws(&["sqs", "set-queue-attributes", "--queue-url", url, "--attributes", &attributes]);
     };
-    set(&packs, json!({ "MessageRetentionPeriod": "345600", "RedrivePolicy": "" }));
+    set(
+        &packs,
+        json!({ "MessageRetentionPeriod": "345600", "DelaySeconds": "60", "MaximumMessageSize": "262144", "RedrivePolicy": "" }),
+    );
     set(&copies, json!({ "Policy": "" }));
     let subscription =
         cloud.aws(&["sns", "list-subscriptions"])["Subscriptions"][0]["SubscriptionArn"].clone();
@@ -180,6 +200,8 @@ fn what_drifted_is_told_attribute_by_attribute_and_mended() {
     assert_eq!(planned.code, 1);
     for drift in [
         format!("drifted  queue {PACKS}: MessageRetentionPeriod is 345600, shall be 1209600"),
+        format!("drifted  queue {PACKS}: DelaySeconds is 60, shall be 0"),
+        format!("drifted  queue {PACKS}: MaximumMessageSize is 262144, shall be 1048576"),
         format!("drifted  queue {PACKS}: RedrivePolicy is nothing, shall be"),
         format!("drifted  queue {COPIES}: Policy is nothing, shall be"),
         format!("drifted  subscription {COPIES}: RawMessageDelivery is false, shall be true"),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use naru_shared::{key_file, keys::Secret};
+use naru_shared::{domain::kinds, key_file, keys::Secret};
 use naru_tests::{
     customer::Customer,
     deployment::{Carries, Deployment, Shape},
@@ -16,7 +16,10 @@ use naru_tests::{
 };
 use serde_json::Value;
 
-use crate::stage::{accept, alone, message, reports, within};
+use crate::{
+    events::{heard, says_what_was_caught},
+    stage::{accept, alone, message, reports, within},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -149,7 +152,8 @@ fn delivered(customer: &mut Customer, sent: &str) {
 #[test]
 fn on_sqlite_what_is_ours_comes_back_and_what_is_forged_never() {
     let _alone = alone();
-    let mut gateway = Gateway::prepare(&Setup::default()).unwrap();
+    let setup = Setup { subscription: Some("watch".to_owned()), ..Setup::default() };
+    let mut gateway = Gateway::prepare(&setup).unwrap();
     gateway.argue(&["--workers", "0"]);
     gateway.start(&[]).unwrap();
     let mut customer = gateway.customer(0);
@@ -183,7 +187,11 @@ fn on_sqlite_what_is_ours_comes_back_and_what_is_forged_never() {
     gateway.start(&[]).unwrap();
     delivered(&mut customer, &sent);
     a_person_removes_the_rest(&operator, &ours);
-    gateway.drain().unwrap();
+    // Twice it went back; what stayed where it was is nobody's news.
+    let mut events = heard(&mut gateway);
+    events.retain(|event| event["type"] == kinds::REDRIVEN.name);
+    assert_eq!(events.len(), 2, "{events:#?}");
+    says_what_was_caught(&events);
 }
 
 /// Over engines that several processes share. `forge`: how to reach the queue.

@@ -274,6 +274,57 @@ fn the_korean_readme_shows_the_same_commands() {
     assert!(blocks(&english).len() >= 4);
 }
 
+/// What a document links to.
+fn links(document: &str) -> BTreeSet<&str> {
+    document.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+}
+
+#[test]
+fn the_korean_readme_links_the_same_documents() {
+    let (english, korean) = (text("README.md"), text("README.ko.md"));
+    let but_each_other = |document| -> BTreeSet<&str> {
+        links(document).into_iter().filter(|link| !["README.md", "README.ko.md"].contains(link)).collect()
+    };
+    assert_eq!(but_each_other(&english), but_each_other(&korean));
+    assert!(links(&english).len() > 20);
+}
+
+/// Every file of the source, but what is built and what a run leaves behind.
+fn files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let (name, sort) = (entry.file_name(), entry.file_type().unwrap());
+            let name = name.to_string_lossy();
+            let is_left = name.starts_with("target") || [".git", "naru-data", "secrets"].contains(&&*name);
+            if sort.is_dir() && !is_left {
+                folders.push(entry.path());
+            } else if sort.is_file() {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_file_has_the_markers_of_a_merge() {
+    let files = files();
+    assert!(
+        files.iter().any(|path| path.ends_with("README.ko.md")) && files.len() > 300,
+        "files were not found"
+    );
+    let is_marker = |line: &&str| {
+        ["<<<<<<< ", "||||||| ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) || *line == "======="
+    };
+    for path in files {
+        let content = fs::read(&path).unwrap();
+        let content = String::from_utf8_lossy(&content);
+        assert_eq!(content.lines().find(is_marker), None, "{}", path.display());
+    }
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut documents: Vec<PathBuf> =
@@ -287,7 +338,7 @@ fn links_between_documents_lead_somewhere() {
     let mut broken = BTreeSet::new();
     for path in documents {
         let document = fs::read_to_string(&path).unwrap();
-        for link in document.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in links(&document) {
             let file = link.split('#').next().unwrap_or_default();
             if file.is_empty() || file.contains("://") {
                 continue;

@@ -77,7 +77,7 @@ async fn of_deployment(desk: &Desk) -> anyhow::Result<Vec<String>> {
     Ok(findings)
 }
 
-/// A rule of the bucket that removes attachments while messages may still name them. A bucket that does not tell its rules to
+/// A rule of the bucket that removes attachments, or puts them where nobody reads them, while messages may still name them. A bucket that does not tell its rules to
 /// this process, which need not know them, is not looked into.
 async fn of_bucket(engine: &BlobsEngine) -> Option<String> {
     let BlobsEngine::S3(settings) = engine else { return None };
@@ -86,7 +86,7 @@ async fn of_bucket(engine: &BlobsEngine) -> Option<String> {
     let (least, why) = expiry_days();
     match bucket.rule_days().await {
         Ok(Some(days)) if days < least => Some(format!(
-            "blobs: a rule of the bucket {} removes what is {days} days old, and {least} are needed ({why})",
+            "blobs: a rule of the bucket {} removes or archives what is {days} days old, and {least} are needed ({why})",
             settings.bucket
         )),
         Ok(_) => None,

@@ -9,7 +9,7 @@ use naru_shared::{
 use crate::{
     desk::Desk,
     exit::Failure,
-    units::{Rate, rate_words},
+    units::{Rate, rate_words, title},
 };
 
 /// What can be done to customers.
@@ -53,8 +53,8 @@ pub enum CustomerVerb {
 /// What can be set.
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// For people to read
-    #[arg(long)]
+    /// For people to read, at most 256 characters
+    #[arg(long, value_parser = title)]
     title: Option<String>,
     /// IANA name of the zone in which its days and months are counted [default: UTC]
     #[arg(long, value_parser = zone)]

@@ -64,8 +64,13 @@ pub async fn run(verb: InfraVerb, desk: &Desk) -> anyhow::Result<()> {
             Who::Infra => Process::Infra,
             Who::Operator => Process::Operator,
         };
-        let uses = infra::uses(&desk.config, account).await?;
-        return output::print(&serde_json::to_string_pretty(&policy(process, &uses))?);
+        let policy = policy(process, &infra::uses(&desk.config, account).await?);
+        if policy.statement.is_empty() {
+            // IAM takes no policy that says nothing.
+            let why = "with this configuration it calls nothing on AWS, and needs no policy there";
+            return Err(Failure::Refused(why.to_owned()).into());
+        }
+        return output::print(&serde_json::to_string_pretty(&policy)?);
     }
     let sites = infra::sites(&desk.config, &desk.book()?).await?;
     if sites.is_empty() {

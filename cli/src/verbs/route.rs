@@ -16,7 +16,7 @@ use crate::{
     desk::{Book, Desk},
     exit::Failure,
     infra, output,
-    units::{AssignTo, Span, channel_word},
+    units::{AssignTo, Span, channel_word, few_networks},
 };
 
 /// What can be done to routes.
@@ -237,6 +237,9 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
         let mistyped = matches!(error, BackendError::Url(_));
         let why = format!("route {}: {:#}", route.name, anyhow::Error::new(error));
         return Err(if mistyped { Failure::Usage(why) } else { Failure::Refused(why) }.into());
+    }
+    if let BackendConfig::Http(http) = &route.backend {
+        few_networks(&http.allow_networks)?;
     }
     if let BackendConfig::Http(http) = &route.backend
         && !may_connect(http)

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use naru_shared::{
+    aws::AwsNames,
     catalog::{Entry, Kind, Subscription},
     domain::SubscriptionName,
     engines::TopicEngine,
@@ -9,6 +10,9 @@ use naru_shared::{
 use naru_workers::SUBSCRIPTION;
 
 use crate::{desk::Desk, exit::Failure};
+
+/// A name stands for ever, whatever engine carries events later: none may be taken for a queue beside another's.
+const ENDS: [&str; 2] = [AwsNames::DEAD, AwsNames::QUARANTINE];
 
 /// What can be done to subscriptions.
 #[derive(Debug, Subcommand)]
@@ -47,6 +51,12 @@ pub async fn run(verb: SubscriptionVerb, desk: &Desk) -> anyhow::Result<()> {
             if outside && matches!(desk.config.topic, TopicEngine::Sqlite { .. }) {
                 let why = "the topic is a file of one process: nobody else can listen to it";
                 return Err(Failure::Refused(why.to_owned()).into());
+            }
+            if let Some(end) = ENDS.into_iter().find(|end| name.as_str().ends_with(end)) {
+                let why = "names of queues that stand beside a subscription's own on AWS end so";
+                return Err(
+                    Failure::Usage(format!("a subscription's name must not end in `{end}`: {why}")).into()
+                );
             }
             let there = book.find(Kind::Subscription, name.as_str()).await?;
             // One that has ended may begin again; one that lives is a conflict.

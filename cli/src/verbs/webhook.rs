@@ -5,12 +5,18 @@ mod shown;
 mod test;
 
 use clap::{Args, Subcommand};
-use naru_shared::domain::{
-    CustomerId, IpNetwork, MessageKind, Webhook, WebhookId, WebhookName, WebhookState,
+use naru_shared::{
+    domain::{CustomerId, IpNetwork, MessageKind, Webhook, WebhookId, WebhookName, WebhookState},
+    engines::TopicEngine,
 };
 
 use super::credential::Place;
-use crate::{desk::Desk, exit::Failure, units::Span};
+use crate::{
+    desk::Desk,
+    exit::Failure,
+    output,
+    units::{self, Span},
+};
 
 /// Which webhook.
 #[derive(Debug, Clone, Args)]
@@ -124,7 +130,14 @@ pub async fn run(verb: WebhookVerb, desk: &Desk) -> anyhow::Result<()> {
             let new =
                 change::New { id: which.id(), url, environment: environment.into(), kinds, allow_networks };
             let webhook = change::add(desk, &new).await?;
-            shown::with_secrets(desk, &webhook).await
+            shown::with_secrets(desk, &webhook).await?;
+            // With the first webhook a subscription begins, and no event is published that one of them would miss.
+            match &desk.config.topic {
+                TopicEngine::Sns(sns) if !sns.create && !desk.out.json => output::print(
+                    "run `naru infra apply` unless the subscription `webhooks` has its queue: until then nobody's events are published",
+                ),
+                _ => Ok(()),
+            }
         }
         WebhookVerb::Set { which, url, kinds, all_kinds, allow_networks } => {
             let set = change::Set { url, kinds, all_kinds, allow_networks };
@@ -164,6 +177,7 @@ async fn remove(desk: &Desk, id: &WebhookId) -> anyhow::Result<()> {
 
 /// Refuses what could never be called, or only in the open.
 fn validate(webhook: &Webhook) -> anyhow::Result<()> {
+    units::few_networks(&webhook.allow_networks)?;
     let may = naru_workers::may_call(webhook).map_err(|error| Failure::Usage(error.to_string()))?;
     if !may {
         let why =

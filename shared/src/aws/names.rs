@@ -1,6 +1,7 @@
 //! How things are called on AWS. A queue's name has at most 80 characters: letters, digits, `-` and `_`.
 //!
-//! A namespace holds no `-`, and what follows a route's name is one of a few words, so nothing can be mistaken.
+//! A namespace holds no `-`, what follows a route's name is one of a few words, and no subscription's name ends as those of the
+//! queues beside one do (`naru subscription add` refuses it), so nothing can be mistaken.
 
 use super::AwsNamespace;
 use crate::{domain::SubscriptionName, queue::QueueName};
@@ -10,6 +11,11 @@ use crate::{domain::SubscriptionName, queue::QueueName};
 pub struct AwsNames(String);
 
 impl AwsNames {
+    /// How the name of a queue for what was received too often ends.
+    pub const DEAD: &str = "-dead";
+    /// How the name of a queue for what could not be read ends.
+    pub const QUARANTINE: &str = "-quarantine";
+
     /// Those of this namespace.
     #[must_use]
     pub fn of(namespace: &AwsNamespace) -> Self {
@@ -43,13 +49,13 @@ impl AwsNames {
     /// Where SQS puts what was received too often.
     #[must_use]
     pub fn dead(queue: &str) -> String {
-        format!("{queue}-dead")
+        format!("{queue}{}", Self::DEAD)
     }
 
     /// Where a person finds what could not be read.
     #[must_use]
     pub fn quarantine(queue: &str) -> String {
-        format!("{queue}-quarantine")
+        format!("{queue}{}", Self::QUARANTINE)
     }
 }
 

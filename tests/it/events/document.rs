@@ -78,7 +78,7 @@ fn document() -> Value {
 }
 
 /// Every one of these is what the document says of its kind.
-pub(super) fn says_what_was_caught(events: &[Value]) {
+pub(crate) fn says_what_was_caught(events: &[Value]) {
     let mut reader = Reader::start(&path());
     for event in events {
         assert_eq!(reader.check(event), [] as [Value; 0], "{event:#}");

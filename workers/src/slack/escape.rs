@@ -2,6 +2,8 @@
 //! `>` are escaped as Slack documents, so that no `<!channel>`, `<@U…>` or `<http://…|x>` comes about; and what would be a link or a
 //! mention without brackets is taken apart.
 
+use naru_shared::hidden::is_hidden;
+
 /// What stands where something could not be shown.
 const MARK: char = '\u{fffd}';
 
@@ -35,18 +37,6 @@ pub(super) fn code(text: &str, limit: usize) -> String {
         return "`-`".to_owned();
     }
     format!("`{}`", inner.trim())
-}
-
-/// Whether a character is not seen, or moves those beside it: controls and line breaks, zero widths, marks of direction, and
-/// everything else of Unicode's category "format".
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
-            | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

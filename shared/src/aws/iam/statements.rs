@@ -100,8 +100,8 @@ fn queues(at: &Queues, kind: &str, ends: &[&str]) -> Vec<String> {
 }
 
 const LANES: [&str; 2] = ["-express", "-bulk"];
-const DEAD: &str = "-dead";
-const QUARANTINE: &str = "-quarantine";
+const DEAD: &str = AwsNames::DEAD;
+const QUARANTINE: &str = AwsNames::QUARANTINE;
 
 const FIND: &str = "sqs:GetQueueUrl";
 const COUNT: &str = "sqs:GetQueueAttributes";
@@ -148,7 +148,7 @@ fn of_events(process: Process, at: &Queues) -> Vec<Statement> {
                     vec!["sns:Publish", "sns:ListSubscriptionsByTopic"],
                     topic.clone(),
                 ),
-                // A subscription may have any name, so no pattern tells its queue from the two beside it.
+                // Subscriptions have no end in common, so no pattern tells a queue of theirs from the two beside it.
                 Statement::allow("NaruReceiveCopies", RECEIVE.to_vec(), of(&[""])),
                 Statement::allow("NaruSetCopiesAside", vec!["sqs:SendMessage"], of(&[QUARANTINE])),
             ];

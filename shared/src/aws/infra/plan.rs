@@ -17,6 +17,9 @@ use crate::{
 /// The longest that SQS keeps anything, in seconds: 14 days.
 pub const RETENTION_SECONDS: u32 = 1_209_600;
 
+/// The longest message that SQS takes, attributes included: 1 MiB. Queues that were made before it was so large keep what they had.
+pub const MESSAGE_BYTES: u32 = 1_048_576;
+
 /// How often a message is received before SQS moves it away: so often that it never decides a message's fate.
 pub const RECEIVES: u32 = 1_000;
 
@@ -89,14 +92,20 @@ fn queue_with_its_own<const N: usize>(
     account: &AwsAccount,
     more: [(&'static str, Text); N],
 ) -> Vec<Resource> {
-    let kept = || ("MessageRetentionPeriod", Text::from(&*RETENTION_SECONDS.to_string()));
+    let kept = || {
+        [
+            ("MessageRetentionPeriod", Text::from(&*RETENTION_SECONDS.to_string())),
+            ("DelaySeconds", Text::from("0")),
+            ("MaximumMessageSize", Text::from(&*MESSAGE_BYTES.to_string())),
+        ]
+    };
     let queue = |name: String, attributes| Resource { sort: Sort::Queue, name, attributes };
     let dead = AwsNames::dead(name);
     let redrive = json!({ "deadLetterTargetArn": account.queue(&dead), "maxReceiveCount": RECEIVES });
-    let own = more.into_iter().chain([kept(), ("RedrivePolicy", Text::from(redrive))]);
+    let own = more.into_iter().chain(kept()).chain([("RedrivePolicy", Text::from(redrive))]);
     vec![
-        queue(dead, [kept()].into()),
-        queue(AwsNames::quarantine(name), [kept()].into()),
+        queue(dead, kept().into()),
+        queue(AwsNames::quarantine(name), kept().into()),
         queue(name.to_owned(), own.collect()),
     ]
 }

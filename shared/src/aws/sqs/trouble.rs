@@ -4,8 +4,10 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hyper_util::client::legacy::Error as HttpError;
+
+use crate::causes::Causes;
 
 /// A request to SQS, or an entry of one, that had no answer or another than was hoped for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,7 +78,7 @@ impl SqsTrouble {
         };
         let why = match (error.code(), error.message()) {
             (Some(code), message) => format!("{call}: {code}: {}", message.unwrap_or("no reason is given")),
-            _ => format!("{call}: {}", DisplayErrorContext(error)),
+            _ => format!("{call}: {}", Causes(error)),
         };
         Self { why: why.into(), code: error.code().map(Into::into), in_doubt, passing }
     }

@@ -7,6 +7,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
     types::{
         BucketLocationConstraint, ChecksumMode, CreateBucketConfiguration, ExpirationStatus, LifecycleRule,
+        TransitionStorageClass,
     },
 };
 use bytes::{Bytes, BytesMut};
@@ -132,13 +133,25 @@ impl Bucket {
             told => told.map_err(away)?,
         };
         let keys = self.settings.keys();
-        let days = rules.rules().iter().filter(|rule| reaches(rule, &keys)).filter_map(|rule| {
-            rule.expiration()
-                .and_then(|expiration| expiration.days())
-                .and_then(|days| u32::try_from(days).ok())
-        });
-        Ok(days.min())
+        Ok(rules.rules().iter().filter(|rule| reaches(rule, &keys)).filter_map(leaves).min())
     }
+}
+
+/// For how many days a rule leaves objects where they can be read: then it removes them or puts them into an archive, out of
+/// which nothing is read before a person has it restored. From a date on it does so at any age.
+fn leaves(rule: &LifecycleRule) -> Option<u32> {
+    let after = |days: Option<i32>, date: Option<&DateTime>| match date {
+        Some(_) => Some(0),
+        None => days.and_then(|days| u32::try_from(days).ok()),
+    };
+    let removed = rule.expiration().and_then(|at| after(at.days(), at.date()));
+    let is_archive = |class: &TransitionStorageClass| {
+        matches!(class, TransitionStorageClass::Glacier | TransitionStorageClass::DeepArchive)
+    };
+    let archives = rule.transitions().iter().filter(|to| to.storage_class().is_some_and(is_archive));
+    // A transition that says neither is made at once.
+    let archived = archives.map(|to| after(to.days(), to.date()).unwrap_or(0));
+    removed.into_iter().chain(archived).min()
 }
 
 /// Whether a rule is in force and may remove what begins with `keys`.
@@ -193,4 +206,36 @@ fn is_checksum(error: &(dyn Error + 'static)) -> bool {
         next = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{LifecycleExpiration, Transition};
+
+    use super::*;
+
+    #[test]
+    fn a_rule_leaves_what_it_neither_removes_nor_archives() {
+        let rule = || LifecycleRule::builder().status(ExpirationStatus::Enabled);
+        let to = |class| Transition::builder().storage_class(class);
+        let date = DateTime::from_secs(1_800_000_000);
+        let (archive, deep) = (TransitionStorageClass::Glacier, TransitionStorageClass::DeepArchive);
+        for (rule, days) in [
+            (rule(), None),
+            (rule().expiration(LifecycleExpiration::builder().days(90).build()), Some(90)),
+            (rule().expiration(LifecycleExpiration::builder().date(date).build()), Some(0)),
+            (rule().transitions(to(archive.clone()).days(30).build()), Some(30)),
+            (rule().transitions(to(deep.clone()).date(date).build()), Some(0)),
+            (rule().transitions(to(archive).build()), Some(0)),
+            (rule().transitions(to(TransitionStorageClass::GlacierIr).days(1).build()), None),
+            (
+                rule()
+                    .expiration(LifecycleExpiration::builder().days(90).build())
+                    .transitions(to(deep).days(60).build()),
+                Some(60),
+            ),
+        ] {
+            assert_eq!(leaves(&rule.build().unwrap()), days);
+        }
+    }
 }

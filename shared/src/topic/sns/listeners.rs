@@ -104,7 +104,7 @@ impl Listeners {
     /// It listens no more. What it had is deleted where this process may; else a person does.
     pub(super) async fn end(&self, name: &SubscriptionName) -> Result<(), Deaf> {
         let mut seen = self.seen.lock().await;
-        seen.told.remove(name);
+        let had_listened = seen.told.remove(name);
         if seen.ended.contains(name) {
             return Ok(());
         }
@@ -114,7 +114,8 @@ impl Listeners {
             if let Some((_, Some(fed))) = &mut seen.fed {
                 fed.remove(&queue);
             }
-        } else {
+        } else if had_listened {
+            // What listens by means of its own never had a queue of ours, and of what ended long ago `naru infra plan` tells.
             tracing::info!(subscription = %name, queue, "it has ended: if its queue is still there, it is to be deleted by hand");
         }
         seen.ended.insert(name.clone());
@@ -195,5 +196,43 @@ impl Listeners {
             tracing::info!(subscription = %name, "made");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Mutex as Plain};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Plain<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn only_of_what_listened_here_it_is_said_that_its_queue_is_left() {
+        let settings: SnsSettings = toml::from_str("region = \"eu-west-1\"").unwrap();
+        let listeners = Listeners::new(Arc::new(Aws::new(settings.aws())), settings);
+        let (kept, name) = (Kept::default(), |text: &str| text.parse::<SubscriptionName>().unwrap());
+        listeners.seen.lock().await.told.insert(name("archive"));
+        let sink = kept.clone();
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || sink.clone()).finish();
+        let _guard = tracing::subscriber::set_default(lines);
+        for one in ["partner", "archive", "archive"] {
+            listeners.end(&name(one)).await.unwrap();
+            assert!(listeners.has_ended(&name(one)).await);
+        }
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("it has ended").count(), 1, "{text}");
+        assert!(text.contains("naru-main-copies-archive") && !text.contains("partner"), "{text}");
     }
 }
