@@ -14,7 +14,7 @@ use crate::{
     bench::Table,
     deployment::{Carries, Deployment, Shape},
     engines::Flavour,
-    gateway::Setup,
+    gateway::{Helper, Programs, Setup},
 };
 
 /// Requests to SQS in an hour, for each group of queues and each worker process.
@@ -38,8 +38,15 @@ pub struct Asked {
     calls: BTreeMap<Call, u64>,
 }
 
-/// Two fronts and two workers on AWS with a doorbell, at rest.
-pub struct RestingOnAws(Deployment);
+/// Two fronts and two workers on AWS with a doorbell, at rest; a webhook has them receive a subscription's copies.
+pub struct RestingOnAws {
+    site: Deployment,
+    /// What the webhook calls; it ends with this.
+    _receiver: Helper,
+}
+
+/// The group of the subscription that is received.
+const COPIES: &str = "copies-webhooks";
 
 impl RestingOnAws {
     /// Starts everything, lets it work a little, and lets it come to rest.
@@ -49,19 +56,31 @@ impl RestingOnAws {
     pub fn begin() -> anyhow::Result<Self> {
         let setup = Setup { subscription: Some("watch".to_owned()), ..Setup::default() };
         let carries = Carries::Aws { flavour: Flavour::Fauxqs, counted: true };
-        let site = Deployment::spawn(&Shape { setup, carries, ..Shape::default() })?;
+        let mut site = Deployment::prepare(&Shape { setup, carries, ..Shape::default() })?;
+        let receiver = Helper::start(&Programs::find()?, &["receiver"])?;
+        let url = format!("http://{}/", receiver.address);
+        site.verb(&["webhook", "add", "c0", "resting", &url, "--allow-network", "127.0.0.0/8"])?;
+        site.verb(&["infra", "apply"])?;
+        site.start(&[])?;
         for number in 0..10 {
             delivered(&mut site.customer(0), &format!("before {number}"))?;
         }
-        let resting = Self(site);
+        let resting = Self { site, _receiver: receiver };
+        ensure!(resting.is_received()?, "nobody receives {COPIES}");
         resting.settle()?;
         Ok(resting)
+    }
+
+    /// Whether the workers have asked for the subscription's copies.
+    fn is_received(&self) -> anyhow::Result<bool> {
+        let calls = self.site.carrier.cloud()?.calls()?.take_calls();
+        Ok(calls.keys().any(|call| call.action == "ReceiveMessage" && group(&call.resource) == COPIES))
     }
 
     /// A queue rests only when nothing was heard of it for a minute and a long poll came back empty after that. Once nothing was asked of any for
     /// longer than a long poll takes, none has one out.
     fn settle(&self) -> anyhow::Result<()> {
-        let counter = self.0.carrier.cloud()?.calls()?;
+        let counter = self.site.carrier.cloud()?.calls()?;
         let (deadline, mut quiet_since) = (Instant::now() + SETTLED, Instant::now());
         drop(counter.take_calls());
         while quiet_since.elapsed() < LONGEST_POLL {
@@ -79,7 +98,7 @@ impl RestingOnAws {
     /// # Errors
     /// If nobody counts.
     pub fn watch(&self, span: Duration) -> anyhow::Result<Asked> {
-        let counter = self.0.carrier.cloud()?.calls()?;
+        let counter = self.site.carrier.cloud()?.calls()?;
         drop(counter.take_calls());
         let began = Instant::now();
         thread::sleep(span);
@@ -96,7 +115,7 @@ impl RestingOnAws {
     /// # Errors
     /// If it is not accepted or not delivered.
     pub fn wake(&self) -> anyhow::Result<Duration> {
-        delivered(&mut self.0.customer(0), "after the rest")
+        delivered(&mut self.site.customer(0), "after the rest")
     }
 }
 
