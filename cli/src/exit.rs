@@ -1,8 +1,14 @@
 //! Exit codes, and which error means which.
 
 use naru_shared::{
-    aws::AwsTrouble, catalog::CatalogError, data_dir::DataDirError, key_file::KeyFileError,
-    ledger::LedgerError, postgres::MigrateError, queue::QueueError, sqlite::DbError,
+    aws::AwsTrouble,
+    catalog::CatalogError,
+    data_dir::DataDirError,
+    key_file::KeyFileError,
+    ledger::LedgerError,
+    postgres::MigrateError,
+    queue::{QueueError, QueueName},
+    sqlite::DbError,
 };
 
 use crate::config::ConfigError;
@@ -58,6 +64,14 @@ pub enum Failure {
     /// [`Exit::Unavailable`]
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// Lanes of the queue that could not be asked, as one error.
+#[must_use]
+pub fn unseen(silent: Vec<(QueueName, QueueError)>) -> Option<anyhow::Error> {
+    let names = silent.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ");
+    let (_, error) = silent.into_iter().next()?;
+    Some(anyhow::Error::new(error).context(format!("of {names}")))
 }
 
 /// The exit code of an error: the first of its causes that means one. What is damaged is not mended by trying again.

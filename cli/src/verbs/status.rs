@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     desk::Desk,
+    exit::unseen,
     output::{age, print},
 };
 
@@ -117,13 +118,6 @@ async fn running(desk: &Desk) -> anyhow::Result<Option<String>> {
             "each of {lives} processes of workers (one that died is counted until its lease ends)"
         )),
     })
-}
-
-/// Lanes that could not be asked, as one error.
-pub(super) fn unseen(silent: Vec<(QueueName, QueueError)>) -> Option<anyhow::Error> {
-    let names = silent.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ");
-    let (_, error) = silent.into_iter().next()?;
-    Some(anyhow::Error::new(error).context(format!("of {names}")))
 }
 
 type Asked = (Vec<QueueStatus>, Vec<(QueueName, QueueError)>);

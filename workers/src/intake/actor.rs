@@ -214,14 +214,8 @@ impl Intake {
             if verdicts[first..end].iter().all(Option::is_some) {
                 done.push(receipt);
             } else {
-                let labels = [("route", self.queue.route.as_str()), ("lane", self.queue.lane.as_str())];
-                metrics::QUARANTINED.of(&labels).increment(1);
-                let put = self
-                    .crew
-                    .deps
-                    .queue
-                    .quarantine(&self.queue, receipt.clone(), "the ledger cannot digest it")
-                    .await;
+                let why = "the ledger cannot digest it";
+                let put = group::set_aside(&self.crew, &self.queue, receipt.clone(), why).await;
                 match put {
                     Ok(()) => self.let_go([&receipt]),
                     Err(error) => tracing::warn!(%error, "a pack could not be set aside; it comes back"),

@@ -10,7 +10,7 @@ use naru_shared::{
     },
     ledger::{Disposition, IntakeEntry},
     metrics,
-    queue::{Delivery, QueueName, Receipt},
+    queue::{Delivery, QueueError, QueueName, Receipt},
     registry::RegistryError,
 };
 
@@ -91,24 +91,32 @@ async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: Envel
             crew.deps.queue.release(queue, receipt, FOR_NEWER).await
         }
         EnvelopeError::Unverified(_) | EnvelopeError::Forged(_) | EnvelopeError::Malformed(_) => {
-            tracing::error!(route, lane, %error, "a pack is set aside");
-            metrics::QUARANTINED.of(&[("route", route), ("lane", lane)]).increment(1);
-            let reason = error.to_string();
-            let put = crew.deps.queue.quarantine(queue, receipt, &reason).await;
-            if put.is_ok() {
-                crew.herald.tell(Sign {
-                    kind: kinds::QUARANTINED,
-                    subject: format!("queue/{route}/{lane}"),
-                    data: json!({ "route": route, "lane": lane, "reason": reason }),
-                });
-            }
-            put
+            set_aside(crew, queue, receipt, &error.to_string()).await
         }
     };
     if let Err(error) = put {
         // It comes back after its visibility time, and is tried again.
         tracing::warn!(route, lane, %error, "a pack that cannot be opened could not be put away");
     }
+}
+
+/// Sets a pack aside for a person, and says so wherever one looks.
+pub(super) async fn set_aside(
+    crew: &Crew,
+    queue: &QueueName,
+    receipt: Receipt,
+    reason: &str,
+) -> Result<(), QueueError> {
+    let (route, lane) = (queue.route.as_str(), queue.lane.as_str());
+    tracing::error!(route, lane, reason, "a pack is set aside");
+    metrics::QUARANTINED.of(&[("route", route), ("lane", lane)]).increment(1);
+    crew.deps.queue.quarantine(queue, receipt, reason).await?;
+    crew.herald.tell(Sign {
+        kind: kinds::QUARANTINED,
+        subject: format!("queue/{route}/{lane}"),
+        data: json!({ "route": route, "lane": lane, "reason": reason }),
+    });
+    Ok(())
 }
 
 /// Splits what was opened into groups of whole packs, each of at most `max` messages (or one pack); suspects last, in smaller ones.

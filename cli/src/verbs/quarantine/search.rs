@@ -10,8 +10,10 @@ use naru_shared::{
 };
 use tokio::runtime::Handle;
 
-use super::super::status::unseen;
-use crate::{desk::Desk, exit::Failure};
+use crate::{
+    desk::Desk,
+    exit::{Failure, unseen},
+};
 
 /// Looked at in a lane, at the most: what is not found among them is told as not found.
 pub(super) const MOST: usize = 10_000;
