@@ -57,7 +57,7 @@ struct Counted {
 
 impl BackendFactory for Counting {
     fn build(&self, route: &Route) -> Result<Arc<dyn Backend>, BackendError> {
-        let inner = StandardBackends.build(route)?;
+        let inner = StandardBackends::default().build(route)?;
         Ok(Arc::new(Counted { inner, sent: Arc::clone(&self.0) }))
     }
 }

@@ -77,7 +77,8 @@ fn of_a_backend_s_url_the_query_is_not_told() {
     assert_eq!(made.data["document"]["backend"]["url"], "https://a.example/send?…");
     assert!(!serde_json::to_string(&made).unwrap().contains("s3cret"));
     let url = "https://a.example/send".to_owned();
-    route.backend = BackendConfig::Http(HttpBackend { url: url.clone(), allow_networks: Vec::new() });
+    route.backend =
+        BackendConfig::Http(HttpBackend { url: url.clone(), allow_networks: Vec::new(), provider: None });
     assert_eq!(told(Entry::Route(route), 1).data["document"]["backend"]["url"], url);
 }
 
