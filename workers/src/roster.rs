@@ -88,7 +88,7 @@ fn follow(crew: &Arc<Crew>, quarters: &Quarters, route: Arc<Route>) {
         return;
     }
     let plan = Plan { backend: build(crew, &route), route };
-    let desk = Arc::new(Desk::new(plan, crew.config.breaker_failures));
+    let desk = Arc::new(Desk::new(plan, crew.config.breaker_failures, Arc::clone(&crew.peers)));
     crew.add_desk(Arc::clone(&desk));
     quarters.house(courier::routine(crew, &desk));
     for lane in Lane::ALL {

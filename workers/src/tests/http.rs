@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{Backend, BackendFactory, StandardBackends, samples};
 
-pub(super) fn install_tls() {
+pub(crate) fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
