@@ -45,7 +45,7 @@ const IDLE: Duration = Duration::from_secs(4);
 const BODY_BYTES: usize = 64 * 1_024;
 
 /// The longest sentence about an exchange.
-const DETAIL_CHARS: usize = 200;
+pub(super) const DETAIL_CHARS: usize = 200;
 
 const JSON: &str = "application/json";
 

@@ -12,7 +12,7 @@ use super::{
     ProviderError,
     document::{Answers, RuleText, StatusText, Word},
 };
-use crate::backend::http::short;
+use crate::backend::http::DETAIL_CHARS;
 
 /// The longest id of a provider's that is kept.
 const ID_BYTES: usize = 255;
@@ -220,12 +220,24 @@ impl Mapping {
         let named = |pointer: &Option<Pointer>| pointer.as_ref().and_then(|pointer| pointer.text(body));
         let code = named(&self.code).map(|code| format!(", code {code}")).unwrap_or_default();
         let words = named(&self.detail).map(|words| format!(": {words}")).unwrap_or_default();
-        short(&format!("HTTP {status}{code}{words}"))
+        line(&format!("HTTP {status}{code}{words}"))
     }
 }
 
 fn uncertain(detail: &str, why: &str) -> Outcome {
-    Outcome::Uncertain { detail: short(&format!("{detail}; {why}")) }
+    Outcome::Uncertain { detail: line(&format!("{detail}; {why}")) }
+}
+
+/// One line of at most 200 characters; what a person could not read is escaped, quotation marks are left as they are.
+fn line(text: &str) -> String {
+    let mut line = String::new();
+    for (one, _) in text.chars().zip(0..DETAIL_CHARS) {
+        match one {
+            '\'' | '"' | '\\' => line.push(one),
+            other => line.extend(other.escape_debug()),
+        }
+    }
+    line
 }
 
 fn holds(json: &Value, pointer: &Pointer, equals: &[Value]) -> bool {
