@@ -3,7 +3,7 @@
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use naru_shared::{domain::Timestamp, keys::random_bytes};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     ProviderError,
     document::{Algorithm, Auth, Encoding, HmacAuth},
-    request::Made,
+    request::{Made, header_value},
     source::Opened,
     template::{Template, Vocabulary},
 };
@@ -104,7 +104,7 @@ impl Proof {
             Self::Basic { .. } if secret("auth.password").chars().any(char::is_control) => {
                 wrong("a password has no control characters (RFC 7617)")
             }
-            Self::Bearer if HeaderValue::from_str(secret("auth.token")).is_err() => {
+            Self::Bearer if header_value(secret("auth.token")).is_none() => {
                 wrong("a token has visible ASCII characters only")
             }
             Self::StandardWebhooks if webhook_key(secret("auth.secret")).is_none() => {
@@ -220,8 +220,8 @@ fn authority(made: &Made) -> String {
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) -> Result<(), ProviderError> {
-    let wrong = |_| ProviderError::Auth(format!("the header {name} cannot hold what it should"));
-    let mut value = HeaderValue::from_str(text).map_err(wrong)?;
+    let wrong = || ProviderError::Auth(format!("the header {name} cannot hold what it should"));
+    let mut value = header_value(text).ok_or_else(wrong)?;
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())

@@ -173,7 +173,7 @@ impl Shape {
         let body = self.body(&find, &mut headers)?;
         for (name, template) in &self.headers {
             if let Some(text) = template.text(&find)? {
-                let value = HeaderValue::from_str(&text).map_err(|_| Unfit::Header(name.clone()))?;
+                let value = header_value(&text).ok_or_else(|| Unfit::Header(name.clone()))?;
                 headers.insert(name, value);
             }
         }
@@ -266,12 +266,18 @@ fn headers(text: &Description, known: &Vocabulary) -> Result<Vec<(HeaderName, Te
         }
         let template = Template::parse(value, known)?;
         refuse_bare_secret("headers", name, &template)?;
-        if template.is_plain() && HeaderValue::from_str(value).is_err() {
+        let plain = template.is_plain().then(|| template.text(&|_| None).ok().flatten().unwrap_or_default());
+        if plain.is_some_and(|text| header_value(&text).is_none()) {
             return Err(wrong("a header has visible ASCII characters and blanks"));
         }
         all.push((header, template));
     }
     Ok(all)
+}
+
+/// What a header can hold and every server reads alike: visible ASCII characters and blanks (RFC 9110 section 5.5).
+pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
+    if text.is_ascii() { HeaderValue::from_str(text).ok() } else { None }
 }
 
 /// What proves something does not stand among what is shown.
