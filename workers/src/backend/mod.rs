@@ -20,7 +20,8 @@ use crate::courier::Attachment;
 
 pub use http::may_connect;
 pub use provider::{
-    Description, ProviderError, TemplateError, check as check_provider, described as described_provider,
+    Description, ProviderError, TemplateError, check as check_provider,
+    check_sealed as check_sealed_provider, described as described_provider,
 };
 pub use simulator::{BEHAVIOURS, Behaviour};
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 use naru_shared::domain::{BackendConfig, HttpBackend, ProviderDocument, Route, RouteName};
-use naru_workers::{Description, check_provider, described_provider};
+use naru_workers::{Description, check_provider, check_sealed_provider, described_provider};
 use serde_json::json;
 
 use crate::{desk::Desk, exit::Failure};
@@ -19,8 +19,11 @@ pub(super) async fn read(desk: &Desk, name: &RouteName, file: &Path) -> anyhow::
     let wrong = |error: naru_workers::ProviderError| Failure::Usage(format!("{}: {error}", file.display()));
     let mut description = Description::from_toml(&text).map_err(wrong)?;
     check_provider(&description.document().map_err(wrong)?).map_err(wrong)?;
-    description.seal(name.as_str(), &desk.own_keyring().await?.sealer()).map_err(wrong)?;
-    Ok(description.document().map_err(wrong)?)
+    let sealer = desk.own_keyring().await?.sealer();
+    description.seal(name.as_str(), &sealer).map_err(wrong)?;
+    let document = description.document().map_err(wrong)?;
+    check_sealed_provider(&document, name.as_str(), &sealer).map_err(wrong)?;
+    Ok(document)
 }
 
 /// The route speaks as the description says from now on.

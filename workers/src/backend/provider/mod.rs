@@ -126,6 +126,22 @@ pub fn check(document: &ProviderDocument) -> Result<(), ProviderError> {
     Understood::read(Description::of(document)?).map(drop)
 }
 
+/// Whether the secrets that a description brings along are such as they must be: a token that a header can hold, a key that belongs
+/// to its certificate.
+///
+/// # Errors
+/// What is not.
+pub fn check_sealed(document: &ProviderDocument, route: &str, sealer: &Sealer) -> Result<(), ProviderError> {
+    let mut understood = Understood::read(Description::of(document)?)?;
+    let opened = understood.text.open_sealed(route, sealer)?;
+    let proves = opened.keys().any(|name| name.starts_with("auth."));
+    if let Some(proof) = understood.proof.as_ref().filter(|_| proves) {
+        proof.check(&opened)?;
+    }
+    let client = tls::apply(&opened, Client::builder())?.build();
+    client.map(drop).map_err(|error| BackendError::Client(error).into())
+}
+
 /// Where a provider is: scheme and host.
 pub(super) fn base(document: &ProviderDocument) -> Option<Url> {
     Description::of(document).and_then(|text| Shape::parse(&text)).map(|shape| shape.base).ok()

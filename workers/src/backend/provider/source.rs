@@ -168,6 +168,14 @@ impl Description {
         self
     }
 
+    /// Opens what is sealed, and leaves what only workers have.
+    pub(super) fn open_sealed(&mut self, route: &str, sealer: &Sealer) -> Result<Opened, ProviderError> {
+        let place = place(route);
+        let sealed = |source: &Source| matches!(source, Source::Named(Named::Sealed(_)));
+        let all = self.sources().into_iter().filter(|(_, source)| sealed(source));
+        all.map(|(name, source)| Ok((name.clone(), source.open(&name, &place, Some(sealer))?))).collect()
+    }
+
     /// Opens everything.
     pub(super) fn open(&mut self, route: &str, sealer: Option<&Sealer>) -> Result<Opened, ProviderError> {
         let place = place(route);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use super::{Description, Provider, ProviderError, Understood, check, request::Made};
+use super::{Description, Provider, ProviderError, Understood, check, check_sealed, request::Made};
 use crate::{samples, tests::http::install_tls};
 
 fn sealer() -> Sealer {
@@ -290,6 +290,30 @@ fn secrets_come_from_files_are_never_shown_and_open_for_their_route_only() {
     assert!(matches!(opened, Err(ProviderError::Source(..))), "sealed for another route");
     let shown = description.without_secrets().document().unwrap().0.to_string();
     assert!(!shown.contains("v1.") && shown.contains('…'), "{shown}");
+}
+
+#[test]
+fn secrets_that_are_brought_along_are_looked_at_before_they_are_kept() {
+    install_tls();
+    let head = "url = \"https://a.example/\"\n";
+    let looked_at = |text: &str| {
+        let mut description = Description::from_toml(&format!("{head}{text}")).unwrap();
+        description.seal("carrier-a", &sealer()).unwrap();
+        check_sealed(&description.document().unwrap(), "carrier-a", &sealer())
+    };
+    let webhooks = |secret: &str| format!("[auth]\nkind = \"standard-webhooks\"\nsecret = {secret}");
+    let good = format!("\"whsec_{}\"", BASE64.encode(&[1; 32]));
+    assert!(looked_at(&webhooks(&good)).is_ok());
+    assert!(looked_at(&webhooks("{ file = \"/there/only\" }")).is_ok(), "the workers have it");
+    for wrong in [
+        &webhooks("\"whsec_AAAA\""),
+        "[auth]\nkind = \"bearer\"\ntoken = \"a\\nb\"",
+        "[auth]\nkind = \"basic\"\nuser = \"u\"\npassword = \"a\\nb\"",
+        "[tls]\nca = \"none\"",
+        "[tls]\ncertificate = \"none\"\nkey = \"none\"",
+    ] {
+        assert!(looked_at(wrong).is_err(), "{wrong}");
+    }
 }
 
 proptest! {
