@@ -72,6 +72,10 @@ impl Backend for Counted {
     async fn inquire(&self, work: &Work) -> Option<Outcome> {
         self.inner.inquire(work).await
     }
+
+    fn is_stale(&self) -> bool {
+        self.inner.is_stale()
+    }
 }
 
 impl Site {
