@@ -293,6 +293,18 @@ fn secrets_come_from_files_are_never_shown_and_open_for_their_route_only() {
 }
 
 #[test]
+fn what_the_documentation_shows_is_a_description() {
+    let page = include_str!("../../../../docs/http-backend.md");
+    let shown: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(shown.len(), 2);
+    for text in shown {
+        let head = if text.starts_with("url") { "" } else { "url = \"https://a.example/\"\n" };
+        Understood::read(Description::from_toml(&format!("{head}{text}")).unwrap()).unwrap();
+    }
+}
+
+#[test]
 fn secrets_that_are_brought_along_are_looked_at_before_they_are_kept() {
     install_tls();
     let head = "url = \"https://a.example/\"\n";
