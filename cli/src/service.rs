@@ -108,7 +108,7 @@ async fn serve(
     let demo = beginning::begin(service, &ports, &keyring, clock.as_ref()).await?;
     refuse_unsafe(service, &routes(&ports).await)?;
     let operating = runtime.spawn(server);
-    let backends = (decorate.backends)(Arc::new(StandardBackends));
+    let backends = (decorate.backends)(Arc::new(StandardBackends::new(keyring.sealer())));
     let workers = match &ports.behind {
         Some(behind) if service.deliver => {
             Some(start_workers(config, &ports, behind, keyring, &clock, backends)?)

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::{EnvelopeKeys, SecretHash},
+    sealing::Sealer,
     signing::WebhookSecrets,
 };
 
@@ -101,6 +102,12 @@ impl Keyring {
     #[must_use]
     pub fn webhooks(&self) -> WebhookSecrets {
         WebhookSecrets::new(&self.credentials)
+    }
+
+    /// Seals what routes must know of others' secrets.
+    #[must_use]
+    pub fn sealer(&self) -> Sealer {
+        Sealer::new(&self.credentials)
     }
 
     /// Names the secrets that never rotate, and tells nothing of them: 32 hexadecimal digits. With others, ids are no longer derived

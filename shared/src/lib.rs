@@ -51,6 +51,8 @@ pub mod keys;
 
 pub mod signing;
 
+pub mod sealing;
+
 pub mod key_file;
 
 pub mod data_dir;

@@ -86,6 +86,7 @@ metrics_table! {
     counter BLOBS_EXPIRED = "naru_blobs_expiry_steps_total", Count, "Steps of removing blobs whose time is over, by result: done, or failed";
     gauge ATTEMPTS_UNDER_WAY = "naru_attempts_under_way", Count, "Attempts begun whose outcome is not committed, by route";
     gauge ROUTE_RESTING = "naru_route_resting", Count, "1 while a route's attempts pause because its backend takes nothing, by route";
+    counter RETRIES_HELD_BACK = "naru_retries_held_back_total", Count, "Retries put off because the route's retry budget was used up, by route";
     histogram SETTLE_SECONDS = "naru_settle_seconds", Seconds, "Time of one commit of outcomes";
     counter SETTLED = "naru_settled_total", Count, "Outcomes committed, by what they did";
     counter EXPIRED = "naru_messages_expired_total", Count, "Messages whose time to live ended, by route";

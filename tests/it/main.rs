@@ -75,6 +75,8 @@ mod outside;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod provider;
+#[cfg(test)]
 mod quarantine;
 #[cfg(test)]
 mod quota;

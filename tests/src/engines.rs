@@ -14,6 +14,7 @@ mod redis;
 mod redis_fixture;
 mod server;
 
+pub use self::authority::{certify, certify_client};
 pub use self::aws::{AwsEmulator, Flavour, REGION};
 pub use self::on_sqs::{OnSqs, fresh_namespace, sqs_queue, sqs_settings};
 pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};

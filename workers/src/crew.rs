@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct Crew {
     /// What intake saw of limits, to be told to ingress with the next turn.
     used: Mutex<HashMap<LimitKey, QuotaUse>>,
     tell: Notify,
+    /// How many workers share the rates of routes, this process among them; 0: not known yet.
+    pub(crate) peers: Arc<AtomicU32>,
     suspected: AtomicBool,
     suspicion: Notify,
 }
@@ -97,6 +99,7 @@ impl Crew {
             watched: Mutex::default(),
             used: Mutex::default(),
             tell: Notify::new(),
+            peers: Arc::default(),
             suspected: AtomicBool::new(false),
             suspicion: Notify::new(),
         }
@@ -147,6 +150,12 @@ impl Crew {
     /// Whether no call is under way that may end with rows in this process's name.
     pub(crate) fn transit_is_empty(&self) -> bool {
         self.transit.all_ended(self.transit.latest())
+    }
+
+    /// So many other workers live: the rates of routes are shared with them.
+    pub(crate) fn share_with(&self, others: usize) {
+        let peers = u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
+        self.peers.store(peers, Ordering::Relaxed);
     }
 
     /// Something went wrong after which rows may be `sending` in this process's name with nobody to send them.

@@ -40,7 +40,8 @@ mod samples;
 mod tests;
 
 pub use backend::{
-    BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends, may_connect,
+    BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, Description, ProviderError,
+    StandardBackends, TemplateError, check_provider, check_sealed_provider, described_provider, may_connect,
 };
 pub use callbacks::{Answered, Caller, Post, SUBSCRIPTION, TargetError, may_call};
 pub use config::{ConfigError, WorkersConfig};

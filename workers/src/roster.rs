@@ -82,11 +82,13 @@ fn follow(crew: &Arc<Crew>, quarters: &Quarters, route: Arc<Route>) {
         let plan = desk.plan();
         if plan.route.version != route.version || *plan.route != *route {
             desk.change(renew(crew, &plan, route));
+        } else if plan.backend.as_ref().is_none_or(|backend| backend.is_stale()) {
+            mend(crew, &desk, &plan);
         }
         return;
     }
     let plan = Plan { backend: build(crew, &route), route };
-    let desk = Arc::new(Desk::new(plan, crew.config.breaker_failures));
+    let desk = Arc::new(Desk::new(plan, crew.config.breaker_failures, Arc::clone(&crew.peers)));
     crew.add_desk(Arc::clone(&desk));
     quarters.house(courier::routine(crew, &desk));
     for lane in Lane::ALL {
@@ -102,6 +104,20 @@ fn renew(crew: &Crew, plan: &Plan, route: Arc<Route>) -> Plan {
         && old.attempt_timeout_ms == route.attempt_timeout_ms;
     let backend = if same { plan.backend.clone() } else { None };
     Plan { backend: backend.or_else(|| build(crew, &route)), route }
+}
+
+/// A file that a backend is made of has changed, or may be there by now. What still works is kept until something better can be made.
+fn mend(crew: &Crew, desk: &Desk, plan: &Plan) {
+    match crew.deps.backends.build(&plan.route) {
+        Ok(backend) => {
+            tracing::info!(route = %desk.name, "the route's backend was made anew: its files have changed");
+            desk.change(Plan { backend: Some(backend), route: Arc::clone(&plan.route) });
+        }
+        Err(error) if plan.backend.is_some() => {
+            tracing::error!(route = %desk.name, %error, "the route's files have changed and make no backend: it goes on as it was");
+        }
+        Err(_) => {}
+    }
 }
 
 fn build(crew: &Crew, route: &Route) -> Option<Arc<dyn crate::backend::Backend>> {

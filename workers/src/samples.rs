@@ -1,8 +1,8 @@
 //! Values for tests.
 
 use naru_shared::domain::{
-    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, OnUncertain, Period,
-    Quota, Route, SimulatorBackend, Timestamp, Units,
+    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, OnUncertain, Pacing,
+    Period, Quota, Route, SimulatorBackend, Timestamp, Units,
 };
 
 pub(crate) fn account() -> Account {
@@ -20,6 +20,7 @@ pub(crate) fn route(name: &str) -> Route {
         attempt_timeout_ms: 1_000,
         max_attempts: 5,
         paused: false,
+        pacing: Pacing::default(),
         version: 1,
     }
 }

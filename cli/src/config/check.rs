@@ -152,7 +152,7 @@ pub fn unsafe_route(config: &Config, route: &Route) -> Option<String> {
 mod tests {
     use naru_shared::{
         blobs::S3Settings,
-        domain::{Environment, HttpBackend, OnUncertain},
+        domain::{Environment, HttpBackend, OnUncertain, Pacing},
         rabbitmq::RabbitMqSettings,
     };
 
@@ -165,6 +165,7 @@ mod tests {
             backend: BackendConfig::Http(HttpBackend {
                 url: "https://carrier.example/".to_owned(),
                 allow_networks: Vec::new(),
+                provider: None,
             }),
             on_uncertain: OnUncertain::Fail,
             idempotent: false,
@@ -172,6 +173,7 @@ mod tests {
             attempt_timeout_ms,
             max_attempts: 1,
             paused: false,
+            pacing: Pacing::default(),
             version: 1,
         }
     }

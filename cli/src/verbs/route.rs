@@ -1,14 +1,18 @@
 //! `naru route`: where messages go.
 
+mod provider;
+
+use std::{num::NonZeroU32, path::PathBuf};
+
 use clap::{Args, Subcommand, ValueEnum};
 use naru_shared::{
     catalog::{Entry, Kind},
     domain::{
-        Assignment, BackendConfig, ChannelName, CustomerId, HttpBackend, IpNetwork, OnUncertain, Route,
-        RouteName, SimulatorBackend,
+        Assignment, BackendConfig, ChannelName, CustomerId, HttpBackend, IpNetwork, OnUncertain, Pacing,
+        Route, RouteName, SimulatorBackend,
     },
 };
-use naru_workers::{BackendError, BackendFactory, StandardBackends, may_connect};
+use naru_workers::{BackendError, BackendFactory, StandardBackends, check_provider, may_connect};
 
 use super::credential::Place;
 use crate::{
@@ -34,6 +38,9 @@ pub enum RouteVerb {
     Set {
         /// Which
         name: RouteName,
+        /// Speak a provider's API as this file describes it, in place of what it was described by before
+        #[arg(long, value_name = "FILE.toml")]
+        provider: Option<PathBuf>,
         /// What is set
         #[command(flatten)]
         policy: Policy,
@@ -67,10 +74,14 @@ pub enum RouteVerb {
 /// The backend of a new route.
 #[derive(Debug, Subcommand)]
 pub enum BackendArg {
-    /// Send over HTTP: JSON by POST
+    /// Send over HTTP: JSON by POST, or as a provider's API asks for it
     Http {
-        /// Where to
-        url: String,
+        /// Where to; a provider's description says it
+        #[arg(required_unless_present = "provider", conflicts_with = "provider")]
+        url: Option<String>,
+        /// Speak a provider's API as this file describes it
+        #[arg(long, value_name = "FILE.toml")]
+        provider: Option<PathBuf>,
         /// A private, loopback or link-local network that may be connected to all the same, such as 127.0.0.0/8
         #[arg(long = "allow-network")]
         allow_networks: Vec<IpNetwork>,
@@ -128,6 +139,12 @@ pub struct Policy {
     /// Attempts in all before a message that is never taken fails [default: 50]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     max_attempts: Option<u32>,
+    /// Attempts that begin in a second, over all workers; 0: as many as may be [default: 0]
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    rate: Option<u32>,
+    /// Messages that may be tried again, of a hundred that are tried for the first time, beside 10 in a second [default: 20]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    retry_budget: Option<u32>,
 }
 
 impl Policy {
@@ -142,6 +159,10 @@ impl Policy {
         route.idempotent = self.idempotent.unwrap_or(route.idempotent);
         route.concurrency = self.concurrency.unwrap_or(route.concurrency);
         route.max_attempts = self.max_attempts.unwrap_or(route.max_attempts);
+        route.pacing.retry_percent = self.retry_budget.unwrap_or(route.pacing.retry_percent);
+        if let Some(rate) = self.rate {
+            route.pacing.per_second = NonZeroU32::new(rate);
+        }
         if let Some(span) = self.attempt_timeout {
             let millis = u32::try_from(span.0.as_millis()).ok().filter(|ms| *ms >= 100);
             let too = || Failure::Usage("--attempt-timeout must be between 100ms and the lease".to_owned());
@@ -164,6 +185,7 @@ pub fn new_route(name: RouteName, environment: Place, backend: BackendConfig) ->
         attempt_timeout_ms: 15_000,
         max_attempts: 50,
         paused: false,
+        pacing: Pacing::default(),
         version: 0,
     }
 }
@@ -175,7 +197,19 @@ pub fn new_route(name: RouteName, environment: Place, backend: BackendConfig) ->
 pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
         RouteVerb::Add { name, backend } => add(desk, name, backend).await,
-        RouteVerb::Set { name, policy } => change(desk, &name, |route| policy.apply(route)).await,
+        RouteVerb::Set { name, provider, policy } => {
+            let document = match &provider {
+                Some(file) => Some(provider::read(desk, &name, file).await?),
+                None => None,
+            };
+            change(desk, &name, |route| {
+                if let Some(document) = &document {
+                    provider::replace(route, document)?;
+                }
+                policy.apply(route)
+            })
+            .await
+        }
         RouteVerb::Pause { name } => {
             change(desk, &name, |route| {
                 route.paused = true;
@@ -207,8 +241,12 @@ pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
 
 async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Result<()> {
     let (backend, new) = match backend {
-        BackendArg::Http { url, allow_networks, new } => {
-            (BackendConfig::Http(HttpBackend { url, allow_networks }), new)
+        BackendArg::Http { url, provider, allow_networks, new } => {
+            let provider = match &provider {
+                Some(file) => Some(provider::read(desk, &name, file).await?),
+                None => None,
+            };
+            (BackendConfig::Http(HttpBackend { url: url.unwrap_or_default(), allow_networks, provider }), new)
         }
         BackendArg::Simulator { new } => (BackendConfig::Simulator(SimulatorBackend {}), new),
     };
@@ -233,8 +271,15 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
     if let Some(unsafe_setting) = unsafe_route(&desk.config, route) {
         return Err(Failure::Refused(unsafe_setting).into());
     }
-    if let Err(error) = StandardBackends.build(route) {
-        let mistyped = matches!(error, BackendError::Url(_));
+    // What a provider's description names on the workers' machines need not be here.
+    let built = match &route.backend {
+        BackendConfig::Http(HttpBackend { provider: Some(document), .. }) => {
+            check_provider(document).map_err(BackendError::from)
+        }
+        _ => StandardBackends::default().build(route).map(drop),
+    };
+    if let Err(error) = built {
+        let mistyped = matches!(error, BackendError::Url(_) | BackendError::Provider(_));
         let why = format!("route {}: {:#}", route.name, anyhow::Error::new(error));
         return Err(if mistyped { Failure::Usage(why) } else { Failure::Refused(why) }.into());
     }
@@ -246,7 +291,7 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
     {
         let why =
             "is private, loopback or reserved: allow its network with --allow-network, such as 127.0.0.0/8";
-        return Err(Failure::Refused(format!("route {}: {} {why}", route.name, http.url)).into());
+        return Err(Failure::Refused(format!("route {}: {} {why}", route.name, destination(route))).into());
     }
     Ok(())
 }
@@ -285,7 +330,7 @@ where
 }
 
 async fn list(desk: &Desk) -> anyhow::Result<()> {
-    let routes = desk.book()?.routes().await?;
+    let routes: Vec<Route> = desk.book()?.routes().await?.iter().map(provider::without_secrets).collect();
     let head = ["route", "environment", "backend", "to", "state", "when uncertain", "concurrency"];
     desk.out.rows(&routes, &head, |r| {
         vec![
@@ -317,7 +362,7 @@ async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
         .collect();
     let words: Vec<String> =
         assigned.iter().map(|(who, channel)| format!("{who}/{}", channel_word(channel.as_ref()))).collect();
-    let lines = [
+    let mut lines = vec![
         ("route", route.name.to_string()),
         ("environment", route.environment.as_str().to_owned()),
         ("backend", route.backend.as_str().to_owned()),
@@ -328,15 +373,21 @@ async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
         ("concurrency", route.concurrency.to_string()),
         ("attempt time-out", format!("{} ms", route.attempt_timeout_ms)),
         ("attempts at most", route.max_attempts.to_string()),
+        (
+            "attempts a second",
+            route.pacing.per_second.map_or_else(|| "unbounded".to_owned(), |rate| rate.to_string()),
+        ),
+        ("retry budget", format!("{} % and {}/s", route.pacing.retry_percent, Pacing::RETRIES_PER_SECOND)),
         ("assigned", if words.is_empty() { "nobody".to_owned() } else { words.join(" ") }),
     ];
-    desk.out.one(&Shown { route, assigned }, &lines)
+    lines.extend(provider::lines(route));
+    desk.out.one(&Shown { route: &provider::without_secrets(route), assigned }, &lines)
 }
 
 fn destination(route: &Route) -> String {
     match &route.backend {
         BackendConfig::Simulator(_) => "nowhere".to_owned(),
-        BackendConfig::Http(http) => http.url.clone(),
+        BackendConfig::Http(http) => provider::url(http),
     }
 }
 

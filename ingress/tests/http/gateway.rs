@@ -251,6 +251,7 @@ fn route(name: &str, environment: Environment) -> Route {
         attempt_timeout_ms: 15_000,
         max_attempts: 5,
         paused: false,
+        pacing: naru_shared::domain::Pacing::default(),
         version: 1,
     }
 }

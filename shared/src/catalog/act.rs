@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, Kind};
 use crate::{
-    domain::{BackendConfig, Event, EventKind, Timestamp, WebhookState, kinds},
+    domain::{BackendConfig, Event, EventKind, ProviderDocument, Timestamp, WebhookState, kinds},
     outbox::OutboxRow,
 };
 
@@ -87,6 +87,7 @@ fn redacted(entry: &Entry) -> Value {
             let mut route = route.clone();
             if let BackendConfig::Http(http) = &mut route.backend {
                 http.url = without_query(&http.url);
+                http.provider = http.provider.as_ref().map(outline);
             }
             plain(&route)
         }
@@ -117,6 +118,15 @@ fn without_query(url: &str) -> String {
         Some((before, _)) => format!("{before}?{HIDDEN}"),
         None => url.to_owned(),
     }
+}
+
+/// Of a provider's description only where it leads is told, and that it changed: what is sent, and proves who sends, is not.
+fn outline(provider: &ProviderDocument) -> ProviderDocument {
+    let digest = Sha256::digest(provider.0.to_string());
+    ProviderDocument(json!({
+        "url": provider.text("url").map(origin),
+        "digest": HEXLOWER.encode(digest.get(..DIGEST).unwrap_or(&digest)),
+    }))
 }
 
 /// Whoever knows the whole URL of a webhook may often post there: its path and query are not told.

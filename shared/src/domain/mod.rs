@@ -39,7 +39,10 @@ pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackE
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
 pub use retry::{Lifetime, RetryPolicy};
-pub use route::{Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Route, SimulatorBackend};
+pub use route::{
+    Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,
+    SimulatorBackend,
+};
 pub use state::State;
 pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
 pub use transition::{Facts, Next, next_state};

@@ -1,6 +1,6 @@
 //! Where messages go: a backend and a policy.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,53 @@ pub struct HttpBackend {
     /// Private, loopback and link-local networks that may be connected to all the same.
     #[serde(default)]
     pub allow_networks: Vec<IpNetwork>,
+    /// How a provider's own API is spoken; its URL is in there, and `url` is empty. A release that knows no providers finds no
+    /// URL then, and lets the messages wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderDocument>,
+}
+
+/// The description of a provider's API as the catalog keeps it, its secrets sealed. Workers read it, whole or not at all: one that a
+/// newer release wrote may say what an older one does not know, such as a signature, and must not be acted upon in part.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProviderDocument(pub serde_json::Value);
+
+impl ProviderDocument {
+    /// A text of it that others may see: of the URL what stands before path and query.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+}
+
+impl fmt::Debug for ProviderDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProviderDocument(…)")
+    }
+}
+
+/// How fast a route's attempts may follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pacing {
+    /// The most attempts that begin in a second, over all workers; `None`: as many as there are permits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<NonZeroU32>,
+    /// Of a hundred messages that are tried for the first time, so many may be tried again in one worker process, beside
+    /// [`Pacing::RETRIES_PER_SECOND`]; what exceeds it waits longer.
+    pub retry_percent: u32,
+}
+
+impl Pacing {
+    /// Attempts in a second that are no first ones, whatever the percentage says.
+    pub const RETRIES_PER_SECOND: u32 = 10;
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self { per_second: None, retry_percent: 20 }
+    }
 }
 
 /// A backend that sends nothing: the recipient's last digits choose what happens.
@@ -147,6 +194,9 @@ pub struct Route {
     pub max_attempts: u32,
     /// No attempt begins; intake goes on.
     pub paused: bool,
+    /// How fast attempts follow each other.
+    #[serde(default)]
+    pub pacing: Pacing,
     /// Grows with every change of this row.
     pub version: u64,
 }

@@ -23,6 +23,8 @@ pub struct Facts {
     pub max_attempts: u32,
     /// A random number in [0, 1).
     pub jitter: f64,
+    /// Another attempt does not begin before so long, while its time to live allows it: the route's retry budget is used up. Zero: it is not.
+    pub hold_back: Duration,
 }
 
 /// What becomes of the message.
@@ -128,9 +130,13 @@ fn again(facts: &Facts, retry_after: Option<Duration>, possible_duplicate: bool,
     let beyond = retry_after.map(|asked| facts.now.plus(asked)).filter(|until| *until > facts.life.until);
     let told = match beyond {
         Some(until) => format!("{detail}; the backend asked to wait until {until}, beyond the time to live"),
+        None if !facts.hold_back.is_zero() => {
+            format!("{detail}; put off: the route's retry budget is used up")
+        }
         None => detail,
     };
-    match RetryPolicy.next_start(facts.attempt, retry_after, facts.jitter, facts.now, facts.life) {
+    let asked = if facts.hold_back.is_zero() { retry_after } else { retry_after.max(Some(facts.hold_back)) };
+    match RetryPolicy.next_start(facts.attempt, asked, facts.jitter, facts.now, facts.life) {
         Some(at) => Next::Retry { at, possible_duplicate, detail: told },
         None if beyond.is_some() => Next::no_time_left(possible_duplicate, &told),
         None => {
@@ -157,6 +163,7 @@ mod tests {
             idempotent: false,
             max_attempts: 3,
             jitter: 0.5,
+            hold_back: Duration::ZERO,
         }
     }
 
@@ -180,6 +187,19 @@ mod tests {
         assert_eq!(next_state(not_taken(), &late), Next::end(State::Expired, Code::TtlExpired, told));
         let spent = Facts { attempt: 3, ..facts() };
         assert_eq!(next_state(not_taken(), &spent), Next::end(State::Failed, Code::NotTaken, "d"));
+    }
+
+    #[test]
+    fn what_exceeds_the_retry_budget_is_put_off_and_never_given_up_for_it() {
+        let put_off = |seconds| Facts { hold_back: Duration::from_secs(seconds), ..facts() };
+        let told = "d; put off: the route's retry budget is used up";
+        let retry = |at| Next::Retry {
+            at: Timestamp::from_millis(at),
+            possible_duplicate: false,
+            detail: told.into(),
+        };
+        assert_eq!(next_state(not_taken(), &put_off(7)), retry(8_500));
+        assert_eq!(next_state(not_taken(), &put_off(3_600)), retry(570_000), "pulled forward before its end");
     }
 
     #[test]

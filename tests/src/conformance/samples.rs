@@ -4,8 +4,8 @@ use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
         Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, GatePolicy,
-        OnUncertain, Period, Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp, Webhook,
-        WebhookState, WhyDisabled,
+        OnUncertain, Pacing, Period, Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp,
+        Webhook, WebhookState, WhyDisabled,
     },
 };
 
@@ -45,6 +45,7 @@ pub(super) fn route(name: &str, concurrency: u32, version: u64) -> anyhow::Resul
         attempt_timeout_ms: 15_000,
         max_attempts: 100,
         paused: false,
+        pacing: Pacing::default(),
         version,
     }))
 }

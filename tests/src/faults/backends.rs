@@ -47,4 +47,8 @@ impl Backend for FusedBackend {
     async fn inquire(&self, work: &Work) -> Option<Outcome> {
         self.inner.inquire(work).await
     }
+
+    fn is_stale(&self) -> bool {
+        self.inner.is_stale()
+    }
 }

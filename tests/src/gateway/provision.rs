@@ -11,7 +11,7 @@ use naru_shared::{
     data_dir::DataDir,
     domain::{
         Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
-        GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
+        GatePolicy, HttpBackend, OnUncertain, Pacing, Period, Quota, RatePolicy, Route, SimulatorBackend,
         SystemClock, TimeZone,
     },
     key_file,
@@ -216,6 +216,7 @@ fn route_entry(spec: &RouteSpec, environment: Environment) -> anyhow::Result<Ent
         Some(target) => BackendConfig::Http(HttpBackend {
             url: format!("http://{target}/"),
             allow_networks: vec!["127.0.0.0/8".parse()?],
+            provider: None,
         }),
     };
     Ok(Entry::Route(Route {
@@ -228,6 +229,7 @@ fn route_entry(spec: &RouteSpec, environment: Environment) -> anyhow::Result<Ent
         attempt_timeout_ms: spec.attempt_timeout_ms,
         max_attempts: 20,
         paused: false,
+        pacing: Pacing::default(),
         version: 0,
     }))
 }

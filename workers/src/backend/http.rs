@@ -18,7 +18,7 @@ use naru_shared::{
     ledger::Work,
 };
 use reqwest::{
-    Client, Response,
+    Client, ClientBuilder, Response,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     multipart::{Form, Part},
     redirect,
@@ -31,6 +31,7 @@ use url::Url;
 use super::{
     Backend, BackendError,
     egress::{Egress, NotAllowed},
+    provider,
 };
 use crate::courier::Attachment;
 
@@ -44,7 +45,7 @@ const IDLE: Duration = Duration::from_secs(4);
 const BODY_BYTES: usize = 64 * 1_024;
 
 /// The longest sentence about an exchange.
-const DETAIL_CHARS: usize = 200;
+pub(super) const DETAIL_CHARS: usize = 200;
 
 const JSON: &str = "application/json";
 
@@ -59,6 +60,35 @@ pub(super) struct Http {
     url: Url,
     egress: Egress,
     total: Duration,
+}
+
+/// How a route's connections are made.
+pub(super) struct Dial<'a> {
+    pub(super) route: &'a Route,
+    pub(super) egress: &'a Egress,
+    /// How long one may lie idle.
+    pub(super) idle: Duration,
+}
+
+/// A client, and so a pool of connections, of a route's own.
+pub(super) fn dial(dial: Dial<'_>) -> Result<ClientBuilder, BackendError> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        return Err(BackendError::NoTls);
+    }
+    let total = Duration::from_millis(u64::from(dial.route.attempt_timeout_ms));
+    Ok(Client::builder()
+        .user_agent("naru")
+        .http1_only()
+        .no_proxy()
+        .referer(false)
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .tcp_nodelay(true)
+        // The connect must end before the whole attempt does, so that its time-out is known to have written nothing.
+        .connect_timeout(CONNECT.min(total.mul_f64(0.8)))
+        .pool_idle_timeout(dial.idle)
+        .pool_max_idle_per_host(usize::try_from(dial.route.concurrency).unwrap_or(usize::MAX))
+        .dns_resolver(dial.egress.clone()))
 }
 
 /// What is posted.
@@ -92,26 +122,10 @@ impl Http {
     /// A backend with a client, and so a pool of connections, of its own.
     pub(super) fn new(route: &Route, config: &HttpBackend) -> Result<Self, BackendError> {
         let url = parse(&config.url)?;
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(BackendError::NoTls);
-        }
         let egress = Egress::new(config.allow_networks.clone());
+        let client =
+            dial(Dial { route, egress: &egress, idle: IDLE })?.build().map_err(BackendError::Client)?;
         let total = Duration::from_millis(u64::from(route.attempt_timeout_ms));
-        let client = Client::builder()
-            .user_agent("naru")
-            .http1_only()
-            .no_proxy()
-            .referer(false)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .tcp_nodelay(true)
-            // The connect must end before the whole attempt does, so that its time-out is known to have written nothing.
-            .connect_timeout(CONNECT.min(total.mul_f64(0.8)))
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(usize::try_from(route.concurrency).unwrap_or(usize::MAX))
-            .dns_resolver(egress.clone())
-            .build()
-            .map_err(BackendError::Client)?;
         Ok(Self { client, url, egress, total })
     }
 
@@ -152,7 +166,8 @@ impl Backend for Http {
 #[must_use]
 pub fn may_connect(config: &HttpBackend) -> bool {
     let egress = Egress::new(config.allow_networks.clone());
-    parse(&config.url).is_ok_and(|url| egress.check_literal(&url).is_ok())
+    let url = config.provider.as_ref().map_or_else(|| parse(&config.url).ok(), provider::base);
+    url.is_some_and(|url| egress.check_literal(&url).is_ok())
 }
 
 pub(crate) fn parse(text: &str) -> Result<Url, BackendError> {
@@ -213,7 +228,8 @@ fn encode(work: &Work, attachments: &[Attachment]) -> Result<Bytes, serde_json::
     .map(Bytes::from)
 }
 
-fn headers(work: &Work) -> HeaderMap {
+/// The headers by which attempts are told apart.
+pub(super) fn headers(work: &Work) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(ATTEMPT, HeaderValue::from(work.attempt));
     if let Ok(id) = HeaderValue::try_from(work.message.id.to_string()) {
@@ -239,7 +255,7 @@ async fn answered(response: Response, deadline: Instant) -> Outcome {
 }
 
 /// Reads the body away, so that the connection is free for the next request; gives up on one that is long or late.
-async fn drain(mut response: Response, deadline: Instant) {
+pub(super) async fn drain(mut response: Response, deadline: Instant) {
     let reading = async {
         let mut left = BODY_BYTES;
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -253,7 +269,22 @@ async fn drain(mut response: Response, deadline: Instant) {
     drop(tokio::time::timeout_at(deadline, reading).await);
 }
 
-fn failed_exchange(error: &reqwest::Error) -> Outcome {
+/// A body to its end; none if it is cut, late or too long.
+pub(super) async fn read(mut response: Response, deadline: Instant) -> Option<Vec<u8>> {
+    let reading = async {
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(None) => return Some(body),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= BODY_BYTES => body.extend_from_slice(&chunk),
+                Ok(Some(_)) | Err(_) => return None,
+            }
+        }
+    };
+    tokio::time::timeout_at(deadline, reading).await.unwrap_or(None)
+}
+
+pub(super) fn failed_exchange(error: &reqwest::Error) -> Outcome {
     if sources(error).any(|source| source.is::<NotAllowed>()) {
         return Outcome::Failed { detail: NotAllowed.to_string() };
     }

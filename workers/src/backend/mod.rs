@@ -4,6 +4,7 @@
 
 pub(crate) mod egress;
 pub(crate) mod http;
+pub(crate) mod provider;
 mod simulator;
 
 use std::sync::Arc;
@@ -12,11 +13,16 @@ use async_trait::async_trait;
 use naru_shared::{
     domain::{BackendConfig, Outcome, Route},
     ledger::Work,
+    sealing::Sealer,
 };
 
 use crate::courier::Attachment;
 
 pub use http::may_connect;
+pub use provider::{
+    Description, ProviderError, TemplateError, check as check_provider,
+    check_sealed as check_sealed_provider, described as described_provider,
+};
 pub use simulator::{BEHAVIOURS, Behaviour};
 
 /// What takes messages in the end. Called from many tasks at once.
@@ -29,6 +35,11 @@ pub trait Backend: Send + Sync {
     /// Asks for the report of a message that the backend took; `None`: it does not know yet, or does not tell.
     async fn inquire(&self, _work: &Work) -> Option<Outcome> {
         None
+    }
+
+    /// Whether it was made of files that have changed since, so that it is made anew. Asked often: never waits.
+    fn is_stale(&self) -> bool {
+        false
     }
 }
 
@@ -50,20 +61,39 @@ pub enum BackendError {
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be made")]
     Client(#[source] reqwest::Error),
+    /// The description of a provider is none, or what it names is not there.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// The program did not choose its cryptography before it started workers.
     #[error("no TLS provider is installed in this process")]
     NoTls,
 }
 
 /// The backends that Naru brings: `simulator` and `http`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct StandardBackends;
+#[derive(Debug, Clone, Default)]
+pub struct StandardBackends {
+    sealer: Option<Sealer>,
+}
+
+impl StandardBackends {
+    /// That open what routes keep sealed.
+    #[must_use]
+    pub const fn new(sealer: Sealer) -> Self {
+        Self { sealer: Some(sealer) }
+    }
+}
 
 impl BackendFactory for StandardBackends {
     fn build(&self, route: &Route) -> Result<Arc<dyn Backend>, BackendError> {
         match &route.backend {
             BackendConfig::Simulator(_) => Ok(Arc::new(simulator::Simulator)),
-            BackendConfig::Http(config) => Ok(Arc::new(http::Http::new(route, config)?)),
+            BackendConfig::Http(config) => match &config.provider {
+                None => Ok(Arc::new(http::Http::new(route, config)?)),
+                Some(document) => {
+                    let sealer = self.sealer.as_ref();
+                    Ok(Arc::new(provider::Provider::new(route, config, document, sealer)?))
+                }
+            },
         }
     }
 }

@@ -22,7 +22,11 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, work: Work) {
         Next::out_of_time(work.possible_duplicate)
     } else {
         let outcome = attempt(&crew, &desk, &plan, &work).await;
-        decide(&crew, &plan, &work, outcome)
+        if work.attempt == 1 {
+            desk.budget.first(plan.route.pacing.retry_percent);
+        }
+        let hold_back = desk.held_back(&outcome);
+        decide(&crew, &plan, &work, outcome, hold_back)
     };
     let mine = desk.table.end((work.row.row, work.attempt));
     hand_in(&crew, &desk, &work, next, mine).await;
@@ -44,6 +48,7 @@ async fn attempt(crew: &Crew, desk: &Desk, plan: &Plan, work: &Work) -> Outcome 
         }
     };
     let left = plan.limit().saturating_sub(begun.elapsed());
+    desk.turn((work.row.row, work.attempt)).await;
     let sent = Instant::now();
     let outcome = deliver(plan, work, &carried.attachments, left).await;
     desk.count(&crew.herald, &outcome, sent.elapsed());
@@ -62,8 +67,8 @@ async fn deliver(plan: &Plan, work: &Work, attachments: &[Attachment], limit: Du
     }
 }
 
-/// What becomes of a message of which an attempt ended so, by the policy of its route.
-pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome) -> Next {
+/// What becomes of a message of which an attempt ended so, by the policy of its route. It is not tried again before `hold_back` is over.
+pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome, hold_back: Duration) -> Next {
     let facts = Facts {
         attempt: work.attempt,
         now: crew.now(),
@@ -73,6 +78,7 @@ pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome) ->
         idempotent: plan.route.idempotent,
         max_attempts: plan.route.max_attempts,
         jitter: fastrand::f64(),
+        hold_back,
     };
     next_state(outcome, &facts)
 }
@@ -96,7 +102,8 @@ pub(super) fn reap(crew: &Arc<Crew>, desk: &Arc<Desk>) {
         tracing::error!(id = %work.row.id, route = %desk.name, attempt = work.attempt, "an attempt stood still");
         let outcome = Outcome::Uncertain { detail: "the courier stood still".to_owned() };
         desk.count(&crew.herald, &outcome, plan.limit());
-        let next = decide(crew, &plan, &work, outcome);
+        let hold_back = desk.held_back(&outcome);
+        let next = decide(crew, &plan, &work, outcome, hold_back);
         let (crew, desk) = (Arc::clone(crew), Arc::clone(desk));
         let runtime = crew.deps.runtime.clone();
         runtime.spawn(async move { hand_in(&crew, &desk, &work, next, true).await });

@@ -27,7 +27,8 @@ pub(crate) enum Turn {
     Recovers,
 }
 
-/// Opens after so many consecutive attempts that were not taken, or uncertain; then 1 s to 30 s, then one probe.
+/// Opens after so many consecutive attempts that were not taken, or uncertain; then 1 s to 30 s, at least as long as the backend asked
+/// (30 s at the most), then it is half open: one probe, whose end closes it or opens it for twice as long.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     threshold: u32,
@@ -42,6 +43,7 @@ struct State {
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
+    since: Instant,
     until: Instant,
     pause: Duration,
 }
@@ -63,13 +65,18 @@ impl Breaker {
         }
     }
 
-    /// Counts an attempt that ended; what it changed, if anything.
-    pub(crate) fn count(&self, well: bool) -> Option<Turn> {
-        self.count_at(well, Instant::now())
+    /// Counts an attempt that took so long and ended so, the backend asking perhaps to be left alone; what it changed, if anything.
+    pub(crate) fn count(&self, well: bool, asked: Option<Duration>, took: Duration) -> Option<Turn> {
+        let now = Instant::now();
+        self.count_at(well, asked, now.checked_sub(took).unwrap_or(now), now)
     }
 
-    fn count_at(&self, well: bool, now: Instant) -> Option<Turn> {
+    fn count_at(&self, well: bool, asked: Option<Duration>, begun: Instant, now: Instant) -> Option<Turn> {
         let mut state = self.state.lock();
+        // What was under way when it opened tells nothing new, neither good nor bad: only a probe does.
+        if state.open.is_some_and(|open| begun < open.since) {
+            return None;
+        }
         if well {
             let rested = std::mem::take(&mut *state).open.is_some();
             return rested.then_some(Turn::Recovers);
@@ -79,11 +86,12 @@ impl Breaker {
         let pause = match state.open {
             None if state.failures < self.threshold => return None,
             None => FIRST,
-            // What was under way when it opened tells nothing new.
             Some(open) if now < open.until => return None,
             Some(open) => open.pause.saturating_mul(2).min(LONGEST),
         };
-        state.open = Some(Open { until: now + pause, pause });
+        let until = now + pause.max(asked.unwrap_or_default().min(LONGEST));
+        state.open = Some(Open { since: now, until, pause });
+        let pause = until - now;
         Some(Turn::Rests { pause, anew })
     }
 }
@@ -96,21 +104,48 @@ mod tests {
     fn it_opens_after_enough_failures_probes_and_closes() {
         let breaker = Breaker::new(3);
         let start = Instant::now();
-        assert_eq!(breaker.count_at(false, start), None);
-        assert_eq!(breaker.count_at(true, start), None);
-        assert_eq!(breaker.count_at(false, start), None);
-        assert_eq!(breaker.count_at(false, start), None);
+        // An attempt that begins and ends at a moment.
+        let count = |well, at| breaker.count_at(well, None, at, at);
+        assert_eq!(count(false, start), None);
+        assert_eq!(count(true, start), None);
+        assert_eq!(count(false, start), None);
+        assert_eq!(count(false, start), None);
         assert_eq!(breaker.pass_at(start), Pass::Free);
-        assert_eq!(breaker.count_at(false, start), Some(Turn::Rests { pause: FIRST, anew: true }));
+        assert_eq!(count(false, start), Some(Turn::Rests { pause: FIRST, anew: true }));
         assert_eq!(breaker.pass_at(start), Pass::Wait(FIRST));
-        assert_eq!(breaker.count_at(false, start), None, "under way when it opened");
+        assert_eq!(count(false, start), None, "its pause is not over");
         let later = start + FIRST;
         assert_eq!(breaker.pass_at(later), Pass::Probe);
-        assert_eq!(breaker.count_at(false, later), Some(Turn::Rests { pause: FIRST * 2, anew: false }));
+        assert_eq!(count(false, later), Some(Turn::Rests { pause: FIRST * 2, anew: false }));
         assert_eq!(breaker.pass_at(later + FIRST * 2), Pass::Probe);
-        assert_eq!(breaker.count_at(true, later + FIRST * 2), Some(Turn::Recovers));
-        assert_eq!(breaker.count_at(true, later + FIRST * 2), None, "it is told once");
+        assert_eq!(count(true, later + FIRST * 2), Some(Turn::Recovers));
+        assert_eq!(count(true, later + FIRST * 2), None, "it is told once");
         assert_eq!(breaker.pass_at(later), Pass::Free);
+    }
+
+    #[test]
+    fn what_was_under_way_when_it_opened_neither_closes_it_nor_makes_it_rest_longer() {
+        let breaker = Breaker::new(1);
+        let before = Instant::now();
+        let start = before + Duration::from_millis(1);
+        assert!(breaker.count_at(false, None, start, start).is_some());
+        let later = start + FIRST;
+        for well in [true, false] {
+            assert_eq!(breaker.count_at(well, None, before, later), None);
+            assert_eq!(breaker.pass_at(later), Pass::Probe);
+        }
+        assert_eq!(breaker.count_at(true, None, later, later), Some(Turn::Recovers));
+    }
+
+    #[test]
+    fn it_rests_as_long_as_the_backend_asked_within_bounds() {
+        let seconds = Duration::from_secs;
+        for (asked, pause) in [(0, 1), (7, 7), (3_600, 30)] {
+            let (breaker, start) = (Breaker::new(1), Instant::now());
+            let turn = breaker.count_at(false, Some(seconds(asked)), start, start);
+            assert_eq!(turn, Some(Turn::Rests { pause: seconds(pause), anew: true }));
+            assert_eq!(breaker.pass_at(start), Pass::Wait(seconds(pause)));
+        }
     }
 
     #[test]
@@ -119,7 +154,9 @@ mod tests {
         let mut now = Instant::now();
         let mut last = Duration::ZERO;
         for _ in 0..12 {
-            let Some(Turn::Rests { pause, .. }) = breaker.count_at(false, now) else { panic!("it rests") };
+            let Some(Turn::Rests { pause, .. }) = breaker.count_at(false, None, now, now) else {
+                panic!("it rests")
+            };
             last = pause;
             now += last;
         }

@@ -18,6 +18,9 @@ use crate::{
 /// only what others left is found so late.
 const SELDOM: u32 = 4;
 
+/// The shortest wait for a turn of the route's rate: those that come together are taken together.
+const LEAST: Duration = Duration::from_millis(20);
+
 /// Feeds a desk until the crew stops.
 pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
     tokio::select! {
@@ -106,6 +109,10 @@ fn room(crew: &Crew, desk: &Desk) -> Room {
         Pass::Probe => return Room::Full,
         Pass::Wait(span) => return Room::Closed(span),
     };
+    let paced = desk.paced_for();
+    if !paced.is_zero() {
+        return Room::Closed(paced.max(LEAST));
+    }
     let permits: Vec<Permit> = std::iter::from_fn(|| desk.permit()).take(max).collect();
     if permits.is_empty() { Room::Full } else { Room::Free(permits) }
 }

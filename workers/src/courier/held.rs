@@ -8,7 +8,7 @@ use std::{
 use naru_shared::ledger::Work;
 use parking_lot::Mutex;
 
-use super::Permit;
+use super::{Permit, pacer::Promise};
 
 /// A row in hand, by the engine's number and the attempt's.
 pub(crate) type Key = (i64, u32);
@@ -18,7 +18,7 @@ pub(crate) struct Held {
     pub(crate) work: Work,
     since: Instant,
     ended: bool,
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// See the module.
@@ -38,7 +38,7 @@ impl Table {
 
     fn insert(&self, work: Work, permit: Permit, ended: bool) {
         let key = (work.row.row, work.attempt);
-        let held = Held { work, since: Instant::now(), ended, _permit: permit };
+        let held = Held { work, since: Instant::now(), ended, permit };
         self.0.lock().insert(key, held);
     }
 
@@ -46,6 +46,11 @@ impl Table {
     pub(crate) fn end(&self, key: Key) -> bool {
         let mut rows = self.0.lock();
         rows.get_mut(&key).is_some_and(|held| !std::mem::replace(&mut held.ended, true))
+    }
+
+    /// The turn of an attempt that begins, where its route's rate is capped.
+    pub(crate) fn promise(&self, key: Key) -> Option<Promise> {
+        self.0.lock().get_mut(&key).and_then(|held| held.permit.take_promise())
     }
 
     /// Claims attempts that are older than `limit` and hands out what they held. Their own time-outs did not end them, so they

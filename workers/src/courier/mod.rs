@@ -9,11 +9,19 @@ mod attachments;
 pub(crate) mod attempt;
 mod backlog;
 mod breaker;
+mod budget;
 mod feeder;
 mod held;
+mod pacer;
 mod permits;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 pub(crate) use actor::routine;
 use arc_swap::ArcSwap;
@@ -22,12 +30,14 @@ pub(crate) use attachments::Attachments;
 use backlog::Backlog;
 pub(crate) use breaker::Pass;
 use breaker::{Breaker, Turn};
+use budget::Budget;
 pub(crate) use held::Table;
 use metrics::{Counter, Gauge, Histogram};
 use naru_shared::{
-    domain::{Outcome, Route, RouteName, kinds},
+    domain::{OnUncertain, Outcome, Route, RouteName, kinds},
     ledger::Work,
 };
+use pacer::Pacer;
 pub(crate) use permits::Permit;
 use permits::Permits;
 use serde_json::json;
@@ -40,6 +50,9 @@ use crate::{
 
 /// What a backend may take beyond the attempt's own time before it is given up.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether it is known by now how many workers share a route's rate.
+const UNKNOWN_PEERS: Duration = Duration::from_millis(100);
 
 /// A route as it stands, and its backend, if its settings make one.
 pub(crate) struct Plan {
@@ -67,6 +80,9 @@ pub(crate) struct Desk {
     pub(crate) table: Table,
     pub(crate) backlog: Backlog,
     pub(crate) breaker: Breaker,
+    budget: Budget,
+    pacer: Arc<Pacer>,
+    peers: Arc<AtomicU32>,
     meters: Meters,
 }
 
@@ -74,6 +90,7 @@ struct Meters {
     under_way: Gauge,
     resting: Gauge,
     seconds: Histogram,
+    held_back: Counter,
     outcomes: [Counter; 6],
 }
 
@@ -93,18 +110,22 @@ const fn index(outcome: &Outcome) -> usize {
 
 impl Meters {
     fn new(route: &str) -> Self {
-        use naru_shared::metrics::{ATTEMPT_SECONDS, ATTEMPTS, ATTEMPTS_UNDER_WAY, ROUTE_RESTING};
+        use naru_shared::metrics::{
+            ATTEMPT_SECONDS, ATTEMPTS, ATTEMPTS_UNDER_WAY, RETRIES_HELD_BACK, ROUTE_RESTING,
+        };
         Self {
             under_way: ATTEMPTS_UNDER_WAY.of(&[("route", route)]),
             resting: ROUTE_RESTING.of(&[("route", route)]),
             seconds: ATTEMPT_SECONDS.of(&[("route", route)]),
+            held_back: RETRIES_HELD_BACK.of(&[("route", route)]),
             outcomes: OUTCOMES.map(|outcome| ATTEMPTS.of(&[("route", route), ("outcome", outcome)])),
         }
     }
 }
 
 impl Desk {
-    pub(crate) fn new(plan: Plan, breaker_failures: u32) -> Self {
+    /// `peers`: how many workers share the route's rate, this process among them; 0: not known yet.
+    pub(crate) fn new(plan: Plan, breaker_failures: u32, peers: Arc<AtomicU32>) -> Self {
         let name = plan.route.name.clone();
         Self {
             meters: Meters::new(name.as_str()),
@@ -114,6 +135,9 @@ impl Desk {
             table: Table::default(),
             backlog: Backlog::default(),
             breaker: Breaker::new(breaker_failures),
+            budget: Budget::default(),
+            pacer: Arc::default(),
+            peers,
         }
     }
 
@@ -133,10 +157,51 @@ impl Desk {
         self.permits.out() <= limit / 2
     }
 
-    /// Takes a permit, if one is free.
+    /// Takes a permit, if one is free, and the attempt's turn is soon where the route's rate is capped.
     pub(crate) fn permit(&self) -> Option<Permit> {
-        let limit = usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX);
-        Permit::take(&self.permits, limit)
+        let plan = self.plan.load();
+        let limit = usize::try_from(plan.route.concurrency).unwrap_or(usize::MAX);
+        let Some(rate) = plan.route.pacing.per_second else { return Permit::take(&self.permits, limit) };
+        let promise = self.pacer.promise(self.gap(rate.get())?, Instant::now())?;
+        Permit::take(&self.permits, limit).map(|permit| permit.with(promise))
+    }
+
+    /// What lies between two attempts of this process: workers share a route's rate by halves, thirds and so on. None while
+    /// it is not known how many they are.
+    fn gap(&self, per_second: u32) -> Option<Duration> {
+        let peers = self.peers.load(Ordering::Relaxed);
+        (peers > 0).then(|| Duration::from_secs(u64::from(peers)) / per_second)
+    }
+
+    /// How long no attempt may be taken because of the route's rate.
+    fn paced_for(&self) -> Duration {
+        let Some(rate) = self.plan.load().route.pacing.per_second else { return Duration::ZERO };
+        let gap = self.gap(rate.get());
+        gap.map_or(UNKNOWN_PEERS, |gap| self.pacer.opens_in(gap, Instant::now()))
+    }
+
+    /// Returns when an attempt has its turn: at once where the route's rate is not capped.
+    async fn turn(&self, key: held::Key) {
+        let Some(rate) = self.plan.load().route.pacing.per_second else { return };
+        if let (Some(promise), Some(gap)) = (self.table.promise(key), self.gap(rate.get())) {
+            let at = promise.turn(gap, Instant::now());
+            tokio::time::sleep_until(at.into()).await;
+        }
+    }
+
+    /// How much later than its own time the next attempt is: what exceeds the route's retry budget waits.
+    fn held_back(&self, outcome: &Outcome) -> Duration {
+        let route = &self.plan.load().route;
+        let again = match outcome {
+            Outcome::NotTaken { .. } => true,
+            Outcome::Uncertain { .. } => route.idempotent || route.on_uncertain == OnUncertain::Retry,
+            _ => false,
+        };
+        let wait = if again { self.budget.retry() } else { Duration::ZERO };
+        if !wait.is_zero() {
+            self.meters.held_back.increment(1);
+        }
+        wait
     }
 
     /// Takes a permit for a message that has not waited, if attempts go on and nothing waits before it, or only little for which
@@ -166,7 +231,8 @@ impl Desk {
         let tell = |kind| {
             herald.tell(Sign { kind, subject: format!("route/{route}"), data: json!({ "route": route }) });
         };
-        match self.breaker.count(well) {
+        let asked = if let Outcome::NotTaken { retry_after, .. } = outcome { *retry_after } else { None };
+        match self.breaker.count(well, asked, took) {
             Some(Turn::Rests { pause, anew }) => {
                 let pause_ms = pause.as_millis();
                 tracing::warn!(route, pause_ms, "attempts pause: the backend does not take messages");

@@ -10,6 +10,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::pacer::Promise;
+
 /// How many are out, and a bell for when one comes back.
 #[derive(Debug, Default)]
 pub(crate) struct Permits {
@@ -36,7 +38,11 @@ impl Permits {
 
 /// The right to have one attempt under way; comes back when dropped.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Permits>);
+pub(crate) struct Permit {
+    permits: Arc<Permits>,
+    /// The attempt's turn, where the route's rate is capped.
+    promise: Option<Promise>,
+}
 
 impl Permit {
     /// One more, if fewer than `limit` are out.
@@ -44,14 +50,26 @@ impl Permit {
         let taken = permits
             .out
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |out| (out < limit).then_some(out + 1));
-        taken.is_ok().then(|| Self(Arc::clone(permits)))
+        taken.is_ok().then(|| Self { permits: Arc::clone(permits), promise: None })
+    }
+
+    /// The same, with a turn.
+    pub(crate) fn with(self, promise: Promise) -> Self {
+        let mut permit = self;
+        permit.promise = Some(promise);
+        permit
+    }
+
+    /// The turn, once.
+    pub(crate) const fn take_promise(&mut self) -> Option<Promise> {
+        self.promise.take()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.out.fetch_sub(1, Ordering::AcqRel);
-        self.0.wake();
+        self.permits.out.fetch_sub(1, Ordering::AcqRel);
+        self.permits.wake();
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) async fn recover(
     };
     let silent = watch.answered(&beats, Instant::now());
     let own = crew.incarnations.all();
+    let alive = beats.iter().filter(|(name, _)| !own.contains(name) && !silent.contains(name)).count();
+    crew.share_with(if crew.deps.exclusive { 0 } else { alive });
     let mut others = false;
     for (incarnation, _) in beats {
         if own.contains(&incarnation) {
@@ -129,6 +131,7 @@ async fn uncertain(crew: &Arc<Crew>, work: &Work) -> Settlement {
         idempotent: route.as_ref().is_some_and(|route| route.idempotent),
         max_attempts: route.as_ref().map_or(1, |route| route.max_attempts),
         jitter: fastrand::f64(),
+        hold_back: Duration::ZERO,
     };
     let outcome = Outcome::Uncertain { detail: "its worker ended during the attempt".to_owned() };
     Settlement { row: work.row, attempt: work.attempt, next: next_state(outcome, &facts) }

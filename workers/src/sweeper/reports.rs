@@ -48,7 +48,7 @@ async fn inquire(crew: Arc<Crew>, work: Work) -> Option<Settlement> {
         match tokio::time::timeout(plan.limit(), asking).await {
             Ok(Ok(outcome)) => {
                 let report = outcome.filter(is_report);
-                answer = report.map(|outcome| attempt::decide(&crew, plan, &work, outcome));
+                answer = report.map(|outcome| attempt::decide(&crew, plan, &work, outcome, Duration::ZERO));
             }
             Ok(Err(_panic)) => tracing::error!(id = %work.row.id, "asking for a report failed"),
             Err(_elapsed) => tracing::warn!(id = %work.row.id, "asking for a report took too long"),

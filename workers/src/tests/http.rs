@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{Backend, BackendFactory, StandardBackends, samples};
 
-pub(super) fn install_tls() {
+pub(crate) fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
@@ -111,7 +111,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
 fn route(url: &str, allow: &[&str]) -> Route {
     let allow_networks = allow.iter().map(|network| network.parse().unwrap()).collect();
     Route {
-        backend: BackendConfig::Http(HttpBackend { url: url.to_owned(), allow_networks }),
+        backend: BackendConfig::Http(HttpBackend { url: url.to_owned(), allow_networks, provider: None }),
         attempt_timeout_ms: 600,
         ..samples::route("carrier-a")
     }
@@ -119,7 +119,7 @@ fn route(url: &str, allow: &[&str]) -> Route {
 
 fn backend(url: &str) -> Arc<dyn Backend> {
     install_tls();
-    StandardBackends.build(&route(url, &["127.0.0.0/8"])).unwrap()
+    StandardBackends::default().build(&route(url, &["127.0.0.0/8"])).unwrap()
 }
 
 fn work() -> Work {
@@ -287,12 +287,12 @@ async fn a_destination_that_is_not_allowed_is_never_connected_to() {
     let server = Server::start(Act::Answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
     let by_name = server.url.replace("127.0.0.1", "localhost");
     for url in [&server.url, &by_name] {
-        let backend = StandardBackends.build(&route(url, &[])).unwrap();
+        let backend = StandardBackends::default().build(&route(url, &[])).unwrap();
         let refused = Outcome::Failed { detail: "destination not allowed".into() };
         assert_eq!(backend.deliver(&work(), &[]).await, refused, "{url}");
     }
     assert_eq!(*server.connections.lock().unwrap(), 0);
-    let allowed = StandardBackends.build(&route(&by_name, &["127.0.0.0/8"])).unwrap();
+    let allowed = StandardBackends::default().build(&route(&by_name, &["127.0.0.0/8"])).unwrap();
     assert!(matches!(allowed.deliver(&work(), &[]).await, Outcome::Delivered { .. }));
 }
 
@@ -302,6 +302,6 @@ fn a_url_that_cannot_be_posted_to_makes_no_backend() {
     for url in
         ["", "ftp://a.example/", "http://u:p@a.example/", "http://a.example/#f", "http:///x y", "a.example"]
     {
-        assert!(StandardBackends.build(&route(url, &[])).is_err(), "{url}");
+        assert!(StandardBackends::default().build(&route(url, &[])).is_err(), "{url}");
     }
 }

@@ -29,7 +29,11 @@ fn route() -> Route {
 /// A route that posts to a server of this test.
 fn posting_to(server: &Server) -> Route {
     super::http::install_tls();
-    let http = HttpBackend { url: server.url.clone(), allow_networks: vec!["127.0.0.0/8".parse().unwrap()] };
+    let http = HttpBackend {
+        url: server.url.clone(),
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        provider: None,
+    };
     Route { backend: BackendConfig::Http(http), ..route() }
 }
 

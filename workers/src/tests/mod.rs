@@ -2,7 +2,7 @@
 
 mod callbacks;
 mod faults;
-mod http;
+pub(crate) mod http;
 mod messages;
 mod recovery;
 mod site;

@@ -57,7 +57,7 @@ struct Counted {
 
 impl BackendFactory for Counting {
     fn build(&self, route: &Route) -> Result<Arc<dyn Backend>, BackendError> {
-        let inner = StandardBackends.build(route)?;
+        let inner = StandardBackends::default().build(route)?;
         Ok(Arc::new(Counted { inner, sent: Arc::clone(&self.0) }))
     }
 }
@@ -71,6 +71,10 @@ impl Backend for Counted {
 
     async fn inquire(&self, work: &Work) -> Option<Outcome> {
         self.inner.inquire(work).await
+    }
+
+    fn is_stale(&self) -> bool {
+        self.inner.is_stale()
     }
 }
 

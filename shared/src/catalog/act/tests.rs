@@ -77,8 +77,45 @@ fn of_a_backend_s_url_the_query_is_not_told() {
     assert_eq!(made.data["document"]["backend"]["url"], "https://a.example/send?…");
     assert!(!serde_json::to_string(&made).unwrap().contains("s3cret"));
     let url = "https://a.example/send".to_owned();
-    route.backend = BackendConfig::Http(HttpBackend { url: url.clone(), allow_networks: Vec::new() });
+    route.backend =
+        BackendConfig::Http(HttpBackend { url: url.clone(), allow_networks: Vec::new(), provider: None });
     assert_eq!(told(Entry::Route(route), 1).data["document"]["backend"]["url"], url);
+}
+
+#[test]
+fn of_a_provider_only_the_host_is_told_and_that_its_description_changed() {
+    let document = |secret: &str| {
+        json!({
+            "name": "a", "environment": "live", "on_uncertain": "fail", "idempotent": false, "concurrency": 1,
+            "attempt_timeout_ms": 1_000, "max_attempts": 1, "paused": false, "version": 1,
+            "backend": { "kind": "http", "url": "", "provider": {
+                "url": "https://a.example:8443/s3cret/x", "headers": { "x-odd": "s3cret" },
+                "auth": { "kind": "bearer", "token": { "sealed": secret } },
+            } },
+        })
+    };
+    let made = |secret: &str| {
+        let route: Route = serde_json::from_value(document(secret)).unwrap();
+        assert!(!format!("{route:?}").contains("s3cret"), "nor does a log tell it");
+        told(Entry::Route(route), 0)
+    };
+    let provider = |event: &Event| event.data["document"]["backend"]["provider"].clone();
+    let first = made("v1.s3cret");
+    assert!(!serde_json::to_string(&first).unwrap().contains("s3cret"), "{first:?}");
+    assert_eq!(provider(&first)["url"], "https://a.example:8443/…");
+    assert_ne!(provider(&first)["digest"], provider(&made("v1.s3cret-2"))["digest"]);
+    assert_eq!(provider(&first), provider(&made("v1.s3cret")));
+}
+
+#[test]
+fn a_route_that_the_release_before_wrote_has_no_rate_and_the_usual_retry_budget() {
+    let text = json!({
+        "name": "a", "environment": "live", "on_uncertain": "fail", "idempotent": false, "concurrency": 1,
+        "attempt_timeout_ms": 1_000, "max_attempts": 1, "paused": false, "version": 1,
+        "backend": { "kind": "http", "url": "https://a.example/" },
+    });
+    let route: Route = serde_json::from_value(text).unwrap();
+    assert_eq!((route.pacing.per_second, route.pacing.retry_percent), (None, 20));
 }
 
 #[test]
