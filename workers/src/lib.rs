@@ -16,6 +16,7 @@ mod courier;
 
 mod backend;
 
+mod collector;
 mod outcome;
 
 mod herald;
@@ -40,7 +41,8 @@ mod samples;
 mod tests;
 
 pub use backend::{
-    BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, StandardBackends, may_connect,
+    BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, Report, Reports, ReportsError,
+    StandardBackends, may_connect,
 };
 pub use callbacks::{Answered, Caller, Post, SUBSCRIPTION, TargetError, may_call};
 pub use config::{ConfigError, WorkersConfig};

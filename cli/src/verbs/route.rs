@@ -5,12 +5,15 @@ use naru_shared::{
     catalog::{Entry, Kind},
     domain::{
         Assignment, BackendConfig, ChannelName, CustomerId, HttpBackend, IpNetwork, OnUncertain, Route,
-        RouteName, SimulatorBackend,
+        RouteName, ShownRoute, SimulatorBackend,
     },
 };
 use naru_workers::{BackendError, BackendFactory, StandardBackends, may_connect};
 
 use super::credential::Place;
+
+mod table;
+
 use crate::{
     config::check::unsafe_route,
     desk::{Book, Desk},
@@ -18,6 +21,7 @@ use crate::{
     infra, output,
     units::{AssignTo, Span, channel_word},
 };
+use table::{Carrier, RoleName};
 
 /// What can be done to routes.
 #[derive(Debug, Subcommand)]
@@ -74,6 +78,20 @@ pub enum BackendArg {
         /// A private, loopback or link-local network that may be connected to all the same, such as 127.0.0.0/8
         #[arg(long = "allow-network")]
         allow_networks: Vec<IpNetwork>,
+        /// What else is set
+        #[command(flatten)]
+        new: NewRoute,
+    },
+    /// Insert rows into a table, where a carrier's agent takes them; makes what is missing there
+    Table {
+        /// postgres://…, mariadb://…, mysql://… or sqlite:///…; `-` reads it from standard input, since it may hold a password
+        url: String,
+        /// How its columns and states are to be understood: naru, em_tran, SC_TRAN, BIZ_MSG, or a TOML file
+        #[arg(long, default_value = "naru")]
+        mapping: String,
+        /// A role for the carrier, made if it is not there: it may read the table and write the carrier's columns
+        #[arg(long)]
+        carrier: Option<RoleName>,
         /// What else is set
         #[command(flatten)]
         new: NewRoute,
@@ -206,22 +224,40 @@ pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
 }
 
 async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Result<()> {
+    let mut carrier = None;
     let (backend, new) = match backend {
+        BackendArg::Table { url, mapping, carrier: role, new } => {
+            carrier = role;
+            (BackendConfig::Table(Box::new(table::backend(&url, &mapping)?)), new)
+        }
         BackendArg::Http { url, allow_networks, new } => {
             (BackendConfig::Http(HttpBackend { url, allow_networks }), new)
         }
         BackendArg::Simulator { new } => (BackendConfig::Simulator(SimulatorBackend {}), new),
     };
     let mut route = new_route(name, new.environment, backend);
+    if let BackendConfig::Table(_) = &route.backend {
+        table::defaults(&mut route);
+    }
     new.policy.apply(&mut route)?;
     validate(desk, &route)?;
     let book = desk.book()?;
+    let made = match &route.backend {
+        BackendConfig::Table(table) => {
+            if book.find(Kind::Route, route.name.as_str()).await?.is_some() {
+                let there = format!("route `{}` exists already: `naru route set {0}` changes it", route.name);
+                return Err(Failure::Conflict(there).into());
+            }
+            table::create(table, carrier.as_ref()).await?
+        }
+        _ => None,
+    };
     let mut entries = vec![Entry::Route(route.clone())];
     for to in &new.assign {
         entries.push(assignment(&book, &route, to).await?);
     }
     book.add(entries, &format!("`naru route set {}` changes it", route.name)).await?;
-    show(desk, &book, &book.route(&route.name).await?).await?;
+    show_with(desk, &book, &book.route(&route.name).await?, made).await?;
     if infra::makes_nothing_itself(&desk.config) && !desk.out.json {
         output::print("its queues are not there yet: run `naru infra apply`")?;
     }
@@ -237,6 +273,10 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
         let mistyped = matches!(error, BackendError::Url(_));
         let why = format!("route {}: {:#}", route.name, anyhow::Error::new(error));
         return Err(if mistyped { Failure::Usage(why) } else { Failure::Refused(why) }.into());
+    }
+    if matches!(route.backend, BackendConfig::Table(_)) && !route.idempotent {
+        let why = "a table ignores what it has already: --idempotent false says what is not so";
+        return Err(Failure::Refused(format!("route {}: {why}", route.name)).into());
     }
     if let BackendConfig::Http(http) = &route.backend
         && !may_connect(http)
@@ -284,7 +324,8 @@ where
 async fn list(desk: &Desk) -> anyhow::Result<()> {
     let routes = desk.book()?.routes().await?;
     let head = ["route", "environment", "backend", "to", "state", "when uncertain", "concurrency"];
-    desk.out.rows(&routes, &head, |r| {
+    let shown: Vec<ShownRoute<'_>> = routes.iter().map(ShownRoute).collect();
+    desk.out.rows(&shown, &head, |ShownRoute(r)| {
         vec![
             r.name.to_string(),
             r.environment.as_str().to_owned(),
@@ -300,11 +341,17 @@ async fn list(desk: &Desk) -> anyhow::Result<()> {
 #[derive(serde::Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
-    route: &'a Route,
+    route: ShownRoute<'a>,
     assigned: Vec<(CustomerId, Option<ChannelName>)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carrier: Option<Carrier>,
 }
 
 async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
+    show_with(desk, book, route, None).await
+}
+
+async fn show_with(desk: &Desk, book: &Book, route: &Route, carrier: Option<Carrier>) -> anyhow::Result<()> {
     let entries = book.all(Kind::Assignment, "").await?;
     let assigned: Vec<_> = entries
         .into_iter()
@@ -314,7 +361,7 @@ async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
         .collect();
     let words: Vec<String> =
         assigned.iter().map(|(who, channel)| format!("{who}/{}", channel_word(channel.as_ref()))).collect();
-    let lines = [
+    let mut lines = vec![
         ("route", route.name.to_string()),
         ("environment", route.environment.as_str().to_owned()),
         ("backend", route.backend.as_str().to_owned()),
@@ -327,13 +374,19 @@ async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
         ("attempts at most", route.max_attempts.to_string()),
         ("assigned", if words.is_empty() { "nobody".to_owned() } else { words.join(" ") }),
     ];
-    desk.out.one(&Shown { route, assigned }, &lines)
+    if let Some(carrier) = &carrier {
+        lines.push(("carrier's role", carrier.role.clone()));
+        let password = carrier.password.as_ref().map(|password| format!("{password} (shown this once only)"));
+        lines.push(("its password", password.unwrap_or_else(|| "as it was".to_owned())));
+    }
+    desk.out.one(&Shown { route: ShownRoute(route), assigned, carrier }, &lines)
 }
 
 fn destination(route: &Route) -> String {
     match &route.backend {
         BackendConfig::Simulator(_) => "nowhere".to_owned(),
         BackendConfig::Http(http) => http.url.clone(),
+        BackendConfig::Table(table) => format!("{} in {}", table.mapping.table, table.url),
     }
 }
 

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, Kind};
 use crate::{
-    domain::{BackendConfig, Event, EventKind, Timestamp, WebhookState, kinds},
+    domain::{BackendConfig, Event, EventKind, ShownRoute, Timestamp, WebhookState, kinds},
     outbox::OutboxRow,
 };
 
@@ -88,7 +88,7 @@ fn redacted(entry: &Entry) -> Value {
             if let BackendConfig::Http(http) = &mut route.backend {
                 http.url = without_query(&http.url);
             }
-            plain(&route)
+            plain(&ShownRoute(&route))
         }
         Entry::Webhook(webhook) => {
             let mut webhook = webhook.clone();
