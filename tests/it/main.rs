@@ -12,6 +12,8 @@ mod conformance_ledger;
 mod conformance_ledger_postgres;
 mod conformance_queue;
 mod conformance_registry;
+#[cfg(test)]
+mod conformance_table;
 mod conformance_topic;
 
 #[cfg(test)]

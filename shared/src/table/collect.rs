@@ -114,7 +114,7 @@ impl MessageTable {
         // An attempt that came meanwhile wants to be told by itself.
         let conflict = if dialect == Dialect::MySql {
             format!(
-                "ON DUPLICATE KEY UPDATE seen = IF({beside}.attempt = VALUES(attempt), VALUES(seen), {beside}.seen)"
+                "WHERE 1 = 1 ON DUPLICATE KEY UPDATE seen = IF({beside}.attempt = VALUES(attempt), VALUES(seen), {beside}.seen)"
             )
         } else {
             format!(

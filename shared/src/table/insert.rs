@@ -152,7 +152,10 @@ impl MessageTable {
         );
         let greatest = dialect.greatest();
         let conflict = if dialect == Dialect::MySql {
-            "ON DUPLICATE KEY UPDATE attempt = GREATEST(attempt, VALUES(attempt)), seen = NULL".to_owned()
+            // Without a condition the ON would be taken for the join's; names of the target must not be those of what is selected.
+            format!(
+                "WHERE 1 = 1 ON DUPLICATE KEY UPDATE attempt = GREATEST({beside}.attempt, VALUES(attempt)), seen = NULL"
+            )
         } else {
             format!(
                 "WHERE true ON CONFLICT (id) DO UPDATE SET attempt = {greatest}({beside}.attempt, excluded.attempt), seen = NULL"
@@ -160,12 +163,6 @@ impl MessageTable {
         };
         statement.sql =
             format!("INSERT INTO {beside} (id, ledger_row, attempt, token, made_at) {select} {conflict}");
-        if dialect == Dialect::MySql {
-            // The names of a target's columns must not be those of what is selected.
-            statement.sql = statement
-                .sql
-                .replace("attempt = GREATEST(attempt,", &format!("attempt = GREATEST({beside}.attempt,"));
-        }
         statement
     }
 
