@@ -99,6 +99,8 @@ mod stage;
 #[cfg(test)]
 mod sync;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod webhooks;
