@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::{
-    Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled,
+    Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled, preset,
 };
 
 fn credential() -> Credential {
@@ -79,6 +79,22 @@ fn of_a_backend_s_url_the_query_is_not_told() {
     let url = "https://a.example/send".to_owned();
     route.backend = BackendConfig::Http(HttpBackend { url: url.clone(), allow_networks: Vec::new() });
     assert_eq!(told(Entry::Route(route), 1).data["document"]["backend"]["url"], url);
+}
+
+#[test]
+fn of_a_table_s_address_no_secret_is_told() {
+    let document = json!({
+        "name": "a", "environment": "live", "on_uncertain": "fail", "idempotent": true, "concurrency": 1,
+        "attempt_timeout_ms": 1_000, "max_attempts": 1, "paused": false, "version": 1,
+        "backend": { "kind": "table", "url": "postgres://u:s3cret@db/relay?password=s3cret",
+            "mapping": preset("em_tran").unwrap() },
+    });
+    let route: Route = serde_json::from_value(document).unwrap();
+    let made = told(Entry::Route(route.clone()), 0);
+    assert_eq!(made.data["document"]["backend"]["kind"], "table");
+    assert_eq!(made.data["document"]["backend"]["url"], "postgres://…@db/relay?…");
+    assert!(!serde_json::to_string(&made).unwrap().contains("s3cret"));
+    assert!(!format!("{route:?}").contains("s3cret"));
 }
 
 #[test]
