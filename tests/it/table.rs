@@ -3,95 +3,27 @@
 use std::{thread, time::Duration};
 
 use naru_tests::{
-    carrier_agent::{CarrierAgent, Database, compare, send},
-    deployment::{Deployment, Shape},
-    engines::{MariaDb, Postgres},
+    carrier_agent::proof::{self, Plan},
+    engines::MariaDb,
     gateway::{Gateway, Setup},
 };
-use serde_json::Value;
 
 use crate::stage::{accept, alone, message, reports, until, within};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A worker's rows are another's after so long.
-const CONFIG: &str = "[workers]\nlease_ms = 5000\nsweep_ms = 1000\n";
-
-fn shape() -> Shape {
-    Shape { setup: Setup { config: CONFIG.to_owned(), ..Setup::default() }, ..Shape::default() }
-}
-
-/// Kills one worker after the other while an agent is at work.
-fn harm(site: &mut Deployment, agent: &mut CarrierAgent, times: usize, pause: Duration) {
-    for time in 0..times {
-        thread::sleep(pause);
-        let number = time % site.workers.len();
-        site.workers[number].kill().unwrap();
-        thread::sleep(Duration::from_millis(300));
-        site.workers[number].start(&[]).unwrap();
-        if agent.has_ended().unwrap() {
-            assert!(time > 0, "the agent had ended before anything was killed");
-            return;
-        }
-    }
-}
-
-fn add(site: &Deployment, arguments: &[&str]) -> Value {
-    let all = [&["route", "add"], arguments, &["--attempt-timeout", "3s", "--json"]].concat();
-    let told = site.verb(&all).unwrap();
-    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
-}
-
 #[test]
 fn a_carrier_on_postgresql_takes_and_reports_while_workers_are_killed() {
     let _alone = alone();
-    let mut site = Deployment::spawn(&shape()).unwrap();
-    let carrier = Postgres::start().unwrap();
-    let url = carrier.database().unwrap();
-    let made = add(&site, &["carrier-pg", "table", &url, "--carrier", "agent_a", "--assign", "c0/sms"]);
-    let password = made["carrier"]["password"].as_str().unwrap().to_owned();
-    assert_eq!(made["backend"]["kind"], "table");
-    let name = url.rsplit('/').next().unwrap().to_owned();
-    let database = Database { port: carrier.port(), user: "agent_a".to_owned(), password, name };
-    run(&mut site, "naru", "sms", &database, 600, |_| true);
+    let plan = Plan::small(7);
+    assert!(proof::on_postgres(&plan).unwrap() >= plan.rows);
 }
 
 #[test]
 fn a_carrier_on_em_tran_in_mariadb_takes_and_reports_while_workers_are_killed() {
     let _alone = alone();
-    let mut site = Deployment::spawn(&shape()).unwrap();
-    let carrier = MariaDb::start().unwrap();
-    let name = carrier.database().unwrap();
-    let url = carrier.url(&name);
-    let made = add(
-        &site,
-        &["carrier-em", "table", &url, "--mapping", "em_tran", "--carrier", "agent_b", "--assign", "c0/sms"],
-    );
-    assert!(!made.to_string().contains("owner-password"), "{made}");
-    let password = made["carrier"]["password"].as_str().unwrap().to_owned();
-    // This agent moves its rows to log tables, as its kind does: it needs more than the columns of a report.
-    carrier.sql(&name, &format!("GRANT ALL ON {name}.* TO 'agent_b'@'%'")).unwrap();
-    let database = Database { port: carrier.port(), user: "agent_b".to_owned(), password, name };
-    run(&mut site, "em_tran", "sms", &database, 600, |_| false);
-}
-
-fn run(
-    site: &mut Deployment,
-    mapping: &str,
-    channel: &str,
-    database: &Database,
-    count: usize,
-    corrected_twice: impl Fn(&naru_tests::carrier_agent::Truth) -> bool,
-) {
-    let mut agent = CarrierAgent::start(mapping, database, count, 7).unwrap();
-    // The route is in force within a second.
-    thread::sleep(Duration::from_secs(2));
-    let sent = send(&mut site.customer(0), channel, count).unwrap();
-    assert_eq!(sent.len(), count);
-    harm(site, &mut agent, 4, Duration::from_millis(800));
-    let truths = agent.truth(PATIENCE).unwrap();
-    let came = compare(&mut site.customer(0), &truths, &sent, corrected_twice, PATIENCE).unwrap();
-    assert!(came >= count);
+    let plan = Plan::small(7);
+    assert!(proof::on_mariadb(&plan).unwrap() >= plan.rows);
 }
 
 #[test]

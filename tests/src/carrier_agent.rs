@@ -1,5 +1,7 @@
 //! A carrier's agent as a process, and whether what it told is what the customer knows.
 
+pub mod proof;
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -32,7 +34,7 @@ pub struct Database {
 pub struct CarrierAgent {
     child: Child,
     truth: PathBuf,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// What the carrier knows of a message.
@@ -62,7 +64,7 @@ impl CarrierAgent {
         python.args([&database.password, &database.name, &count.to_string(), &seed.to_string()]).arg(&truth);
         let log = std::fs::File::create(home.path().join("log"))?;
         let child = python.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        Ok(Self { child, truth, _home: home })
+        Ok(Self { child, truth, home })
     }
 
     /// Whether it has told everything.
@@ -71,7 +73,7 @@ impl CarrierAgent {
     /// If it failed.
     pub fn has_ended(&mut self) -> anyhow::Result<bool> {
         let Some(status) = self.child.try_wait()? else { return Ok(false) };
-        let log = std::fs::read_to_string(self._home.path().join("log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
         ensure!(status.success(), "the carrier's agent: {log}");
         Ok(true)
     }
