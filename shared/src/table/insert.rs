@@ -93,7 +93,7 @@ impl MessageTable {
     /// Inserts rows; one answer for each. Rows that the database does not take are found by halves, and hold up no other.
     pub async fn insert(&self, work: &[(Work, Draft)]) -> Vec<Result<(), TableError>> {
         let mut answers: Vec<Result<(), TableError>> = (0..work.len()).map(|_| Ok(())).collect();
-        let mut parts: Vec<Range<usize>> = vec![0..work.len()];
+        let mut parts: Vec<Range<usize>> = Vec::from([Range { start: 0, end: work.len() }]);
         while let Some(part) = parts.pop() {
             let drafts: Vec<&Draft> = work[part.clone()].iter().map(|(_, draft)| draft).collect();
             match (self.insert_all(&drafts, &work[part.clone()]).await, part.len()) {
