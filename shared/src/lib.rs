@@ -19,6 +19,8 @@ pub mod callbacks;
 
 pub mod topic;
 
+pub mod table;
+
 pub mod blobs;
 
 pub mod catalog;

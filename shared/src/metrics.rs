@@ -89,6 +89,7 @@ metrics_table! {
     counter RETRIES_HELD_BACK = "naru_retries_held_back_total", Count, "Retries put off because the route's retry budget was used up, by route";
     histogram SETTLE_SECONDS = "naru_settle_seconds", Seconds, "Time of one commit of outcomes";
     counter SETTLED = "naru_settled_total", Count, "Outcomes committed, by what they did";
+    counter REPORTS_COLLECTED = "naru_reports_collected_total", Count, "Reports taken back from carriers' tables, corrections and repetitions included";
     counter EXPIRED = "naru_messages_expired_total", Count, "Messages whose time to live ended, by route";
     counter RECOVERED = "naru_messages_recovered_total", Count, "Messages found in the hands of dead workers, by route";
     counter FORGOTTEN = "naru_messages_forgotten_total", Count, "Messages let go of after their time, by what: removed, or text and recipient";

@@ -12,6 +12,8 @@ mod conformance_ledger;
 mod conformance_ledger_postgres;
 mod conformance_queue;
 mod conformance_registry;
+#[cfg(test)]
+mod conformance_table;
 mod conformance_topic;
 
 #[cfg(test)]
@@ -98,6 +100,8 @@ mod sqs;
 mod stage;
 #[cfg(test)]
 mod sync;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

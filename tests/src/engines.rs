@@ -6,6 +6,7 @@
 mod authority;
 mod aws;
 mod keeper;
+mod mariadb;
 mod on_rabbitmq;
 mod on_sqs;
 mod postgres;
@@ -16,6 +17,7 @@ mod server;
 
 pub use self::authority::{certify, certify_client};
 pub use self::aws::{AwsEmulator, Flavour, REGION};
+pub use self::mariadb::MariaDb;
 pub use self::on_sqs::{OnSqs, fresh_namespace, sqs_queue, sqs_settings};
 pub use self::redis_fixture::{redis_known_for_long, shared_redis, until};
 pub(crate) use self::{

@@ -3,7 +3,7 @@
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`tools`] and [`engines`] (what it stands on), [`proxy`] and [`aws_proxy`] (what is between),
 //! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]), [`compose`] (the same as its containers are configured),
-//! [`receiver`] (who takes), [`faults`] (who interrupts), [`durability`] (all of them at once), [`outside`] and [`witness`] (who listen, who gathers)
+//! [`receiver`] and [`carrier_agent`] (who take), [`faults`] (who interrupts), [`durability`] (all of them at once), [`outside`] and [`witness`] (who listen, who gathers)
 //! and [`checker`] (who judges); [`load`] and [`mod@bench`]
 //! (who measure).
 
@@ -34,6 +34,8 @@ pub mod site;
 pub mod compose;
 
 pub mod receiver;
+
+pub mod carrier_agent;
 
 pub mod faults;
 

@@ -16,6 +16,7 @@ mod courier;
 
 mod backend;
 
+mod collector;
 mod outcome;
 
 mod herald;
@@ -40,8 +41,9 @@ mod samples;
 mod tests;
 
 pub use backend::{
-    BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, Description, ProviderError,
-    StandardBackends, TemplateError, check_provider, check_sealed_provider, described_provider, may_connect,
+    BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, Description, ProviderError, Report,
+    Reports, ReportsError, StandardBackends, TemplateError, check_provider, check_sealed_provider,
+    described_provider, may_connect,
 };
 pub use callbacks::{Answered, Caller, Post, SUBSCRIPTION, TargetError, may_call};
 pub use config::{ConfigError, WorkersConfig};

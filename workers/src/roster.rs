@@ -12,6 +12,7 @@ use naru_shared::{
 use parking_lot::Mutex;
 
 use crate::{
+    collector,
     courier::{self, Desk, Plan},
     crew::Crew,
     herald::Herald,
@@ -91,6 +92,9 @@ fn follow(crew: &Arc<Crew>, quarters: &Quarters, route: Arc<Route>) {
     let desk = Arc::new(Desk::new(plan, crew.config.breaker_failures, Arc::clone(&crew.peers)));
     crew.add_desk(Arc::clone(&desk));
     quarters.house(courier::routine(crew, &desk));
+    if desk.plan().route.backend.reports_by_itself() {
+        quarters.house(collector::routine(crew, &desk));
+    }
     for lane in Lane::ALL {
         quarters.house(intake::routine(crew, QueueName { route: desk.name.clone(), lane }));
     }

@@ -11,7 +11,7 @@ use anyhow::{bail, ensure};
 use crate::{run as execute, tools};
 
 /// A Debian package that a test needs, and a file that it brings; `*` stands for one folder's name.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("strace", "/usr/bin/strace"),
     ("curl", "/usr/bin/curl"),
     ("python3", "/usr/bin/python3"),
@@ -21,6 +21,7 @@ const PACKAGES: [(&str, &str); 10] = [
     ("haproxy", "/usr/sbin/haproxy"),
     ("redis-server", "/usr/bin/redis-server"),
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
+    ("mariadb-server", "/usr/sbin/mariadbd"),
     ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),
 ];
 

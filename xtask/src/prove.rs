@@ -17,6 +17,8 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(aws.success(), "the durability run over AWS failed");
     let rolled = release::proof()?.arg("rollout").args(arguments).status()?;
     ensure!(rolled.success(), "the roll-out under load failed");
+    let carriers = release::proof()?.arg("carriers").args(arguments).status()?;
+    ensure!(carriers.success(), "a carrier's report is wrong or missing");
     let scale = release::proof()?.arg("scale").status()?;
     ensure!(scale.success(), "the scale run failed or missed a goal");
     let idle = release::proof()?.args(["idle", "--wide", "--details"]).status()?;

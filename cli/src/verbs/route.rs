@@ -1,26 +1,34 @@
 //! `naru route`: where messages go.
 
+mod policy;
 mod provider;
+mod show;
+mod table;
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use naru_shared::{
     catalog::{Entry, Kind},
     domain::{
-        Assignment, BackendConfig, ChannelName, CustomerId, HttpBackend, IpNetwork, OnUncertain, Pacing,
-        Route, RouteName, SimulatorBackend,
+        Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, Route, RouteName,
+        SimulatorBackend,
     },
 };
 use naru_workers::{BackendError, BackendFactory, StandardBackends, check_provider, may_connect};
 
+use self::{
+    policy::Policy,
+    show::{destination, list, show, show_with},
+    table::RoleName,
+};
 use super::credential::Place;
 use crate::{
     config::check::unsafe_route,
     desk::{Book, Desk},
     exit::Failure,
     infra, output,
-    units::{AssignTo, Span, channel_word, few_networks},
+    units::{AssignTo, few_networks},
 };
 
 /// What can be done to routes.
@@ -89,6 +97,20 @@ pub enum BackendArg {
         #[command(flatten)]
         new: NewRoute,
     },
+    /// Insert rows into a table, where a carrier's agent takes them; makes what is missing there
+    Table {
+        /// postgres://…, mariadb://…, mysql://… or sqlite:///…; `-` reads it from standard input, since it may hold a password
+        url: String,
+        /// How its columns and states are to be understood: naru, em_tran, SC_TRAN, BIZ_MSG, or a TOML file
+        #[arg(long, default_value = "naru")]
+        mapping: String,
+        /// A role for the carrier, made if it is not there: it may read the table and write the carrier's columns
+        #[arg(long)]
+        carrier: Option<RoleName>,
+        /// What else is set
+        #[command(flatten)]
+        new: NewRoute,
+    },
     /// Send nothing: the recipient's last digits choose what happens
     Simulator {
         /// What else is set
@@ -108,68 +130,6 @@ pub struct NewRoute {
     assign: Vec<AssignTo>,
     #[command(flatten)]
     policy: Policy,
-}
-
-/// What happens when it cannot be known, on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Doubt {
-    /// Sent again, labelled as a possible duplicate
-    Retry,
-    /// Waits for a person, charge reserved
-    Hold,
-    /// Fails with code `uncertain`, charge released
-    Fail,
-}
-
-/// A route's policy.
-#[derive(Debug, Args)]
-pub struct Policy {
-    /// What happens to a message of which it cannot be known whether it was taken [default: fail]
-    #[arg(long, value_enum)]
-    on_uncertain: Option<Doubt>,
-    /// Whether the backend ignores a second request with the same Idempotency-Key [default: false]
-    #[arg(long)]
-    idempotent: Option<bool>,
-    /// Attempts under way at once in one worker process [default: 64]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    concurrency: Option<u32>,
-    /// The whole attempt, the answer's body included [default: 15s]
-    #[arg(long)]
-    attempt_timeout: Option<Span>,
-    /// Attempts in all before a message that is never taken fails [default: 50]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    max_attempts: Option<u32>,
-    /// Attempts that begin in a second, over all workers; 0: as many as may be [default: 0]
-    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    rate: Option<u32>,
-    /// Messages that may be tried again, of a hundred that are tried for the first time, beside 10 in a second [default: 20]
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=1000))]
-    retry_budget: Option<u32>,
-}
-
-impl Policy {
-    fn apply(&self, route: &mut Route) -> anyhow::Result<()> {
-        if let Some(doubt) = self.on_uncertain {
-            route.on_uncertain = match doubt {
-                Doubt::Retry => OnUncertain::Retry,
-                Doubt::Hold => OnUncertain::Hold,
-                Doubt::Fail => OnUncertain::Fail,
-            };
-        }
-        route.idempotent = self.idempotent.unwrap_or(route.idempotent);
-        route.concurrency = self.concurrency.unwrap_or(route.concurrency);
-        route.max_attempts = self.max_attempts.unwrap_or(route.max_attempts);
-        route.pacing.retry_percent = self.retry_budget.unwrap_or(route.pacing.retry_percent);
-        if let Some(rate) = self.rate {
-            route.pacing.per_second = NonZeroU32::new(rate);
-        }
-        if let Some(span) = self.attempt_timeout {
-            let millis = u32::try_from(span.0.as_millis()).ok().filter(|ms| *ms >= 100);
-            let too = || Failure::Usage("--attempt-timeout must be between 100ms and the lease".to_owned());
-            route.attempt_timeout_ms = millis.ok_or_else(too)?;
-        }
-        Ok(())
-    }
 }
 
 /// A route with the defaults that protect.
@@ -240,7 +200,12 @@ pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
 }
 
 async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Result<()> {
+    let mut carrier = None;
     let (backend, new) = match backend {
+        BackendArg::Table { url, mapping, carrier: role, new } => {
+            carrier = role;
+            (BackendConfig::Table(Box::new(table::backend(&url, &mapping)?)), new)
+        }
         BackendArg::Http { url, provider, allow_networks, new } => {
             let provider = match &provider {
                 Some(file) => Some(provider::read(desk, &name, file).await?),
@@ -251,15 +216,28 @@ async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Resul
         BackendArg::Simulator { new } => (BackendConfig::Simulator(SimulatorBackend {}), new),
     };
     let mut route = new_route(name, new.environment, backend);
+    if let BackendConfig::Table(_) = &route.backend {
+        table::defaults(&mut route);
+    }
     new.policy.apply(&mut route)?;
     validate(desk, &route)?;
     let book = desk.book()?;
+    let made = match &route.backend {
+        BackendConfig::Table(table) => {
+            if book.find(Kind::Route, route.name.as_str()).await?.is_some() {
+                let there = format!("route `{}` exists already: `naru route set {0}` changes it", route.name);
+                return Err(Failure::Conflict(there).into());
+            }
+            table::create(table, carrier.as_ref()).await?
+        }
+        _ => None,
+    };
     let mut entries = vec![Entry::Route(route.clone())];
     for to in &new.assign {
         entries.push(assignment(&book, &route, to).await?);
     }
     book.add(entries, &format!("`naru route set {}` changes it", route.name)).await?;
-    show(desk, &book, &book.route(&route.name).await?).await?;
+    show_with(desk, &book, &book.route(&route.name).await?, made).await?;
     if infra::makes_nothing_itself(&desk.config) && !desk.out.json {
         output::print("its queues are not there yet: run `naru infra apply`")?;
     }
@@ -285,6 +263,10 @@ fn validate(desk: &Desk, route: &Route) -> anyhow::Result<()> {
     }
     if let BackendConfig::Http(http) = &route.backend {
         few_networks(&http.allow_networks)?;
+    }
+    if matches!(route.backend, BackendConfig::Table(_)) && !route.idempotent {
+        let why = "a table ignores what it has already: --idempotent false says what is not so";
+        return Err(Failure::Refused(format!("route {}: {why}", route.name)).into());
     }
     if let BackendConfig::Http(http) = &route.backend
         && !may_connect(http)
@@ -327,70 +309,4 @@ where
     };
     book.change(Kind::Route, name.as_str(), apply).await?;
     show(desk, &book, &book.route(name).await?).await
-}
-
-async fn list(desk: &Desk) -> anyhow::Result<()> {
-    let routes: Vec<Route> = desk.book()?.routes().await?.iter().map(provider::without_secrets).collect();
-    let head = ["route", "environment", "backend", "to", "state", "when uncertain", "concurrency"];
-    desk.out.rows(&routes, &head, |r| {
-        vec![
-            r.name.to_string(),
-            r.environment.as_str().to_owned(),
-            r.backend.as_str().to_owned(),
-            destination(r),
-            state(r),
-            r.on_uncertain.as_str().to_owned(),
-            r.concurrency.to_string(),
-        ]
-    })
-}
-
-#[derive(serde::Serialize)]
-struct Shown<'a> {
-    #[serde(flatten)]
-    route: &'a Route,
-    assigned: Vec<(CustomerId, Option<ChannelName>)>,
-}
-
-async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
-    let entries = book.all(Kind::Assignment, "").await?;
-    let assigned: Vec<_> = entries
-        .into_iter()
-        .filter_map(|e| if let Entry::Assignment(a) = e { Some(a) } else { None })
-        .filter(|a| a.route == route.name)
-        .map(|a| (a.customer, a.channel))
-        .collect();
-    let words: Vec<String> =
-        assigned.iter().map(|(who, channel)| format!("{who}/{}", channel_word(channel.as_ref()))).collect();
-    let mut lines = vec![
-        ("route", route.name.to_string()),
-        ("environment", route.environment.as_str().to_owned()),
-        ("backend", route.backend.as_str().to_owned()),
-        ("to", destination(route)),
-        ("state", state(route)),
-        ("when uncertain", route.on_uncertain.as_str().to_owned()),
-        ("idempotent", if route.idempotent { "yes" } else { "no" }.to_owned()),
-        ("concurrency", route.concurrency.to_string()),
-        ("attempt time-out", format!("{} ms", route.attempt_timeout_ms)),
-        ("attempts at most", route.max_attempts.to_string()),
-        (
-            "attempts a second",
-            route.pacing.per_second.map_or_else(|| "unbounded".to_owned(), |rate| rate.to_string()),
-        ),
-        ("retry budget", format!("{} % and {}/s", route.pacing.retry_percent, Pacing::RETRIES_PER_SECOND)),
-        ("assigned", if words.is_empty() { "nobody".to_owned() } else { words.join(" ") }),
-    ];
-    lines.extend(provider::lines(route));
-    desk.out.one(&Shown { route: &provider::without_secrets(route), assigned }, &lines)
-}
-
-fn destination(route: &Route) -> String {
-    match &route.backend {
-        BackendConfig::Simulator(_) => "nowhere".to_owned(),
-        BackendConfig::Http(http) => provider::url(http),
-    }
-}
-
-fn state(route: &Route) -> String {
-    if route.paused { "paused" } else { "open" }.to_owned()
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, Kind};
 use crate::{
-    domain::{BackendConfig, Event, EventKind, ProviderDocument, Timestamp, WebhookState, kinds},
+    domain::{BackendConfig, Event, EventKind, ProviderDocument, ShownRoute, Timestamp, WebhookState, kinds},
     outbox::OutboxRow,
 };
 
@@ -89,7 +89,7 @@ fn redacted(entry: &Entry) -> Value {
                 http.url = without_query(&http.url);
                 http.provider = http.provider.as_ref().map(outline);
             }
-            plain(&route)
+            plain(&ShownRoute(&route))
         }
         Entry::Webhook(webhook) => {
             let mut webhook = webhook.clone();

@@ -18,6 +18,8 @@ mod report;
 mod retry;
 mod route;
 mod state;
+mod stored_backend;
+mod table;
 mod time;
 mod transition;
 mod webhook;
@@ -41,9 +43,13 @@ pub use report::{MessageView, Report};
 pub use retry::{Lifetime, RetryPolicy};
 pub use route::{
     Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,
-    SimulatorBackend,
+    ShownRoute, SimulatorBackend,
 };
 pub use state::State;
+pub use table::{
+    InvalidMapping, InvalidTableUrl, PRESETS, TableBackend, TableColumns, TableEngine, TableKey,
+    TableMapping, TableResults, TableStatus, TableUrl, Verdict, preset,
+};
 pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
 pub use transition::{Facts, Next, next_state};
 pub use webhook::{InvalidKind, MessageKind, Webhook, WebhookId, WebhookState, WhyDisabled};

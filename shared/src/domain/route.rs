@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelName, CustomerId, Environment, RouteName};
+use super::{ChannelName, CustomerId, Environment, RouteName, TableBackend, stored_backend::StoredBackend};
 
 /// What happens to a message of which it cannot be known whether the backend took it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -154,12 +154,14 @@ pub struct SimulatorBackend {}
 
 /// What takes the message in the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(from = "StoredBackend", into = "StoredBackend")]
 pub enum BackendConfig {
     /// Sends nothing.
     Simulator(SimulatorBackend),
     /// Sends over HTTP.
     Http(HttpBackend),
+    /// Inserts into a table.
+    Table(Box<TableBackend>),
 }
 
 impl BackendConfig {
@@ -169,7 +171,14 @@ impl BackendConfig {
         match self {
             Self::Simulator(_) => "simulator",
             Self::Http(_) => "http",
+            Self::Table(_) => "table",
         }
+    }
+
+    /// Whether its reports come later, by themselves.
+    #[must_use]
+    pub const fn reports_by_itself(&self) -> bool {
+        matches!(self, Self::Table(_))
     }
 }
 
@@ -199,6 +208,20 @@ pub struct Route {
     pub pacing: Pacing,
     /// Grows with every change of this row.
     pub version: u64,
+}
+
+/// A route as anybody may see it: without the secrets in the address of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownRoute<'a>(pub &'a Route);
+
+impl Serialize for ShownRoute<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut route = serde_json::to_value(self.0).map_err(serde::ser::Error::custom)?;
+        if let BackendConfig::Table(table) = &self.0.backend {
+            route["backend"] = serde_json::json!({ "kind": "table", "url": table.url.to_string(), "mapping": table.mapping });
+        }
+        route.serialize(serializer)
+    }
 }
 
 /// Which route takes a customer's channel.

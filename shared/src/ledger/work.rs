@@ -93,7 +93,8 @@ pub struct Settlement {
 pub enum Settled {
     /// It was of the current attempt, and is in force.
     Applied,
-    /// It was late and said `delivered`: it settled a waiting message, or corrected a failed one by a new revision.
+    /// It was late and said `delivered`: it settled a waiting message, or corrected a failed one by a new revision. Or it was a
+    /// report of a message that had ended for want of one.
     Corrected,
     /// It was late and said nothing better than what is known: kept as evidence.
     Evidence,

@@ -89,20 +89,7 @@ impl PostgresSettings {
     /// # Errors
     /// If the URL is none of PostgreSQL.
     pub(super) fn options(&self, name: &str) -> Result<PgConnectOptions, InvalidUrl> {
-        if !self.url.starts_with("postgres://") && !self.url.starts_with("postgresql://") {
-            return Err(InvalidUrl("it does not begin with postgres://".to_owned()));
-        }
-        let options: PgConnectOptions = self.url.parse().map_err(|error| match error {
-            sqlx::Error::Configuration(source) => InvalidUrl(source.to_string()),
-            _ => InvalidUrl("it cannot be parsed".to_owned()),
-        })?;
-        let options = if self.says_ssl_mode() {
-            options
-        } else if is_local(&options) {
-            options.ssl_mode(PgSslMode::Prefer)
-        } else {
-            options.ssl_mode(PgSslMode::VerifyFull)
-        };
+        let options = self.address()?;
         let milliseconds = |ms: u64| format!("{ms}ms");
         Ok(options.application_name(&format!("naru-{name}")).statement_cache_capacity(256).options([
             ("search_path", "naru".to_owned()),
@@ -117,6 +104,38 @@ impl PostgresSettings {
             ("random_page_cost", "1.1".to_owned()),
             ("jit", "off".to_owned()),
         ]))
+    }
+
+    /// How to connect to a database whose tables are not ours: its own ways of planning, and our time-outs.
+    ///
+    /// # Errors
+    /// If the URL is none of PostgreSQL.
+    pub(crate) fn foreign(&self, name: &str) -> Result<PgConnectOptions, InvalidUrl> {
+        let milliseconds = |ms: u64| format!("{ms}ms");
+        Ok(self.address()?.application_name(name).options([
+            ("TimeZone", "UTC".to_owned()),
+            ("statement_timeout", milliseconds(self.statement_ms)),
+            ("lock_timeout", milliseconds(self.lock_ms)),
+            ("idle_in_transaction_session_timeout", milliseconds(self.call_ms)),
+            ("jit", "off".to_owned()),
+        ]))
+    }
+
+    fn address(&self) -> Result<PgConnectOptions, InvalidUrl> {
+        if !self.url.starts_with("postgres://") && !self.url.starts_with("postgresql://") {
+            return Err(InvalidUrl("it does not begin with postgres://".to_owned()));
+        }
+        let options: PgConnectOptions = self.url.parse().map_err(|error| match error {
+            sqlx::Error::Configuration(source) => InvalidUrl(source.to_string()),
+            _ => InvalidUrl("it cannot be parsed".to_owned()),
+        })?;
+        Ok(if self.says_ssl_mode() {
+            options
+        } else if is_local(&options) {
+            options.ssl_mode(PgSslMode::Prefer)
+        } else {
+            options.ssl_mode(PgSslMode::VerifyFull)
+        })
     }
 
     fn says_ssl_mode(&self) -> bool {

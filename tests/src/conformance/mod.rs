@@ -19,6 +19,8 @@ pub mod gate;
 
 pub mod blobs;
 
+pub mod table;
+
 mod samples;
 mod times;
 
@@ -43,7 +45,7 @@ macro_rules! guarantees {
 #[cfg(test)]
 mod tests {
     /// A suite's macro, and the files with its guarantees.
-    const SUITES: [(&str, &[&str]); 7] = [
+    const SUITES: [(&str, &[&str]); 8] = [
         (include_str!("blobs.rs"), &[include_str!("blobs.rs")]),
         (
             include_str!("queue.rs"),
@@ -54,6 +56,7 @@ mod tests {
             ],
         ),
         (include_str!("callbacks.rs"), &[include_str!("callbacks.rs")]),
+        (include_str!("table.rs"), &[include_str!("table.rs")]),
         (include_str!("topic.rs"), &[include_str!("topic.rs")]),
         (include_str!("catalog.rs"), &[include_str!("catalog.rs")]),
         (include_str!("registry.rs"), &[include_str!("registry.rs")]),

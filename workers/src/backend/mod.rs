@@ -6,15 +6,19 @@ pub(crate) mod egress;
 pub(crate) mod http;
 pub(crate) mod provider;
 mod simulator;
+mod table;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use naru_shared::{
-    domain::{BackendConfig, Outcome, Route},
-    ledger::Work,
+    domain::{BackendConfig, Next, Outcome, Route},
+    ledger::{RowRef, Work},
     sealing::Sealer,
+    table::{Told, UnusableTable},
 };
+
+use tokio::runtime::Handle;
 
 use crate::courier::Attachment;
 
@@ -41,7 +45,46 @@ pub trait Backend: Send + Sync {
     fn is_stale(&self) -> bool {
         false
     }
+
+    /// Where reports come from by themselves, many at once; `None`: each is asked for.
+    fn reports(&self) -> Option<&dyn Reports> {
+        None
+    }
 }
+
+/// A report as it came: the attempt that it speaks of, and what it says.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The message.
+    pub row: RowRef,
+    /// The attempt: the fence.
+    pub attempt: u32,
+    /// What became of the message.
+    pub next: Next,
+    /// What it was read from.
+    told: Told,
+}
+
+/// Reports that come by themselves. Of several processes one takes them.
+#[async_trait]
+pub trait Reports: Send + Sync {
+    /// Those that came since. Empty: none, or another process takes them. What is not said to be kept comes again.
+    ///
+    /// # Errors
+    /// If it cannot be known.
+    async fn take(&self) -> Result<Vec<Report>, ReportsError>;
+
+    /// The ledger has them.
+    ///
+    /// # Errors
+    /// If it is not certain that they do not come again.
+    async fn kept(&self, reports: Vec<Report>) -> Result<(), ReportsError>;
+}
+
+/// Reports cannot be taken now.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReportsError(String);
 
 /// Makes the backend of a route, anew whenever the route changes.
 pub trait BackendFactory: Send + Sync {
@@ -64,12 +107,18 @@ pub enum BackendError {
     /// The description of a provider is none, or what it names is not there.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The table's address or mapping cannot be used.
+    #[error(transparent)]
+    Table(#[from] UnusableTable),
+    /// There is nothing that its insertions could run on.
+    #[error("a table's insertions need a runtime")]
+    NoRuntime,
     /// The program did not choose its cryptography before it started workers.
     #[error("no TLS provider is installed in this process")]
     NoTls,
 }
 
-/// The backends that Naru brings: `simulator` and `http`.
+/// The backends that Naru brings: `simulator`, `http` and `table`.
 #[derive(Debug, Clone, Default)]
 pub struct StandardBackends {
     sealer: Option<Sealer>,
@@ -94,6 +143,10 @@ impl BackendFactory for StandardBackends {
                     Ok(Arc::new(provider::Provider::new(route, config, document, sealer)?))
                 }
             },
+            BackendConfig::Table(config) => {
+                let runtime = Handle::try_current().map_err(|_none| BackendError::NoRuntime)?;
+                Ok(Arc::new(table::Table::new(config, &runtime)?))
+            }
         }
     }
 }

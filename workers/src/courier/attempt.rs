@@ -15,6 +15,9 @@ use naru_shared::{
 use super::{Attachment, Desk, Plan};
 use crate::{crew::Crew, outcome::Ended, patience};
 
+/// A report that is missed by no more than this is not looked for twice.
+const MISSED: Duration = Duration::from_secs(1);
+
 /// Runs one attempt. Bounded by the route's time-out and a grace; a panic of the backend is an uncertain outcome.
 pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, work: Work) {
     let plan = desk.plan();
@@ -80,7 +83,14 @@ pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome, ho
         jitter: fastrand::f64(),
         hold_back,
     };
-    next_state(outcome, &facts)
+    match next_state(outcome, &facts) {
+        // Nothing is asked for: the next moment to look is when the report is missed.
+        Next::Sent { backend_id, .. } if plan.tells_by_itself() => {
+            let missed = work.expires_at.plus(crew.config.report_window()).plus(MISSED);
+            Next::Sent { backend_id, look_at: missed }
+        }
+        next => next,
+    }
 }
 
 /// `mine`: nobody else has ended this attempt. Else this is a late word, which the ledger weighs by its fence.

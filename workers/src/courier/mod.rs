@@ -66,6 +66,11 @@ impl Plan {
         Duration::from_millis(u64::from(self.route.attempt_timeout_ms)) + GRACE
     }
 
+    /// Whether reports come without being asked for.
+    pub(crate) fn tells_by_itself(&self) -> bool {
+        self.backend.as_ref().is_some_and(|backend| backend.reports().is_some())
+    }
+
     /// Whether attempts may begin at all.
     pub(crate) fn is_open(&self) -> bool {
         !self.route.paused && self.backend.is_some()

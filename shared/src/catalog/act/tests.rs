@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::{
-    Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled,
+    Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled, preset,
 };
 
 fn credential() -> Credential {
@@ -116,6 +116,22 @@ fn a_route_that_the_release_before_wrote_has_no_rate_and_the_usual_retry_budget(
     });
     let route: Route = serde_json::from_value(text).unwrap();
     assert_eq!((route.pacing.per_second, route.pacing.retry_percent), (None, 20));
+}
+
+#[test]
+fn of_a_table_s_address_no_secret_is_told() {
+    let document = json!({
+        "name": "a", "environment": "live", "on_uncertain": "fail", "idempotent": true, "concurrency": 1,
+        "attempt_timeout_ms": 1_000, "max_attempts": 1, "paused": false, "version": 1,
+        "backend": { "kind": "table", "url": "postgres://u:s3cret@db/relay?password=s3cret",
+            "mapping": preset("em_tran").unwrap() },
+    });
+    let route: Route = serde_json::from_value(document).unwrap();
+    let made = told(Entry::Route(route.clone()), 0);
+    assert_eq!(made.data["document"]["backend"]["kind"], "table");
+    assert_eq!(made.data["document"]["backend"]["url"], "postgres://…@db/relay?…");
+    assert!(!serde_json::to_string(&made).unwrap().contains("s3cret"));
+    assert!(!format!("{route:?}").contains("s3cret"));
 }
 
 #[test]

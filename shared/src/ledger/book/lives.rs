@@ -78,7 +78,8 @@ impl Page {
     }
 
     /// A word about an attempt after the message has moved on. Only `delivered` changes anything, and it never
-    /// interrupts a newer attempt: that one goes on, and its own outcome comes late in its turn.
+    /// interrupts a newer attempt: that one goes on, and its own outcome comes late in its turn. Where it is only known that no
+    /// report came, a report says more, whatever it says.
     fn late(
         &mut self,
         row: &mut Row,
@@ -87,14 +88,20 @@ impl Page {
         emit: bool,
     ) -> (Settled, bool) {
         self.note(row.at, settlement.attempt, &settlement.next, true, now);
-        let Next::Final { state: State::Delivered, code, detail, backend_id } = &settlement.next else {
+        let Next::Final { state, code, detail, backend_id } = &settlement.next else {
             return (Settled::Evidence, false);
         };
-        if row.state == State::Delivered {
+        let missed = row.state == State::Expired && row.code == Some(Code::NoReport);
+        let news = match state {
+            State::Delivered => row.state != State::Delivered,
+            State::Failed => missed && *code == Code::BackendRefused,
+            _ => false,
+        };
+        if !news {
             return (Settled::Evidence, false);
         }
         let backend_id = backend_id.as_deref();
-        let end = End { state: State::Delivered, code: *code, detail, backend_id, by: None };
+        let end = End { state: *state, code: *code, detail, backend_id, by: None };
         self.end(row, &end, now, emit);
         (Settled::Corrected, true)
     }

@@ -57,6 +57,18 @@ pub enum Command {
         #[arg(long)]
         small: bool,
     },
+    /// Carriers take rows from tables and report them while workers are killed, in full size unless told otherwise.
+    Carriers {
+        /// Every draw of the agents follows from it; without it, from the clock.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+        /// So many messages.
+        #[arg(long)]
+        rows: Option<usize>,
+    },
     /// The durability run, in full size unless told otherwise.
     Durability {
         /// Every draw follows from it; without it, from the clock.

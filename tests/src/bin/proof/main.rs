@@ -10,6 +10,7 @@ use args::{Command, Load, Rows};
 use clap::Parser;
 use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
+    carrier_agent::proof as carriers,
     compose, cost,
     durability::{
         self, Outcome,
@@ -40,6 +41,7 @@ fn main() -> anyhow::Result<()> {
             let seed = seed.unwrap_or_else(nanos);
             roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
         }
+        Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
@@ -102,6 +104,14 @@ fn cost(span: Duration, details: bool) -> anyhow::Result<()> {
     let table = cost::run(span, details, &mut |line| said = writeln!(std::io::stderr(), "{line}"))?;
     said?;
     Ok(write!(std::io::stdout(), "{table}")?)
+}
+
+fn carriers(seed: u64, small: bool, rows: Option<usize>) -> anyhow::Result<()> {
+    let plan = if small { carriers::Plan::small(seed) } else { carriers::Plan::full(seed) };
+    let plan = carriers::Plan { rows: rows.unwrap_or(plan.rows), ..plan };
+    let (postgres, mariadb) = (carriers::on_postgres(&plan)?, carriers::on_mariadb(&plan)?);
+    say(&json!({ "seed": seed, "rows": plan.rows, "kills": plan.kills,
+        "reports": { "naru_on_postgresql": postgres, "em_tran_on_mariadb": mariadb } }))
 }
 
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {

@@ -66,6 +66,7 @@ macro_rules! ledger_conformance {
             reports: an_unread_report_comes_back_until_acknowledged,
             reports: a_leased_report_is_not_handed_out_twice_within_its_lease,
             reports: a_report_of_a_newer_revision_stays_unread,
+            reports: a_report_that_was_missed_is_a_revision_whatever_it_says,
             reports: a_poll_wakes_when_a_report_comes,
             reports: another_account_s_message_does_not_exist,
             reports: only_what_was_certainly_not_taken_can_be_cancelled,

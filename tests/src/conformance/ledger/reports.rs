@@ -65,6 +65,21 @@ pub async fn a_report_of_a_newer_revision_stays_unread(bed: &Bed) -> Result<()> 
     Ok(())
 }
 
+/// Where it is only known that no report came, any report says more.
+pub async fn a_report_that_was_missed_is_a_revision_whatever_it_says(bed: &Bed) -> Result<()> {
+    for late in [delivered(), Next::end(State::Failed, Code::BackendRefused, "no such number")] {
+        let row = bed.start("acme").await?;
+        bed.settle(row, 1, Next::end(State::Expired, Code::NoReport, "")).await?;
+        ensure!(bed.settle(row, 1, late.clone()).await? == Settled::Corrected);
+        // It comes again.
+        ensure!(bed.settle(row, 1, late).await? == Settled::Evidence);
+        let reports = bed.unread("acme").await?;
+        let report = reports.iter().find(|report| report.id == row.id).context("it is unread")?;
+        ensure!(report.revision == 2 && report.code != Code::NoReport, "{report:?}");
+    }
+    Ok(())
+}
+
 /// At once, and an empty poll ends in time.
 pub async fn a_poll_wakes_when_a_report_comes(bed: &Bed) -> Result<()> {
     let account = live("acme")?;

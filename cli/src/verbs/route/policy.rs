@@ -1,0 +1,71 @@
+//! A route's policy on the command line.
+
+use std::num::NonZeroU32;
+
+use clap::{Args, ValueEnum};
+use naru_shared::domain::{OnUncertain, Route};
+
+use crate::{exit::Failure, units::Span};
+
+/// What happens when it cannot be known, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Doubt {
+    /// Sent again, labelled as a possible duplicate
+    Retry,
+    /// Waits for a person, charge reserved
+    Hold,
+    /// Fails with code `uncertain`, charge released
+    Fail,
+}
+
+/// A route's policy.
+#[derive(Debug, Args)]
+pub struct Policy {
+    /// What happens to a message of which it cannot be known whether it was taken [default: fail]
+    #[arg(long, value_enum)]
+    on_uncertain: Option<Doubt>,
+    /// Whether the backend ignores a second request with the same Idempotency-Key [default: false]
+    #[arg(long)]
+    idempotent: Option<bool>,
+    /// Attempts under way at once in one worker process [default: 64]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    concurrency: Option<u32>,
+    /// The whole attempt, the answer's body included [default: 15s]
+    #[arg(long)]
+    attempt_timeout: Option<Span>,
+    /// Attempts in all before a message that is never taken fails [default: 50]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    max_attempts: Option<u32>,
+    /// Attempts that begin in a second, over all workers; 0: as many as may be [default: 0]
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    rate: Option<u32>,
+    /// Messages that may be tried again, of a hundred that are tried for the first time, beside 10 in a second [default: 20]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    retry_budget: Option<u32>,
+}
+
+impl Policy {
+    /// What is not given stays.
+    pub(super) fn apply(&self, route: &mut Route) -> anyhow::Result<()> {
+        if let Some(doubt) = self.on_uncertain {
+            route.on_uncertain = match doubt {
+                Doubt::Retry => OnUncertain::Retry,
+                Doubt::Hold => OnUncertain::Hold,
+                Doubt::Fail => OnUncertain::Fail,
+            };
+        }
+        route.idempotent = self.idempotent.unwrap_or(route.idempotent);
+        route.concurrency = self.concurrency.unwrap_or(route.concurrency);
+        route.max_attempts = self.max_attempts.unwrap_or(route.max_attempts);
+        route.pacing.retry_percent = self.retry_budget.unwrap_or(route.pacing.retry_percent);
+        if let Some(rate) = self.rate {
+            route.pacing.per_second = NonZeroU32::new(rate);
+        }
+        if let Some(span) = self.attempt_timeout {
+            let millis = u32::try_from(span.0.as_millis()).ok().filter(|ms| *ms >= 100);
+            let too = || Failure::Usage("--attempt-timeout must be between 100ms and the lease".to_owned());
+            route.attempt_timeout_ms = millis.ok_or_else(too)?;
+        }
+        Ok(())
+    }
+}
