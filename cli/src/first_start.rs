@@ -5,16 +5,12 @@ use std::{fmt::Write, net::SocketAddr, path::PathBuf};
 use naru_shared::{
     catalog::Entry,
     domain::{
-        Assignment, BackendConfig, Customer, CustomerId, Environment, GatePolicy, SimulatorBackend, TimeZone,
-        Timestamp,
+        Assignment, BackendConfig, Customer, CustomerId, Environment, Route, SimulatorBackend, Timestamp,
     },
     keys::Keyring,
 };
 
-use crate::{
-    secrets::NewBasic,
-    verbs::{credential::Place as Stage, customer::default_rate, route::new_route},
-};
+use crate::{secrets::NewBasic, verbs::customer::default_rate};
 
 /// The route of every customer's sandbox messages.
 pub const SANDBOX: &str = "sandbox";
@@ -34,7 +30,7 @@ pub struct Demo {
 /// Never, unless a built-in name breaks the rule for names.
 pub fn sandbox() -> anyhow::Result<Entry> {
     let simulator = BackendConfig::Simulator(SimulatorBackend {});
-    Ok(Entry::Route(new_route(SANDBOX.parse()?, Stage::Sandbox, simulator)))
+    Ok(Entry::Route(Route::new(SANDBOX.parse()?, Environment::Sandbox, simulator)))
 }
 
 /// Somebody to try it as.
@@ -51,18 +47,13 @@ pub fn demo(keyring: &Keyring, now: Timestamp) -> anyhow::Result<(Vec<Entry>, De
     let simulator = BackendConfig::Simulator(SimulatorBackend {});
     let entries = vec![
         Entry::Customer(Customer {
-            id: customer.clone(),
             title: "Demo".to_owned(),
-            suspended: false,
-            time_zone: TimeZone::UTC,
-            weight: 1,
             rates: vec![default_rate()],
-            gate_policy: GatePolicy::Local,
-            version: 0,
+            ..Customer::new(customer.clone())
         }),
         Entry::Credential(demo.live.credential.clone()),
         Entry::Credential(demo.sandbox.credential.clone()),
-        Entry::Route(new_route(DEMO.parse()?, Stage::Live, simulator)),
+        Entry::Route(Route::new(DEMO.parse()?, Environment::Live, simulator)),
         Entry::Assignment(Assignment { customer, channel: None, route: DEMO.parse()?, version: 0 }),
     ];
     Ok((entries, demo))

@@ -1,8 +1,8 @@
 //! Values for tests.
 
 use naru_shared::domain::{
-    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, OnUncertain, Pacing,
-    Period, Quota, Route, SimulatorBackend, Timestamp, Units,
+    Account, BackendConfig, Content, Environment, Fingerprint, Lane, Message, MessageId, Period, Quota,
+    Route, SimulatorBackend, Timestamp, Units,
 };
 
 pub(crate) fn account() -> Account {
@@ -10,18 +10,13 @@ pub(crate) fn account() -> Account {
 }
 
 pub(crate) fn route(name: &str) -> Route {
+    let backend = BackendConfig::Simulator(SimulatorBackend::default());
     Route {
-        name: name.parse().unwrap(),
-        environment: Environment::Live,
-        backend: BackendConfig::Simulator(SimulatorBackend::default()),
-        on_uncertain: OnUncertain::Fail,
-        idempotent: false,
         concurrency: 8,
         attempt_timeout_ms: 1_000,
         max_attempts: 5,
-        paused: false,
-        pacing: Pacing::default(),
         version: 1,
+        ..Route::new(name.parse().unwrap(), Environment::Live, backend)
     }
 }
 

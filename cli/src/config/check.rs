@@ -152,30 +152,19 @@ pub fn unsafe_route(config: &Config, route: &Route) -> Option<String> {
 mod tests {
     use naru_shared::{
         blobs::S3Settings,
-        domain::{Environment, HttpBackend, OnUncertain, Pacing},
+        domain::{Environment, HttpBackend},
         rabbitmq::RabbitMqSettings,
     };
 
     use super::*;
 
     fn route(attempt_timeout_ms: u32) -> Route {
-        Route {
-            name: "carrier".parse().unwrap(),
-            environment: Environment::Live,
-            backend: BackendConfig::Http(HttpBackend {
-                url: "https://carrier.example/".to_owned(),
-                allow_networks: Vec::new(),
-                provider: None,
-            }),
-            on_uncertain: OnUncertain::Fail,
-            idempotent: false,
-            concurrency: 1,
-            attempt_timeout_ms,
-            max_attempts: 1,
-            paused: false,
-            pacing: Pacing::default(),
-            version: 1,
-        }
+        let backend = BackendConfig::Http(HttpBackend {
+            url: "https://carrier.example/".to_owned(),
+            allow_networks: Vec::new(),
+            provider: None,
+        });
+        Route { attempt_timeout_ms, ..Route::new("carrier".parse().unwrap(), Environment::Live, backend) }
     }
 
     #[test]

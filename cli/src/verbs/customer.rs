@@ -128,16 +128,7 @@ pub fn default_rate() -> RatePolicy {
 pub async fn run(verb: CustomerVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
         CustomerVerb::Add { id, settings } => {
-            let mut customer = Customer {
-                title: id.to_string(),
-                id,
-                suspended: false,
-                time_zone: TimeZone::UTC,
-                weight: 1,
-                rates: vec![default_rate()],
-                gate_policy: GatePolicy::Local,
-                version: 0,
-            };
+            let mut customer = Customer { rates: vec![default_rate()], ..Customer::new(id) };
             settings.apply(&mut customer)?;
             let hint = format!("`naru customer set {}` changes it", customer.id);
             let version = desk.book()?.add(vec![Entry::Customer(customer.clone())], &hint).await?;

@@ -10,10 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use naru_shared::{
     catalog::{Entry, Kind},
-    domain::{
-        Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, Route, RouteName,
-        SimulatorBackend,
-    },
+    domain::{Assignment, BackendConfig, HttpBackend, IpNetwork, Route, RouteName, SimulatorBackend},
 };
 use naru_workers::{BackendError, BackendFactory, StandardBackends, check_provider, may_connect};
 
@@ -132,24 +129,6 @@ pub struct NewRoute {
     policy: Policy,
 }
 
-/// A route with the defaults that protect.
-#[must_use]
-pub fn new_route(name: RouteName, environment: Place, backend: BackendConfig) -> Route {
-    Route {
-        name,
-        environment: environment.into(),
-        backend,
-        on_uncertain: OnUncertain::default(),
-        idempotent: false,
-        concurrency: 64,
-        attempt_timeout_ms: 15_000,
-        max_attempts: 50,
-        paused: false,
-        pacing: Pacing::default(),
-        version: 0,
-    }
-}
-
 /// Does it.
 ///
 /// # Errors
@@ -215,7 +194,7 @@ async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Resul
         }
         BackendArg::Simulator { new } => (BackendConfig::Simulator(SimulatorBackend {}), new),
     };
-    let mut route = new_route(name, new.environment, backend);
+    let mut route = Route::new(name, new.environment.into(), backend);
     if let BackendConfig::Table(_) = &route.backend {
         table::defaults(&mut route);
     }

@@ -14,8 +14,8 @@ use naru_shared::{
     catalog::Entry,
     domain::{
         Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, FORMATS,
-        GatePolicy, Lane, Message, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
-        SystemClock, TimeZone, Timestamp,
+        GatePolicy, Lane, Message, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock,
+        Timestamp,
     },
     gate::MemoryGate,
     keys::{CredentialHasher, Keyring, Secret},
@@ -206,14 +206,10 @@ fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
     for name in ["acme", "other"] {
         let id: naru_shared::domain::CustomerId = name.parse().unwrap();
         all.push(Entry::Customer(Customer {
-            id: id.clone(),
-            title: name.to_uppercase(),
-            suspended: false,
-            time_zone: TimeZone::UTC,
-            weight: 1,
             rates: setup.rates.clone(),
             gate_policy: setup.gate_policy.unwrap_or_default(),
             version: 1,
+            ..Customer::new(id.clone())
         }));
         let (route, channel) = ("carrier-a".parse().unwrap(), Some("sms".parse().unwrap()));
         all.push(Entry::Assignment(Assignment { customer: id.clone(), channel, route, version: 1 }));
@@ -241,17 +237,6 @@ fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
 }
 
 fn route(name: &str, environment: Environment) -> Route {
-    Route {
-        name: name.parse().unwrap(),
-        environment,
-        backend: BackendConfig::Simulator(SimulatorBackend {}),
-        on_uncertain: OnUncertain::Fail,
-        idempotent: false,
-        concurrency: 1,
-        attempt_timeout_ms: 15_000,
-        max_attempts: 5,
-        paused: false,
-        pacing: naru_shared::domain::Pacing::default(),
-        version: 1,
-    }
+    let backend = BackendConfig::Simulator(SimulatorBackend {});
+    Route { version: 1, ..Route::new(name.parse().unwrap(), environment, backend) }
 }

@@ -67,6 +67,23 @@ pub struct Customer {
     pub version: u64,
 }
 
+impl Customer {
+    /// A customer that nothing but Naru's own bounds limits, called by its id.
+    #[must_use]
+    pub fn new(id: CustomerId) -> Self {
+        Self {
+            title: id.to_string(),
+            id,
+            suspended: false,
+            time_zone: TimeZone::UTC,
+            weight: 1,
+            rates: Vec::new(),
+            gate_policy: GatePolicy::Local,
+            version: 0,
+        }
+    }
+}
+
 /// A keyed hash of a secret that Naru made (128 bits or more, so that it cannot be guessed from its hash).
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(transparent)]

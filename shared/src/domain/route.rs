@@ -210,6 +210,26 @@ pub struct Route {
     pub version: u64,
 }
 
+impl Route {
+    /// A route with the defaults that protect.
+    #[must_use]
+    pub fn new(name: RouteName, environment: Environment, backend: BackendConfig) -> Self {
+        Self {
+            name,
+            environment,
+            backend,
+            on_uncertain: OnUncertain::default(),
+            idempotent: false,
+            concurrency: 64,
+            attempt_timeout_ms: 15_000,
+            max_attempts: 50,
+            paused: false,
+            pacing: Pacing::default(),
+            version: 0,
+        }
+    }
+}
+
 /// A route as anybody may see it: without the secrets in the address of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct ShownRoute<'a>(pub &'a Route);

@@ -3,22 +3,17 @@
 use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, GatePolicy,
-        OnUncertain, Pacing, Period, Quota, Route, SecretHash, SimulatorBackend, TimeZone, Timestamp,
-        Webhook, WebhookState, WhyDisabled,
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, Period, Quota, Route,
+        SecretHash, SimulatorBackend, Timestamp, Webhook, WebhookState, WhyDisabled,
     },
 };
 
 pub(super) fn customer(id: &str, title: &str, version: u64) -> anyhow::Result<Entry> {
     Ok(Entry::Customer(Customer {
-        id: id.parse()?,
         title: title.to_owned(),
-        suspended: false,
-        time_zone: TimeZone::UTC,
         weight: 3,
-        rates: Vec::new(),
-        gate_policy: GatePolicy::Local,
         version,
+        ..Customer::new(id.parse()?)
     }))
 }
 
@@ -35,19 +30,9 @@ pub(super) fn credential(id: &str, customer: &str, revoked: bool, version: u64) 
 }
 
 pub(super) fn route(name: &str, concurrency: u32, version: u64) -> anyhow::Result<Entry> {
-    Ok(Entry::Route(Route {
-        name: name.parse()?,
-        environment: Environment::Live,
-        backend: BackendConfig::Simulator(SimulatorBackend {}),
-        on_uncertain: OnUncertain::Fail,
-        idempotent: false,
-        concurrency,
-        attempt_timeout_ms: 15_000,
-        max_attempts: 100,
-        paused: false,
-        pacing: Pacing::default(),
-        version,
-    }))
+    let backend = BackendConfig::Simulator(SimulatorBackend {});
+    let route = Route::new(name.parse()?, Environment::Live, backend);
+    Ok(Entry::Route(Route { concurrency, version, ..route }))
 }
 
 pub(super) fn assignment(

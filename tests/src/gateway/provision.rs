@@ -11,8 +11,8 @@ use naru_shared::{
     data_dir::DataDir,
     domain::{
         Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
-        GatePolicy, HttpBackend, OnUncertain, Pacing, Period, Quota, RatePolicy, Route, SimulatorBackend,
-        SystemClock, TimeZone,
+        GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
+        SystemClock,
     },
     key_file,
     keys::{CredentialHasher, Keyring},
@@ -173,14 +173,9 @@ pub(crate) async fn put(catalog: &dyn Catalog, mut entries: Vec<Entry>) -> anyho
 
 fn customer(setup: &Setup, id: &CustomerId) -> Entry {
     Entry::Customer(Customer {
-        id: id.clone(),
-        title: id.to_string(),
-        suspended: false,
-        time_zone: TimeZone::UTC,
-        weight: 1,
         rates: setup.rates.clone(),
         gate_policy: setup.gate_policy,
-        version: 0,
+        ..Customer::new(id.clone())
     })
 }
 
@@ -220,16 +215,10 @@ fn route_entry(spec: &RouteSpec, environment: Environment) -> anyhow::Result<Ent
         }),
     };
     Ok(Entry::Route(Route {
-        name: spec.name.parse()?,
-        environment,
-        backend,
         on_uncertain: spec.on_uncertain,
-        idempotent: false,
         concurrency: spec.concurrency,
         attempt_timeout_ms: spec.attempt_timeout_ms,
         max_attempts: 20,
-        paused: false,
-        pacing: Pacing::default(),
-        version: 0,
+        ..Route::new(spec.name.parse()?, environment, backend)
     }))
 }

@@ -46,24 +46,13 @@ pub(super) fn classify(grounds: &Grounds<'_>, message: &Message) -> Disposition 
 mod tests {
     use std::time::Duration;
 
-    use naru_shared::domain::{
-        BackendConfig, Customer, Environment, GatePolicy, OnUncertain, SimulatorBackend, TimeZone,
-    };
+    use naru_shared::domain::{BackendConfig, Customer, Environment, OnUncertain, SimulatorBackend};
 
     use super::*;
     use crate::samples;
 
     fn profile(suspended: bool) -> Profile {
-        let customer = Customer {
-            id: "acme".parse().unwrap(),
-            title: String::new(),
-            suspended,
-            time_zone: TimeZone::UTC,
-            weight: 1,
-            rates: Vec::new(),
-            gate_policy: GatePolicy::Local,
-            version: 1,
-        };
+        let customer = Customer { suspended, version: 1, ..Customer::new("acme".parse().unwrap()) };
         Profile { customer, quotas: Vec::new(), assignments: Vec::new() }
     }
 

@@ -10,9 +10,8 @@ use async_trait::async_trait;
 use naru_shared::{
     catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, Clock, Customer, Envelope, EnvelopeFormat, FORMATS, GatePolicy, Lane, Message, MessageId,
+        Assignment, Clock, Customer, Envelope, EnvelopeFormat, FORMATS, Lane, Message, MessageId,
         MessageView, Minter, Outcome, PackEncoder, PackHead, Quota, Report, Route, State, SystemClock,
-        TimeZone,
     },
     gate::MemoryGate,
     keys::{Keyring, Secret},
@@ -123,16 +122,7 @@ impl Site {
 
     /// The customer is suspended, or not.
     pub(super) fn suspend(&self, suspended: bool) {
-        self.know(Entry::Customer(Customer {
-            id: "acme".parse().unwrap(),
-            title: "Acme".to_owned(),
-            suspended,
-            time_zone: TimeZone::UTC,
-            weight: 1,
-            rates: Vec::new(),
-            gate_policy: GatePolicy::Local,
-            version: 0,
-        }));
+        self.know(Entry::Customer(Customer { suspended, ..Customer::new("acme".parse().unwrap()) }));
     }
 
     pub(super) fn limit(&self, units: u64) {
