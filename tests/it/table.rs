@@ -4,11 +4,15 @@ use std::{thread, time::Duration};
 
 use naru_tests::{
     carrier_agent::proof::{self, Plan},
-    engines::MariaDb,
+    deployment::Carries,
+    engines::{Flavour, MariaDb},
     gateway::{Gateway, Setup},
 };
 
 use crate::stage::{accept, alone, message, reports, until, within};
+
+/// An emulator for load.
+const OVER_SQS: Carries = Carries::Aws { flavour: Flavour::Fauxqs, counted: false };
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -16,7 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(180);
 fn a_carrier_on_postgresql_takes_and_reports_while_workers_are_killed() {
     let _alone = alone();
     let plan = Plan::small(7);
-    assert!(proof::on_postgres(&plan).unwrap() >= plan.rows);
+    assert!(proof::on_postgres(&plan, Carries::RabbitMq).unwrap() >= plan.rows);
+}
+
+#[test]
+fn a_carrier_on_postgresql_takes_and_reports_what_came_over_sqs_while_workers_are_killed() {
+    let _alone = alone();
+    let plan = Plan::small(8);
+    assert!(proof::on_postgres(&plan, OVER_SQS).unwrap() >= plan.rows);
 }
 
 #[test]
