@@ -119,7 +119,7 @@ pub mod kinds {
         FAILED = "naru.message.failed", Customer, Report, "A message was not delivered and is not tried again";
         EXPIRED = "naru.message.expired", Customer, Report, "A message's time was over before it was delivered";
         REJECTED = "naru.message.rejected", Customer, Report, "A message that was accepted is refused: by its quota, its customer or for want of a route";
-        CANCELLED = "naru.message.cancelled", Customer, Report, "The customer took a message back";
+        CANCELLED = "naru.message.cancelled", Customer, Report, "A message was taken back: by its customer, or by an operator who stopped it";
         CONFLICT = "naru.message.idempotency-conflict", Customer, Conflict, "A key came again with another content: that message is not sent";
         HELD = "naru.uncertain.held", Operator, Held, "It cannot be known whether a message was sent, and it waits for a person";
         RESOLVED = "naru.uncertain.resolved", Operator, Resolved, "A person decided about a message that waited";

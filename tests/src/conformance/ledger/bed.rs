@@ -112,6 +112,7 @@ impl Bed {
             units: Units::ONE,
             accepted_at: self.now(),
             traceparent: None,
+            again: None,
             content,
         };
         Ok(IntakeEntry {
