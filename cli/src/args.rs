@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
-    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb, erase::EraseArgs, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb, slack::SlackVerb,
-    stop::StopArgs, subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
+    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb, erase::EraseArgs,
+    infra::InfraVerb, keys::KeysVerb, message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb,
+    route::RouteVerb, slack::SlackVerb, stop::StopArgs, subscription::SubscriptionVerb,
+    uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.

@@ -91,7 +91,8 @@ async fn list(desk: &Desk, filter: &DeadFilter, limit: usize) -> anyhow::Result<
             break;
         }
     }
-    let head = ["message", "customer", "route", "status", "code", "units", "ended", "perhaps delivered", "text"];
+    let head =
+        ["message", "customer", "route", "status", "code", "units", "ended", "perhaps delivered", "text"];
     desk.out.rows(&found, &head, |dead| {
         vec![
             dead.view.id.to_string(),

@@ -47,8 +47,7 @@ pub async fn run(args: EraseArgs, desk: &Desk) -> anyhow::Result<()> {
     let pseudonym = desk.own_keyring().await?.pseudonym(&recipient);
     let emit = book.has_subscribers().await?;
     let now = desk.now();
-    let erasure =
-        Erasure { recipient, customer, pseudonym: pseudonym.clone(), dry_run, cancel, now, emit };
+    let erasure = Erasure { recipient, customer, pseudonym: pseudonym.clone(), dry_run, cancel, now, emit };
     let mends = desk.ledger()?.mends;
     let (mut erased, mut from) = (Erased::default(), None);
     loop {

@@ -12,15 +12,18 @@ use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
     carrier_agent::proof as carriers,
     compose, cost,
+    deployment::Carries,
     durability::{
         self, Outcome,
         rollout::{self, RolloutPlan},
         wide::{self, WidePlan},
     },
+    engines::Flavour,
     idle,
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
+    stopping,
 };
 use serde_json::json;
 
@@ -42,6 +45,16 @@ fn main() -> anyhow::Result<()> {
             roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
         }
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
+        Command::Stop { small, wide, aws } => {
+            let plan = if small { stopping::Plan::small() } else { stopping::Plan::full() };
+            let counted = Carries::Aws { flavour: Flavour::Ministack, counted: false };
+            let on = match (wide, aws) {
+                (_, true) => stopping::On::Wide(counted),
+                (true, false) => stopping::On::Wide(Carries::RabbitMq),
+                (false, false) => stopping::On::Embedded,
+            };
+            say(&stopping::run(on, &plan)?)
+        }
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }

@@ -82,8 +82,7 @@ pub async fn what_is_sent_again_is_charged_again_and_its_revisions_go_on(bed: &B
     ensure!(work.len() == 2, "{work:?}");
     for one in &work {
         let id = one.row.id;
-        let (key, doubt) =
-            if id == known.id { (format!("{id}.r1"), false) } else { (id.to_string(), true) };
+        let (key, doubt) = if id == known.id { (format!("{id}.r1"), false) } else { (id.to_string(), true) };
         ensure!((one.message.backend_key(), one.possible_duplicate) == (key, doubt), "{one:?}");
         ensure!((one.attempt, one.tries()) == (2, 1), "{one:?}");
         ensure!(one.expires_at.since(bed.now()) > Duration::from_secs(500), "{one:?}");
