@@ -45,7 +45,7 @@ pub(super) const KNOWN: &str = "SELECT false, row, id, customer, sandbox, state,
      UNION ALL \
      SELECT true, row, id, customer, sandbox, state, token, fingerprint FROM archive WHERE id = ANY($2) \
      UNION ALL \
-     SELECT false, 0, '', '', false, 0, 0, NULL WHERE EXISTS (SELECT FROM stop_rule WHERE phase <= 2)";
+     SELECT false, 0, '', '', false, 0::smallint, 0, NULL WHERE EXISTS (SELECT FROM stop_rule WHERE phase <= 2)";
 
 /// What the ledger holds of a group's ids.
 struct Found {
