@@ -6,6 +6,8 @@ CREATE TABLE naru.stop_rule (
     document text NOT NULL
 );
 
+CREATE INDEX stop_rule_phase ON naru.stop_rule (phase, number);
+
 -- Messages that a rule stopped, what each was, and what became of it: 0 stopped, 1 undone, 2 cancelled, 3 ended otherwise.
 CREATE TABLE naru.stop_row (
     rule bigint NOT NULL,

@@ -13,6 +13,7 @@ pub mod recovery;
 pub mod reports;
 pub mod settle;
 pub mod stops;
+pub mod stream;
 pub mod take;
 
 pub use bed::{Bed, Engine, LEASE, Step, live, quota};
@@ -92,7 +93,7 @@ macro_rules! ledger_conformance {
             stops: what_is_committed_is_cancelled_once_and_not_paid_for,
             stops: of_two_rules_the_second_keeps_what_the_first_lets_go,
             stops: what_ends_while_it_is_stopped_stays_as_it_ended,
-            stops: nothing_that_matches_begins_once_a_stop_has_returned,
+            stream: nothing_that_matches_begins_once_a_stop_has_returned,
             dead: the_dead_are_listed_by_every_word_and_nobody_else,
             dead: what_is_sent_again_is_charged_again_and_its_revisions_go_on,
             dead: what_no_limit_holds_stays_dead,
@@ -136,6 +137,7 @@ mod tests {
             ("reports", include_str!("reports.rs")),
             ("settle", include_str!("settle.rs")),
             ("stops", include_str!("stops.rs")),
+            ("stream", include_str!("stream.rs")),
             ("take", include_str!("take.rs")),
         ];
         let list = include_str!("mod.rs");
