@@ -5,6 +5,7 @@ mod place;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Messages of one call.
-const BATCH: usize = 500;
+const BATCH: usize = 250;
 
 /// What a message would do that begins after the command has returned is waited for.
 const QUIET: Duration = Duration::from_secs(2);
@@ -171,10 +172,18 @@ impl Run {
         let (mut own, mut other) = (self.place.customer(0), self.place.customer(1));
         let (first, patience) = (self.sent, self.plan.patience);
         self.sent += messages;
+        let returned = AtomicBool::new(false);
+        let goes_on = &returned;
         thread::scope(|scope| {
             let sending = scope.spawn(move || {
                 let (mut accepted, mut others) = (BTreeSet::new(), BTreeSet::new());
                 for part in (0..messages).step_by(BATCH) {
+                    // The rest of the stream comes after the stop.
+                    let deadline = Instant::now() + patience;
+                    while part >= messages / 4 * 3 && !goes_on.load(Ordering::Acquire) {
+                        ensure!(Instant::now() < deadline, "the stop does not return");
+                        thread::sleep(Duration::from_millis(5));
+                    }
                     let size = BATCH.min(messages - part);
                     accepted.extend(send((&mut own, OWN), first + part, size, patience)?);
                     others.extend(send((&mut other, OTHER), first + part, size / 10, patience)?);
@@ -182,11 +191,13 @@ impl Run {
                 anyhow::Ok((accepted, others))
             });
             self.within("a part of the stream arrives", |run| Ok(run.arrived()? >= before + messages / 20))?;
-            let returned = self.stop(harm)?;
+            let stopped = self.stop(harm);
+            returned.store(true, Ordering::Release);
+            let stopped = stopped?;
             let (accepted, others) =
                 sending.join().map_err(|_panic| anyhow::anyhow!("whoever sends panicked"))??;
             ensure!(accepted.len() == messages, "an id was given twice");
-            Ok((accepted, others, returned))
+            Ok((accepted, others, stopped))
         })
     }
 
@@ -239,6 +250,7 @@ impl Run {
         ensure!(stopped.len() as u64 == count(&counts, "stands"), "{} stopped, but {counts}", stopped.len());
         let came = ["stopped", "arrived", "came_back"].map(|name| count(&counts, name));
         ensure!(came.iter().sum::<u64>() == stopped.len() as u64, "{counts}");
+        ensure!(came[1] >= accepted.len() as u64 / 4, "a quarter came later: {counts}");
         ensure!(came[0] == stopped_then, "what waited was counted when the command returned: {counts}");
         self.nothing_arrives(&stopped, returned.at)?;
         let delivered = self.reports.values().filter(|report| report["status"] == "delivered").count();

@@ -30,7 +30,6 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("due reports", recovery::DUE_REPORTS),
         ("lost", recovery::LOST),
         ("what a rule stops", stops::SWEEP),
-        ("left of a rule", stops::LEFT),
         ("incarnations", recovery::INCARNATIONS),
         ("hand out reports", reads::LEND),
         ("acknowledge", reads::ACKNOWLEDGE),

@@ -265,7 +265,7 @@ pub(super) async fn ends(
     Ok(stops(connection, Some(number)).await?.pop().map(|rule| rule.phase))
 }
 
-pub(super) const LEFT: &str =
+const LEFT: &str =
     "SELECT id, was, wake_at, at FROM stop_row WHERE rule = $1 AND fate = 0 ORDER BY id LIMIT $2";
 
 async fn left(connection: &mut PgConnection, number: i64, max: usize) -> Result<Vec<Halt>, PgError> {
