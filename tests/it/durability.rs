@@ -1,11 +1,11 @@
 //! What survives, and that the checker would see it if it did not.
 
 use naru_tests::durability::{Outcome, Plan, run};
-use parking_lot::MutexGuard;
+use parking_lot::RwLockWriteGuard;
 
 use crate::stage::alone;
 
-fn play(plan: &Plan) -> (Outcome, MutexGuard<'static, ()>) {
+fn play(plan: &Plan) -> (Outcome, RwLockWriteGuard<'static, ()>) {
     let alone = alone();
     let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
     eprintln!("{}", outcome.told(plan.seed));
