@@ -59,7 +59,7 @@ async fn arrive(bed: &Bed, seen: &Seen, recorded: &Mutex<Vec<RowRef>>) -> Result
     while !seen.ended.load(Ordering::Acquire) && turn < 60 {
         turn += 1;
         let after = seen.returned.load(Ordering::Acquire);
-        let how = if turn % 2 == 0 { Disposition::Start } else { Disposition::Ready };
+        let how = if turn.is_multiple_of(2) { Disposition::Start } else { Disposition::Ready };
         let mut entries = bed.entries("acme", Lane::Bulk, &how, 4)?;
         entries.extend(bed.entries("other", Lane::Bulk, &Disposition::Ready, 2)?);
         let done = bed.intake(entries.clone()).await?;
