@@ -32,6 +32,8 @@ pub enum Turn {
 pub struct Told {
     /// The message.
     pub row: RowRef,
+    /// The key under which it was inserted.
+    key: String,
     /// The attempt that it was last inserted by.
     pub attempt: u32,
     /// What became of it.
@@ -113,7 +115,7 @@ impl MessageTable {
         let mut rows: Vec<Vec<Option<String>>> = told
             .iter()
             .map(|told| {
-                let (id, row) = (told.row.id.to_string(), told.row.row.to_string());
+                let (id, row) = (told.key.clone(), told.row.row.to_string());
                 vec![Some(id), Some(row), Some(told.attempt.to_string()), Some(told.seen.clone())]
             })
             .collect();
@@ -150,7 +152,7 @@ impl MessageTable {
     fn revise(&self, source: &str, taken: &str, told: &[Told]) -> Statement {
         let (beside, key) = (self.mapping.beside(), &self.mapping.columns.key);
         let mut statement = Statement::default();
-        let ids = told.iter().filter(|told| told.source == source).map(|told| told.row.id.to_string());
+        let ids = told.iter().filter(|told| told.source == source).map(|told| told.key.clone());
         let ids = self.dialect.list(&mut statement, ids);
         let seen = self.dialect.as_number("b.seen");
         statement.sql = format!(
@@ -274,8 +276,12 @@ impl MessageTable {
             .filter(|word| !word.is_empty())
             .collect();
         let detail = if words.is_empty() { format!("state {status}") } else { words.join(" ") };
+        // What was sent again after a failure has a key of its own: the id, and which time it was.
+        let key = id.clone()?;
+        let id = key.split_once('.').map_or(key.as_str(), |(id, _)| id);
         Some(Told {
-            row: RowRef { row: ledger_row.as_deref()?.parse().ok()?, id: id.as_deref()?.parse().ok()? },
+            row: RowRef { row: ledger_row.as_deref()?.parse().ok()?, id: id.parse().ok()? },
+            key: key.clone(),
             attempt: attempt.as_deref()?.parse().ok()?,
             verdict,
             detail: format!("the carrier: {detail}"),

@@ -5,17 +5,21 @@
 //! last; sweepers pass over what is locked. Commits are synchronous, or the server is refused.
 
 mod archive;
+mod dead;
 mod desk;
+mod erase;
 mod find;
 mod forget;
 mod intake;
 mod memory;
+mod mends;
 mod quick;
 mod reads;
 mod recovery;
 mod rows;
 mod settle;
 mod statements;
+mod stops;
 mod take;
 mod usage;
 mod write;

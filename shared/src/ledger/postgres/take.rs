@@ -7,13 +7,13 @@ use sqlx::{PgConnection, Row as _};
 use super::{
     recovery::limit,
     rows::{COLUMNS, message, read, row_columns},
-    write,
+    stops, write,
 };
 use crate::{
     domain::{Code, CustomerId, Lane, Message, RouteName, State, Timestamp},
     ledger::{
-        TakeRequest, Taken, Work,
-        book::{End, LaneTurns, News, Page, RouteTurns, Row, lane_number},
+        StopPhase, TakeRequest, Taken, Work,
+        book::{End, How, LaneTurns, News, Page, RouteTurns, Row, Rules, lane_number},
     },
     postgres::PgError,
 };
@@ -106,6 +106,8 @@ struct Take<'t> {
     page: Page,
     saved: Vec<Row>,
     expired: usize,
+    /// Rules that are being carried out: what they have not come to yet must not begin.
+    rules: Rules,
 }
 
 /// Customers in turn, and how many rows each may give.
@@ -128,7 +130,8 @@ pub(super) async fn take(
     turns: &mut RouteTurns,
     clock: Timestamp,
 ) -> Result<(Taken, News), PgError> {
-    let mut take = Take { connection, request, page: Page::new(clock), saved: Vec::new(), expired: 0 };
+    let rules = stops::rules(connection, StopPhase::Sweeping).await?;
+    let mut take = Take { connection, request, page: Page::new(clock), saved: Vec::new(), expired: 0, rules };
     let bulk_share = turns.bulk_of(request.max);
     let mut express = take.lane(Lane::Express, turns.lane(Lane::Express), request.max - bulk_share).await?;
     let bulk = take.lane(Lane::Bulk, turns.lane(Lane::Bulk), request.max - express.len()).await?;
@@ -213,7 +216,9 @@ impl Take<'_> {
     /// A ready row begins its next attempt, unless its time is over or it cannot be read.
     fn hand_out(&mut self, mut row: Row, message: Option<Message>) -> Option<Work> {
         let (now, emit) = (self.request.now, self.request.emit);
-        let work = if now > row.expires_at {
+        let work = if self.page.stop_if(&mut row, &self.rules, How::Swept, now) {
+            None
+        } else if now > row.expires_at {
             let end = End::out_of_time(row.possible_duplicate);
             self.page.end(&mut row, &end, now, emit);
             self.expired += 1;

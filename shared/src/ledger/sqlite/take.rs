@@ -8,12 +8,13 @@ use super::{
     change::Change,
     memory::Memory,
     rows::{content, row_columns},
+    stops,
 };
 use crate::{
     domain::{Code, CustomerId, Lane, State},
     ledger::{
-        TakeRequest, Taken, Work,
-        book::{End, LaneTurns, Row, lane_number},
+        StopPhase, TakeRequest, Taken, Work,
+        book::{End, How, LaneTurns, Row, Rules, lane_number},
     },
 };
 
@@ -28,6 +29,8 @@ struct Take<'t, 'c> {
     change: &'t mut Change<'c>,
     request: &'t TakeRequest,
     expired: usize,
+    /// Rules that are being carried out: what they have not come to yet must not begin.
+    rules: Rules,
 }
 
 pub(super) fn take(
@@ -38,7 +41,8 @@ pub(super) fn take(
     // Turns change here and not after the commit: two takes of one group must not give the same turn twice, and a
     // turn lost with a failed commit harms nobody.
     let mut turns = memory.turns.lock().entry(request.route.clone()).or_default().clone();
-    let mut take = Take { change, request, expired: 0 };
+    let rules = stops::rules(change.connection, StopPhase::Sweeping)?;
+    let mut take = Take { change, request, expired: 0, rules };
     let bulk_share = turns.bulk_of(request.max);
     let mut express = take.lane(Lane::Express, turns.lane(Lane::Express), request.max - bulk_share)?;
     let bulk = take.lane(Lane::Bulk, turns.lane(Lane::Bulk), request.max - express.len())?;
@@ -148,6 +152,10 @@ impl Take<'_, '_> {
     /// A ready row begins its next attempt, unless its time is over or it cannot be read.
     fn hand_out(&mut self, mut row: Row) -> rusqlite::Result<Option<Work>> {
         let (now, emit) = (self.request.now, self.request.emit);
+        if self.change.page.stop_if(&mut row, &self.rules, How::Swept, now) {
+            self.change.save(&row)?;
+            return Ok(None);
+        }
         if now > row.expires_at {
             let end = End::out_of_time(row.possible_duplicate);
             self.change.page.end(&mut row, &end, now, emit);

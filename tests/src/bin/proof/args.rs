@@ -69,6 +69,18 @@ pub enum Command {
         #[arg(long)]
         rows: Option<usize>,
     },
+    /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
+    Stop {
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+        /// Over PostgreSQL, RabbitMQ and Redis.
+        #[arg(long)]
+        wide: bool,
+        /// Over PostgreSQL, AWS's emulator and Redis.
+        #[arg(long)]
+        aws: bool,
+    },
     /// The durability run, in full size unless told otherwise.
     Durability {
         /// Every draw follows from it; without it, from the clock.

@@ -23,6 +23,7 @@ use naru_tests::{
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
+    stopping,
 };
 use serde_json::json;
 
@@ -44,6 +45,7 @@ fn main() -> anyhow::Result<()> {
             roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
         }
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
+        Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
@@ -118,6 +120,16 @@ fn carriers(seed: u64, small: bool, rows: Option<usize>) -> anyhow::Result<()> {
         &json!({ "seed": seed, "rows": plan.rows, "kills": plan.kills, "reports": { "naru_on_postgresql": postgres,
         "naru_on_postgresql_over_sqs": sqs, "em_tran_on_mariadb": mariadb } }),
     )
+}
+
+fn stop(small: bool, wide: bool, aws: bool) -> anyhow::Result<()> {
+    let plan = if small { stopping::Plan::small() } else { stopping::Plan::full() };
+    let on = match (wide, aws) {
+        (_, true) => stopping::On::Wide(Carries::Aws { flavour: Flavour::Ministack, counted: false }),
+        (true, false) => stopping::On::Wide(Carries::RabbitMq),
+        (false, false) => stopping::On::Embedded,
+    };
+    say(&stopping::run(on, &plan)?)
 }
 
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
