@@ -9,14 +9,16 @@ mod intake;
 mod postgres;
 mod reads;
 mod sqlite;
+mod tally;
 mod work;
 
-pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
+pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, ReportRead, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
 pub use postgres::{PostgresLedger, postgres_callback_statements, postgres_statements};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
+pub use tally::{TALLY_STEP_MS, Tally, TallyCell, TallyCursor, TallyPage, TallyRange};
 pub use work::{
     Capabilities, Forgotten, Keep, Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting,
     Weights, Woken, Work,

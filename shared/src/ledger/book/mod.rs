@@ -5,6 +5,7 @@
 mod begin;
 mod bells;
 mod due;
+mod flows;
 mod lives;
 mod news;
 mod page;
@@ -17,6 +18,7 @@ mod usage;
 pub(super) use begin::{Judged, Known, Start, conflict};
 pub(super) use bells::{Bells, rung};
 pub(super) use due::{DueBell, wait_for_due};
+pub(super) use flows::{FlowByPlace, Flows};
 pub(super) use lives::Woke;
 pub(super) use news::{News, Place};
 pub(super) use page::{End, Page};

@@ -8,6 +8,7 @@ mod backlog;
 mod change;
 mod desk;
 mod due;
+mod dossier;
 mod find;
 mod forget;
 mod intake;
@@ -18,6 +19,7 @@ mod restored;
 mod rows;
 mod settle;
 mod take;
+mod tally;
 mod usage;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -31,7 +33,7 @@ use rusqlite::OptionalExtension;
 use super::{
     Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
     Settlement, TakeRequest, Taken, Waiting, Woken, Work,
-    book::{News, rung, wait_for_due},
+    book::{FlowByPlace, News, rung, wait_for_due},
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
@@ -46,6 +48,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     // Of events that are put by themselves: whoever puts one again has no second one waiting.
     "ALTER TABLE outbox ADD COLUMN event_id TEXT;
      CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
+    include_str!("seeing.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
@@ -90,6 +93,17 @@ impl SqliteLedger {
     /// Rings after a commit that wrote events.
     pub(crate) fn event_bell(&self) -> &tokio::sync::Notify {
         &self.memory.events
+    }
+
+    /// What commits brought and ended since this was last asked: by place, and rows of which it is to be looked up.
+    pub(crate) fn take_flow(&self) -> (FlowByPlace, Vec<i64>) {
+        let flows = self.memory.flow.lock().take();
+        (flows.sorted().into_iter().collect(), flows.delivered().clone())
+    }
+
+    /// It could not be written down.
+    pub(crate) fn put_flow_back(&self, flow: &FlowByPlace, delivered: &[i64]) {
+        self.memory.flow.lock().add_unread(flow, delivered);
     }
 
     /// Rings after a commit that wrote callbacks.
