@@ -7,7 +7,7 @@ mod sqlite;
 use std::time::Duration;
 
 use async_trait::async_trait;
-pub(crate) use postgres::{FLOW, FLOW_LAST, FORGET_FLOW, NOTE, NOTE_LAST, OLDEST_READY, OLDEST_RETRYING, TURN};
+pub(crate) use postgres::{FLOW, FORGET_FLOW, NOTE, NOTE_LAST, OLDEST_READY, OLDEST_RETRYING};
 
 use crate::{
     domain::{CustomerId, Event, Lane, RouteName, State, Timestamp},

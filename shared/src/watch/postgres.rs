@@ -128,7 +128,7 @@ async fn flow(connection: &mut PgConnection, since: Timestamp) -> Result<Vec<Flo
         .collect()
 }
 
-pub(crate) const FLOW_LAST: &str = "SELECT route, customer, at FROM flow_last ORDER BY route, customer";
+const FLOW_LAST: &str = "SELECT route, customer, at FROM flow_last ORDER BY route, customer";
 
 async fn last_came(connection: &mut PgConnection) -> Result<Vec<LastCame>, PgError> {
     let rows = sqlx::query(FLOW_LAST).fetch_all(connection).await?;
@@ -164,7 +164,7 @@ async fn oldest(connection: &mut PgConnection) -> Result<Vec<Oldest>, PgError> {
         .collect()
 }
 
-pub(crate) const TURN: &str = "INSERT INTO alarm_turn AS t (until, since) VALUES ($2, $1) ON CONFLICT (one) DO UPDATE \
+const TURN: &str = "INSERT INTO alarm_turn AS t (until, since) VALUES ($2, $1) ON CONFLICT (one) DO UPDATE \
      SET until = $2, since = CASE WHEN t.until < $1 - $3 THEN $1 ELSE t.since END WHERE t.until <= $1 RETURNING since";
 
 pub(crate) const FORGET_FLOW: &str = "DELETE FROM flow WHERE at < $1";
