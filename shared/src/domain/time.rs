@@ -156,6 +156,15 @@ impl TimeZone {
         format!("{}{}", hour.strftime("%Y-%m-%dT%H:00:00"), hour.strftime("%:z"))
     }
 
+    /// When the hour began in which a moment falls there.
+    #[must_use]
+    pub fn hour_begins(&self, at: Timestamp) -> Timestamp {
+        let civil = self.civil(at);
+        let into = u64::try_from(i32::from(civil.minute()) * 60 + i32::from(civil.second())).unwrap_or(0);
+        let millis = u64::try_from(civil.millisecond()).unwrap_or(0);
+        at.minus(Duration::from_millis(into * 1_000 + millis))
+    }
+
     pub(crate) fn civil(&self, at: Timestamp) -> jiff::Zoned {
         at.to_jiff().to_zoned(self.0.clone())
     }
