@@ -35,8 +35,11 @@ impl LedgerDesk for PostgresLedger {
     }
 
     async fn tally(&self, range: TallyRange, from: Option<TallyCursor>) -> Result<TallyPage, LedgerError> {
-        let call = (range, from);
-        Ok(self.database.read("tally", &call, |c, (range, from)| Box::pin(tally(c, range, *from))).await?)
+        let call = (range, from, self.now());
+        let page = self
+            .database
+            .read("tally", &call, |c, (range, from, now)| Box::pin(tally(c, range, *from, *now)));
+        Ok(page.await?)
     }
 
     async fn forgotten_before(&self) -> Result<Option<Timestamp>, LedgerError> {

@@ -60,10 +60,12 @@ pub(super) const TALLY_LATE: &str = concat!(
 const LAST: i64 = i64::MAX;
 
 /// Where a count begins: before the first row of the months that can hold what is counted, and the end that divides.
-async fn begin(connection: &mut PgConnection, range: &TallyRange) -> Result<TallyCursor, PgError> {
-    let now = sqlx::query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");
-    let now: i64 = now.fetch_one(&mut *connection).await?.try_get(0)?;
-    let now = Timestamp::from_millis(now).minus(SKEW);
+async fn begin(
+    connection: &mut PgConnection,
+    range: &TallyRange,
+    now: Timestamp,
+) -> Result<TallyCursor, PgError> {
+    let now = now.minus(SKEW);
     let divide = archive::oldest_end(connection).await?.map_or(now, |oldest| oldest.min(now));
     let first = sqlx::query("SELECT min(row) FROM archive WHERE final_at >= $1")
         .bind(month_of(range).as_millis())
@@ -82,10 +84,11 @@ pub(super) async fn tally(
     connection: &mut PgConnection,
     range: &TallyRange,
     from: Option<TallyCursor>,
+    now: Timestamp,
 ) -> Result<TallyPage, PgError> {
     let at = match from {
         Some(at) => at,
-        None => begin(connection, range).await?,
+        None => begin(connection, range, now).await?,
     };
     if at.row == LAST {
         let rows = sqlx::query(TALLY_LATE)

@@ -10,10 +10,11 @@ pub mod money;
 pub mod outbox;
 pub mod recovery;
 pub mod reports;
+pub mod seeing;
 pub mod settle;
 pub mod take;
 
-pub use bed::{Bed, Engine, LEASE, Step, live, quota};
+pub use bed::{Bed, Engine, LEASE, Step, delivered, failed, live, quota, retry};
 
 /// One test for each guarantee. `$open` is a path to an `async fn(Arc<ManualClock>) -> anyhow::Result<Engine>`.
 #[macro_export]
@@ -81,6 +82,12 @@ macro_rules! ledger_conformance {
             forget: a_text_goes_and_a_recipient_is_masked_after_their_time,
             forget: letting_go_comes_by_everything_in_small_steps,
             forget: a_tombstone_is_removed_after_the_horizon,
+            seeing: every_moment_of_a_message_s_life_is_kept,
+            seeing: when_a_message_was_taken_whose_report_comes_later_is_kept,
+            seeing: when_a_report_was_acknowledged_is_kept,
+            seeing: a_tombstone_is_told_of_and_a_message_is_none,
+            seeing: a_count_after_the_fact_agrees_to_the_row,
+            seeing: what_was_forgotten_is_known_to_be_missing,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
             outbox: operators_are_told_of_what_waits_for_a_person,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
@@ -117,6 +124,7 @@ mod tests {
             ("outbox", include_str!("outbox.rs")),
             ("recovery", include_str!("recovery.rs")),
             ("reports", include_str!("reports.rs")),
+            ("seeing", include_str!("seeing.rs")),
             ("settle", include_str!("settle.rs")),
             ("take", include_str!("take.rs")),
         ];
