@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
-    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb, erase::EraseArgs,
-    infra::InfraVerb, keys::KeysVerb, message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb,
-    route::RouteVerb, slack::SlackVerb, stop::StopArgs, subscription::SubscriptionVerb,
-    uncertain::UncertainVerb, webhook::WebhookVerb,
+    alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb,
+    erase::EraseArgs, infra::InfraVerb, keys::KeysVerb, message::MessageVerb, quarantine::QuarantineVerb,
+    quota::QuotaVerb, route::RouteVerb, slack::SlackVerb, status::StatusArgs, stop::StopArgs,
+    subscription::SubscriptionVerb, uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -60,7 +60,12 @@ pub enum Command {
     #[command(subcommand)]
     Keys(KeysVerb),
     /// What waits, where, and why
-    Status,
+    Status(StatusArgs),
+    /// What customers sent in a month, by channel and hour
+    Usage(UsageArgs),
+    /// Rules of alarms
+    #[command(subcommand)]
+    Alarm(AlarmVerb),
     /// Whether it would be safe to start
     Check,
     /// Customers

@@ -27,16 +27,7 @@ impl Output {
         if self.json {
             return print(&serde_json::to_string_pretty(rows)?);
         }
-        if rows.is_empty() {
-            return print("none");
-        }
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(head);
-        for row in rows {
-            table.add_row(cells(row).iter().map(|cell| plain(cell)));
-        }
-        print(&table.to_string())
+        print(&table(rows, head, cells))
     }
 
     /// One thing: its lines, or one object.
@@ -61,6 +52,20 @@ impl Output {
     pub fn said(self, value: &impl Serialize, sentence: &str) -> anyhow::Result<()> {
         if self.json { print(&serde_json::to_string_pretty(value)?) } else { print(sentence) }
     }
+}
+
+/// Many of a kind as a table.
+pub fn table<T>(rows: &[T], head: &[&str], cells: impl Fn(&T) -> Vec<String>) -> String {
+    if rows.is_empty() {
+        return "none".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head);
+    for row in rows {
+        table.add_row(cells(row).iter().map(|cell| plain(cell)));
+    }
+    table.to_string()
 }
 
 /// One line, or several, to standard output.

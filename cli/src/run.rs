@@ -138,7 +138,10 @@ async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
         Command::Subscription(verb) => verbs::subscription::run(verb, &desk).await,
         Command::Infra(verb) => verbs::infra::run(verb, &desk).await,
         Command::Webhook(verb) => verbs::webhook::run(verb, &desk).await,
-        _ => verbs::status::run(&desk).await,
+        Command::Usage(args) => verbs::usage::run(&args, &desk).await,
+        Command::Alarm(verb) => verbs::alarm::run(verb, &desk).await,
+        Command::Status(args) => verbs::status::run(&args, &desk).await,
+        _ => Ok(()),
     }
 }
 

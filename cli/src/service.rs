@@ -191,6 +191,7 @@ fn start_workers(
         outbox: Arc::clone(&behind.outbox),
         topic: Arc::clone(&behind.topic),
         callbacks: Arc::clone(&behind.callbacks),
+        watch: Arc::clone(&behind.watch),
         catalog: Arc::clone(&ports.catalog),
         registry: Arc::clone(&ports.registry),
         gate: Arc::clone(&ports.gate),

@@ -56,6 +56,26 @@ pub fn few_networks(networks: &[IpNetwork]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A span of time: a whole number and `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// If it is none, in a sentence.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || "a span is a whole number with its unit: 500ms, 30s, 5m, 2h or 1d".to_owned();
+    let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(at);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+}
+
 /// Units of a limit, or to add to one.
 ///
 /// # Errors

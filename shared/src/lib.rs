@@ -17,6 +17,8 @@ pub mod outbox;
 
 pub mod callbacks;
 
+pub mod watch;
+
 pub mod topic;
 
 pub mod table;

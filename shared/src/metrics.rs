@@ -105,6 +105,7 @@ metrics_table! {
     counter SLACK_EVENTS = "naru_slack_events_total", Count, "Events for Slack, by outcome: posted, ignored (by a rule or for want of one), repeated (came again), returned (not posted in time: they come again)";
     gauge SLACK_IN_HAND = "naru_slack_in_hand", Count, "Events in hand for the next post to Slack";
     counter SIGNS = "naru_operator_events_total", Count, "Events written for operators that are no message's, by kind";
+    gauge ALARMS_RAISED = "naru_alarms_raised", Count, "Alarms that are raised, by rule; every worker tells the same";
     counter ENGINE_ERRORS = "naru_engine_errors_total", Count, "Calls to an engine that failed, by port";
     gauge REDIS_CONNECTED = "naru_redis_connected", Count, "1 while Redis answers, by port";
     counter REDIS_CALLS = "naru_redis_calls_total", Count, "Calls to Redis, by port and result: answered, failed, or away (not even sent)";

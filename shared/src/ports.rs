@@ -33,6 +33,7 @@ use crate::{
     registry::Registry,
     sqlite::DbError,
     topic::Topic,
+    watch::Watch,
 };
 
 /// Which parts of Naru run in a process.
@@ -94,6 +95,8 @@ pub struct Behind {
     pub topic: Arc<dyn Topic>,
     /// Events on their way to webhooks.
     pub callbacks: Arc<dyn Callbacks>,
+    /// What an operator keeps an eye on.
+    pub watch: Arc<dyn Watch>,
 }
 
 /// Something that can be asked whether it is sound.
@@ -225,8 +228,8 @@ pub fn open(
         stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
     });
     let behind = records.faces.zip(topic).map(|(faces, topic)| {
-        let records::Faces { ledger, desk, outbox, callbacks } = faces;
-        Behind { ledger, desk, outbox, topic, callbacks }
+        let records::Faces { ledger, desk, outbox, callbacks, watch } = faces;
+        Behind { ledger, desk, outbox, topic, callbacks, watch }
     });
     let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>);
     let probes = files.chain(records.probes).chain([of_catalog]).chain(probe).collect();

@@ -90,6 +90,7 @@ fn acts(gateway: &Gateway, hook: &Target) -> Vec<String> {
     verb("webhook test c0 main");
     verb(&format!("webhook add acme gone {url} --allow-network 127.0.0.0/8"));
     verb("webhook remove acme gone");
+    verb("alarm set failing --kind failure-ratio --over 1h --percent 1 --least 1");
     verb("customer suspend acme");
     secrets
 }
@@ -149,7 +150,7 @@ fn slack_tells_of(slack: &Target, kind: &str) {
 fn gateway(slack: &Target, backend: &Target) -> Gateway {
     let url = slack.url();
     let config = format!(
-        "[workers]\nbreaker_failures = 3\n[slack]\nurl = {url:?}\nwindow_ms = 500\nallow_networks = [\"127.0.0.0/8\"]\n"
+        "[workers]\nbreaker_failures = 3\nalarm_ms = 200\n[slack]\nurl = {url:?}\nwindow_ms = 500\nallow_networks = [\"127.0.0.0/8\"]\n"
     );
     let routes = vec![
         RouteSpec::simulator("demo"),
@@ -209,6 +210,9 @@ fn operators_hear_of_every_act_and_customers_of_their_messages_alone_and_nobody_
             hook.posted().iter().any(|post| post.event()["type"] == kind.name).then_some(())
         });
     }
+    slack_tells_of(&slack, kinds::ALARM_RAISED.name);
+    gateway.verb(&["alarm", "remove", "failing"]).unwrap();
+    slack_tells_of(&slack, kinds::ALARM_CLEARED.name);
     discard(&gateway);
     conflict(&mut gateway);
     within(PATIENCE, "the webhook is called", || {

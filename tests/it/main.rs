@@ -15,6 +15,8 @@ mod conformance_registry;
 #[cfg(test)]
 mod conformance_table;
 mod conformance_topic;
+#[cfg(test)]
+mod conformance_watch;
 
 #[cfg(test)]
 mod api;
@@ -90,6 +92,8 @@ mod readme;
 mod reference;
 #[cfg(test)]
 mod rollout;
+#[cfg(test)]
+mod seeing;
 #[cfg(test)]
 mod slack;
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub struct WorkersConfig {
     pub horizon_ms: u64,
     /// How long after its end a message's text and recipient are kept, in milliseconds.
     pub texts_ms: u64,
+    /// How often one of the workers looks whether an alarm is to be raised or cleared, in milliseconds.
+    pub alarm_ms: u64,
     /// Calls of webhooks under way at once in this process.
     pub webhook_calls: usize,
     /// Of those, the most of one webhook whose last call was taken quickly; any other has one.
@@ -65,6 +67,7 @@ impl Default for WorkersConfig {
             breaker_failures: 20,
             horizon_ms: 30 * DAY_MS,
             texts_ms: 30 * DAY_MS,
+            alarm_ms: 10_000,
             webhook_calls: 256,
             webhook_calls_each: 16,
             webhook_waiting: 100_000,
@@ -103,6 +106,7 @@ impl WorkersConfig {
             ("breaker_failures", u64::from(self.breaker_failures), 1, 1_000_000),
             ("horizon_ms", self.horizon_ms, DAY_MS, 3_650 * DAY_MS),
             ("texts_ms", self.texts_ms, 0, 3_650 * DAY_MS),
+            ("alarm_ms", self.alarm_ms, 100, 600_000),
             ("webhook_calls", wide(self.webhook_calls), 2, 4_096),
             ("webhook_calls_each", wide(self.webhook_calls_each), 1, 4_096),
             ("webhook_waiting", self.webhook_waiting, 10, 10_000_000),
@@ -129,6 +133,10 @@ impl WorkersConfig {
 
     pub(crate) const fn keep(&self) -> Keep {
         Keep { horizon: Duration::from_millis(self.horizon_ms), texts: Duration::from_millis(self.texts_ms) }
+    }
+
+    pub(crate) const fn alarm(&self) -> Duration {
+        Duration::from_millis(self.alarm_ms)
     }
 
     pub(crate) const fn report_window(&self) -> Duration {

@@ -26,6 +26,7 @@ mod callbacks;
 
 mod slack;
 
+mod alarms;
 mod observer;
 mod sweeper;
 

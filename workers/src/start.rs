@@ -20,9 +20,11 @@ use naru_shared::{
     queue::Queue,
     registry::Registry,
     topic::Topic,
+    watch::Watch,
 };
 
 use crate::{
+    alarms,
     backend::BackendFactory,
     callbacks::{self, TargetError},
     config::{ConfigError, WorkersConfig},
@@ -56,6 +58,8 @@ pub struct WorkersDeps {
     pub topic: Arc<dyn Topic>,
     /// Events on their way to webhooks.
     pub callbacks: Arc<dyn Callbacks>,
+    /// What an operator keeps an eye on.
+    pub watch: Arc<dyn Watch>,
     /// The subscriptions and webhooks of record.
     pub catalog: Arc<dyn Catalog>,
     /// Customers and routes.
@@ -100,7 +104,7 @@ pub enum StartError {
     System,
 }
 
-/// The workers of a process: intake and couriers of every route, committer, relay, webhooks, Slack, sweeper, observer, heartbeat.
+/// The workers of a process: intake and couriers of every route, committer, relay, webhooks, Slack, sweeper, observer, alarms, heartbeat.
 pub struct Workers {
     crew: Arc<Crew>,
     quarters: Arc<Quarters>,
@@ -136,6 +140,7 @@ impl Workers {
         }
         quarters.house(sweeper::routine(&crew));
         quarters.house(observer::routine(&crew));
+        quarters.house(alarms::routine(&crew));
         quarters.house(roster::routine(&crew, &quarters));
         Ok(Self { crew, quarters, system, thread })
     }
@@ -172,6 +177,7 @@ impl Workers {
     async fn close(&self, idle: bool) {
         let crew = &self.crew;
         herald::flush(crew).await;
+        alarms::flush(crew).await;
         relay::flush(crew).await;
         crew.end.cancel();
         while !self.quarters.is_empty() {

@@ -1,11 +1,15 @@
 //! `naru message`: what became of a message.
 
+mod timeline;
+
 use clap::{Args, Subcommand};
 use naru_shared::{
-    domain::{Account, CustomerId, Environment, MessageId, MessageView, Minter, RouteName, State},
-    ledger::{Found, Search, Unseen},
+    catalog::{Entry, Kind},
+    domain::{Account, CustomerId, Environment, MessageId, MessageView, Minter, RouteName, State, Timestamp},
+    ledger::{Dossier, Found, LedgerDesk, Search, Unseen},
 };
 use serde::Serialize;
+use timeline::Step;
 
 use crate::{
     desk::Desk,
@@ -16,7 +20,7 @@ use crate::{
 /// What can be asked about messages.
 #[derive(Debug, Subcommand)]
 pub enum MessageVerb {
-    /// Everything about one message
+    /// One message's whole life: accepted, taken in, each attempt, reports, acknowledgement
     Show {
         /// Which
         id: MessageId,
@@ -156,41 +160,77 @@ fn rows(out: Output, rows: &[Listed]) -> anyhow::Result<()> {
     })
 }
 
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    dossier: &'a Dossier,
+    timeline: Vec<Step>,
+}
+
 async fn show(desk: &Desk, id: MessageId) -> anyhow::Result<()> {
     let ledger = desk.ledger()?.desk;
-    let found = ledger.dossier(id).await?;
-    let dossier = found.ok_or_else(|| Failure::NotFound("message in the ledger", id.to_string()))?;
-    desk.out.one(&dossier, &view_lines(&dossier.account, &dossier.view))?;
+    let Some(dossier) = ledger.dossier(id).await? else { return unseen(desk, &*ledger, id).await };
+    let timeline = timeline::steps(&dossier);
+    let mut lines = view_lines(&dossier.account, &dossier.view);
+    lines.extend(dossier.backend_id.iter().map(|id| ("backend's id", id.clone())));
+    desk.out.one(&Shown { dossier: &dossier, timeline: timeline.clone() }, &lines)?;
     if desk.out.json {
         return Ok(());
     }
-    history(desk.out, &dossier)
+    desk.out.rows(&timeline, &["when", "what"], |step| {
+        vec![step.at.map(|at| at.to_string()).unwrap_or_default(), step.words.clone()]
+    })
 }
 
-fn history(out: Output, dossier: &naru_shared::ledger::Dossier) -> anyhow::Result<()> {
-    if !dossier.attempts_log.is_empty() {
-        out.rows(&dossier.attempts_log, &["attempt", "noted", "outcome", "late", "detail"], |note| {
-            vec![
-                note.attempt.to_string(),
-                note.at.to_string(),
-                note.outcome.clone(),
-                if note.late { "late" } else { "" }.to_owned(),
-                note.detail.clone(),
-            ]
-        })?;
-    }
-    if !dossier.earlier_reports.is_empty() {
-        out.rows(&dossier.earlier_reports, &["revision", "status", "code", "detail", "ended"], |report| {
-            vec![
-                report.revision.to_string(),
-                report.status.as_str().to_owned(),
-                report.code.as_str().to_owned(),
-                report.detail.clone(),
-                report.final_at.to_string(),
-            ]
-        })?;
-    }
-    Ok(())
+/// A message that the ledger does not have.
+#[derive(Serialize)]
+struct Bare {
+    id: MessageId,
+    #[serde(flatten)]
+    account: Account,
+    status: &'static str,
+    cancelled_at: Option<Timestamp>,
+    detail: &'static str,
+}
+
+const BURIED: &str = "it was cancelled before any worker saw it: when it comes it is not sent, and nothing else is known of it";
+const QUEUED: &str = "no worker has taken it in. If it was accepted it lies on the queue (naru status), or was set aside (naru quarantine \
+                      list); if it ended long ago it is not kept any more";
+
+/// What can be said of a message that the ledger does not have: a tombstone is there, or the id is one of a customer's.
+async fn unseen(desk: &Desk, ledger: &dyn LedgerDesk, id: MessageId) -> anyhow::Result<()> {
+    let buried = ledger.tombstone(id).await?;
+    let bare = match buried {
+        Some((account, at)) => {
+            Bare { id, account, status: "cancelled", cancelled_at: Some(at), detail: BURIED }
+        }
+        None => match whose(desk, id).await? {
+            Some(account) => Bare { id, account, status: "queued", cancelled_at: None, detail: QUEUED },
+            None => return Err(Failure::NotFound("message in the ledger", id.to_string()).into()),
+        },
+    };
+    let mut lines = vec![
+        ("message", id.to_string()),
+        ("customer", format!("{} ({})", bare.account.customer, bare.account.environment.as_str())),
+        ("status", bare.status.to_owned()),
+        ("cancelled", bare.cancelled_at.map(|at| at.to_string()).unwrap_or_default()),
+        ("detail", bare.detail.to_owned()),
+    ];
+    lines.retain(|(_, value)| !value.is_empty());
+    desk.out.one(&bare, &lines)
+}
+
+/// Whose id it is: ids are minted so that this can be told, by the deployment's secrets.
+async fn whose(desk: &Desk, id: MessageId) -> anyhow::Result<Option<Account>> {
+    let minter = Minter::new(&desk.keyring()?.ids);
+    let customers = desk.book()?.all(Kind::Customer, "").await?;
+    let accounts = customers.into_iter().flat_map(|entry| match entry {
+        Entry::Customer(customer) => [Environment::Live, Environment::Sandbox]
+            .map(|environment| Account { customer: customer.id.clone(), environment })
+            .to_vec(),
+        _ => Vec::new(),
+    });
+    Ok(accounts.into_iter().find(|account| minter.is_of(account, id)))
 }
 
 fn view_lines(account: &Account, view: &MessageView) -> Vec<(&'static str, String)> {

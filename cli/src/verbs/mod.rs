@@ -1,6 +1,7 @@
 //! The operator's verbs, one file for each noun. They work while processes run and while none does; what they change is
 //! in force within a second.
 
+pub mod alarm;
 pub mod backup;
 pub mod check;
 pub mod config;
@@ -21,4 +22,5 @@ pub mod status;
 pub mod stop;
 pub mod subscription;
 pub mod uncertain;
+pub mod usage;
 pub mod webhook;

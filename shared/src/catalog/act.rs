@@ -65,6 +65,7 @@ fn kind(entry: &Entry, before: u64) -> Option<EventKind> {
         Entry::Route(_) => pick(kinds::ROUTE_CREATED, kinds::ROUTE_CHANGED),
         Entry::Assignment(_) => pick(kinds::ASSIGNMENT_CREATED, kinds::ASSIGNMENT_CHANGED),
         Entry::Quota(_) => pick(kinds::QUOTA_CREATED, kinds::QUOTA_CHANGED),
+        Entry::Alarm(_) => pick(kinds::ALARM_CREATED, kinds::ALARM_CHANGED),
         Entry::Webhook(_) => pick(kinds::WEBHOOK_CREATED, kinds::WEBHOOK_CHANGED),
         // One that was ended is made again under its name.
         Entry::Subscription(_) => kinds::SUBSCRIPTION_CREATED,
@@ -100,6 +101,7 @@ fn redacted(entry: &Entry) -> Value {
         Entry::Assignment(document) => plain(document),
         Entry::Quota(document) => plain(document),
         Entry::Subscription(document) => plain(document),
+        Entry::Alarm(document) => plain(document),
         // It proves which secrets they are.
         Entry::Keys(_) => Value::Null,
     }
@@ -147,7 +149,7 @@ fn customer(entry: &Entry) -> Option<&str> {
         Entry::Assignment(document) => Some(document.customer.as_str()),
         Entry::Quota(document) => Some(document.customer.as_str()),
         Entry::Webhook(document) => Some(document.customer.as_str()),
-        Entry::Route(_) | Entry::Subscription(_) | Entry::Keys(_) => None,
+        Entry::Route(_) | Entry::Subscription(_) | Entry::Alarm(_) | Entry::Keys(_) => None,
     }
 }
 

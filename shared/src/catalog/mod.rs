@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use sqlite::SCHEMA;
 pub use sqlite::SqliteCatalog;
 
-use crate::domain::{Assignment, Credential, Customer, Quota, Route, SubscriptionName, Webhook};
+use crate::domain::{AlarmRule, Assignment, Credential, Customer, Quota, Route, SubscriptionName, Webhook};
 
 /// A listener of the topic, of record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,8 @@ pub enum Entry {
     Subscription(Subscription),
     /// Where a customer wants to be called back.
     Webhook(Webhook),
+    /// A rule of alarms.
+    Alarm(AlarmRule),
     /// The secrets of the deployment, by their fingerprint.
     Keys(KeysMark),
 }
@@ -85,6 +87,8 @@ pub enum Kind {
     Subscription,
     /// [`Entry::Webhook`]
     Webhook,
+    /// [`Entry::Alarm`]
+    Alarm,
     /// [`Entry::Keys`]
     Keys,
 }
@@ -101,6 +105,7 @@ impl Kind {
             Self::Quota => "quota",
             Self::Subscription => "subscription",
             Self::Webhook => "webhook",
+            Self::Alarm => "alarm",
             Self::Keys => "keys",
         }
     }
@@ -118,6 +123,7 @@ impl Entry {
             Self::Quota(_) => Kind::Quota,
             Self::Subscription(_) => Kind::Subscription,
             Self::Webhook(_) => Kind::Webhook,
+            Self::Alarm(_) => Kind::Alarm,
             Self::Keys(_) => Kind::Keys,
         }
     }
@@ -136,6 +142,7 @@ impl Entry {
             Self::Quota(q) => format!("{}/{}", q.customer, star(&q.channel)),
             Self::Subscription(s) => s.name.to_string(),
             Self::Webhook(w) => w.id().to_string(),
+            Self::Alarm(a) => a.name.to_string(),
             Self::Keys(_) => KeysMark::KEY.to_owned(),
         }
     }
@@ -151,6 +158,7 @@ impl Entry {
             Self::Quota(e) => e.version,
             Self::Subscription(e) => e.version,
             Self::Webhook(e) => e.version,
+            Self::Alarm(e) => e.version,
             Self::Keys(e) => e.version,
         }
     }
@@ -166,6 +174,7 @@ impl Entry {
             Self::Quota(e) => e.version = version,
             Self::Subscription(e) => e.version = version,
             Self::Webhook(e) => e.version = version,
+            Self::Alarm(e) => e.version = version,
             Self::Keys(e) => e.version = version,
         }
         self

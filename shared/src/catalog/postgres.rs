@@ -87,7 +87,7 @@ async fn compare_and_set(
 
 /// Kinds that the release before does not know have a table of their own: see the migration.
 const fn lies_beside(kind: Kind) -> bool {
-    matches!(kind, Kind::Webhook | Kind::Keys)
+    matches!(kind, Kind::Webhook | Kind::Alarm | Kind::Keys)
 }
 
 const INSERT: &str = "INSERT INTO entry (kind, key, version, document) \

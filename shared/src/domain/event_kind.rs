@@ -52,6 +52,8 @@ pub enum DataShape {
     Route,
     /// A loop of the workers.
     Worker,
+    /// An alarm, what it is about, and what was seen.
+    Alarm,
     /// A webhook that is called no more.
     WebhookDisabled,
     /// A webhook for which too much waits.
@@ -78,6 +80,7 @@ impl DataShape {
             Self::Envelope => "EnvelopeData",
             Self::Route => "RouteData",
             Self::Worker => "WorkerData",
+            Self::Alarm => "AlarmData",
             Self::WebhookDisabled => "WebhookDisabledData",
             Self::WebhookFull => "WebhookFullData",
             Self::WebhookTest => "WebhookTestData",
@@ -162,6 +165,10 @@ pub mod kinds {
         DISCARDED = "naru.envelope.discarded", Operator, Envelope, "A person removed an envelope that cannot be opened";
         RESTING = "naru.route.resting", Operator, Route, "A worker's attempts on a route pause, because its backend takes nothing";
         RECOVERED = "naru.route.recovered", Operator, Route, "The backend of a route that rested takes messages again";
+        ALARM_RAISED = "naru.alarm.raised", Operator, Alarm, "What a rule of alarms holds has come: messages wait too long, fail too often, or do not come";
+        ALARM_CLEARED = "naru.alarm.cleared", Operator, Alarm, "What an alarm was raised for is well again, or its rule is gone";
+        ALARM_CREATED = "naru.alarm-rule.created", Operator, Act, "A rule of alarms was set";
+        ALARM_CHANGED = "naru.alarm-rule.changed", Operator, Act, "A rule of alarms was changed, or switched on or off";
         REPLACED = "naru.worker.replaced", Operator, Worker, "A loop of the workers panicked or stood still and is begun anew";
     }
 

@@ -3,6 +3,7 @@
 //! Everything from outside is parsed into these types once, at the edge; inside, a precondition is a type.
 
 mod account;
+mod alarm;
 mod code;
 mod customer;
 mod envelope_format;
@@ -25,6 +26,7 @@ mod transition;
 mod webhook;
 
 pub use account::{Account, Environment, Lane};
+pub use alarm::{AlarmEach, AlarmKind, AlarmRule, AlarmSubject, InvalidAlarm};
 pub use code::{ChargeEffect, Code};
 pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SecretHash};
 pub use envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead, WRITTEN};
@@ -34,7 +36,8 @@ pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub(crate) use ids::{read_type_id, type_id};
 pub use message::{Again, Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
-    ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName, WebhookName,
+    AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName,
+    WebhookName,
 };
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};

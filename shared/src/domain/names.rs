@@ -106,6 +106,11 @@ name!(
 );
 
 name!(
+    /// A rule of alarms.
+    AlarmName, "an alarm's name", 40
+);
+
+name!(
     /// Separates deployments of Naru that share an engine.
     Namespace, "a namespace", 40
 );

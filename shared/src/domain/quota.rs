@@ -31,6 +31,16 @@ impl Day {
         Self(value)
     }
 
+    /// The moment at which it begins there; the epoch if there is no such day.
+    #[must_use]
+    pub fn begins(self, zone: &TimeZone) -> Timestamp {
+        let part = |value: i32| i8::try_from(value % 100).unwrap_or(0);
+        let year = i16::try_from(self.0 / 10_000).unwrap_or(0);
+        let date = jiff::civil::Date::new(year, part(self.0 / 100), part(self.0));
+        let zoned = date.and_then(|date| zone.zoned(date));
+        zoned.map_or_else(|_| Timestamp::default(), |zoned| Timestamp::from_jiff(zoned.timestamp()))
+    }
+
     /// The month, as the number `yyyymm`.
     #[must_use]
     pub const fn month(self) -> i32 {

@@ -144,6 +144,27 @@ impl TimeZone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
+    pub(crate) fn zoned(&self, date: jiff::civil::Date) -> Result<jiff::Zoned, jiff::Error> {
+        date.to_zoned(self.0.clone())
+    }
+
+    /// The hour in which a moment falls there, with its distance from UTC: `2026-11-25T09:00:00+09:00`. Where clocks are put back an
+    /// hour comes twice, under two distances.
+    #[must_use]
+    pub fn hour(&self, at: Timestamp) -> String {
+        let hour = self.civil(at);
+        format!("{}{}", hour.strftime("%Y-%m-%dT%H:00:00"), hour.strftime("%:z"))
+    }
+
+    /// When the hour began in which a moment falls there.
+    #[must_use]
+    pub fn hour_begins(&self, at: Timestamp) -> Timestamp {
+        let civil = self.civil(at);
+        let into = u64::try_from(i32::from(civil.minute()) * 60 + i32::from(civil.second())).unwrap_or(0);
+        let millis = u64::try_from(civil.millisecond()).unwrap_or(0);
+        at.minus(Duration::from_millis(into * 1_000 + millis))
+    }
+
     pub(crate) fn civil(&self, at: Timestamp) -> jiff::Zoned {
         at.to_jiff().to_zoned(self.0.clone())
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::LedgerError;
+use super::{LedgerError, TallyCursor, TallyPage, TallyRange};
 use crate::domain::{Account, CustomerId, Lane, MessageId, MessageView, Report, RouteName, State, Timestamp};
 
 /// Which messages an operator looks for; all that is given must hold.
@@ -57,6 +57,22 @@ pub struct Dossier {
     /// How it stands.
     #[serde(flatten)]
     pub view: MessageView,
+    /// When intake recorded it; `None`: a release did that did not keep it.
+    pub taken_in_at: Option<Timestamp>,
+    /// When a backend took it whose report comes later, by its first attempt.
+    pub taken_at: Option<Timestamp>,
+    /// What the backend calls it.
+    pub backend_id: Option<String>,
+    /// An attempt may have been taken of which it was not known; the next was, or will be, labelled.
+    pub possible_duplicate: bool,
+    /// The last moment at which an attempt may begin.
+    pub expires_at: Timestamp,
+    /// When it is looked at again: due, over, or its report is asked for.
+    pub wake_at: Option<Timestamp>,
+    /// Whether its text is still kept; without it the recipient is masked for good.
+    pub text_kept: bool,
+    /// How its customer stands to the report of the newest revision.
+    pub report_read: ReportRead,
     /// Attempts and late words worth keeping, oldest first.
     pub attempts_log: Vec<AttemptNote>,
     /// Reports that a later revision replaced, oldest first.
@@ -76,6 +92,32 @@ pub struct AttemptNote {
     pub detail: String,
     /// It came after the message had moved on.
     pub late: bool,
+    /// When the attempt began; `None`: it is a late word, or a release wrote it that did not keep it.
+    pub began_at: Option<Timestamp>,
+    /// It was labelled as a possible duplicate.
+    pub possible_duplicate: bool,
+    /// What the backend called the message in this answer.
+    pub backend_id: Option<String>,
+}
+
+/// How a customer stands to a message's newest report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum ReportRead {
+    /// There is none: the message has not ended.
+    None,
+    /// It was not acknowledged.
+    Unread {
+        /// From when it is handed out again: a moment ahead is the end of a lease.
+        from: Timestamp,
+        /// A report of an earlier revision was acknowledged then.
+        earlier: Option<Timestamp>,
+    },
+    /// It was acknowledged.
+    Read {
+        /// When; `None`: that was not kept.
+        at: Option<Timestamp>,
+    },
 }
 
 /// How a person decides about a message of which it cannot be known.
@@ -111,6 +153,17 @@ pub struct LaneStatus {
 pub trait LedgerDesk: Send + Sync + 'static {
     /// Everything about a message.
     async fn dossier(&self, id: MessageId) -> Result<Option<Dossier>, LedgerError>;
+
+    /// Whose message with this id was cancelled before any worker saw it, and when: nothing else is known of it.
+    async fn tombstone(&self, id: MessageId) -> Result<Option<(Account, Timestamp)>, LedgerError>;
+
+    /// Counts messages that were accepted within a range of time, in steps of bounded size, as they are now. Called again with
+    /// [`TallyPage::next`] until there is none, it has counted each once, wherever it is kept; only one that a late word changes
+    /// in the meantime may be counted as it was, as it is, or as both.
+    async fn tally(&self, range: TallyRange, from: Option<TallyCursor>) -> Result<TallyPage, LedgerError>;
+
+    /// Of messages that were accepted before this moment some are not kept any more; `None`: all are.
+    async fn forgotten_before(&self) -> Result<Option<Timestamp>, LedgerError>;
 
     /// Messages that match, newest first. An engine may end before it has looked at everything; then it says where.
     async fn find(&self, search: Search) -> Result<Found, LedgerError>;

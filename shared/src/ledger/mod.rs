@@ -10,9 +10,10 @@ mod mend;
 mod postgres;
 mod reads;
 mod sqlite;
+mod tally;
 mod work;
 
-pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
+pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, ReportRead, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
 pub use mend::{
     Dead, DeadFilter, DeadPage, Erased, Erasure, LedgerMends, Redrive, Redriven, StopCounts, StopEnd,
@@ -22,6 +23,7 @@ pub use postgres::{PostgresLedger, postgres_callback_statements, postgres_statem
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
+pub use tally::{TALLY_STEP_MS, Tally, TallyCell, TallyCursor, TallyPage, TallyRange};
 pub use work::{
     Capabilities, Forgotten, Keep, Ledger, PassedOver, Settled, Settlement, TakeRequest, Taken, Waiting,
     Weights, Woken, Work,

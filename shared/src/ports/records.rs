@@ -14,6 +14,7 @@ use crate::{
     ledger::{Ledger, LedgerDesk, LedgerMends, LedgerReads, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
+    watch::Watch,
 };
 
 fn at(port: &'static str) -> impl FnOnce(InvalidUrl) -> OpenError {
@@ -34,6 +35,7 @@ pub(super) struct Faces {
     pub(super) desk: Arc<dyn LedgerDesk>,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) callbacks: Arc<dyn Callbacks>,
+    pub(super) watch: Arc<dyn Watch>,
 }
 
 /// What a part has of the ledger, and what readiness asks of it.
@@ -62,6 +64,7 @@ impl Records {
                     desk: Arc::<SqliteLedger>::clone(&ledger),
                     outbox: Arc::<SqliteLedger>::clone(&ledger),
                     callbacks: Arc::<SqliteLedger>::clone(&ledger),
+                    watch: Arc::<SqliteLedger>::clone(&ledger),
                 };
                 Ok(Self { reads: ledger, faces: Some(faces).filter(|_| part.works()), probes })
             }
@@ -96,6 +99,7 @@ impl Records {
             desk: Arc::<PostgresLedger>::clone(&ledger),
             outbox: Arc::<PostgresLedger>::clone(&ledger),
             callbacks: Arc::<PostgresLedger>::clone(&ledger),
+            watch: Arc::<PostgresLedger>::clone(&ledger),
         };
         Ok(Self { reads, faces: Some(faces), probes: vec![ledger.fitness("ledger-tables")] })
     }
@@ -155,6 +159,8 @@ pub struct DeskPorts {
     pub reads: Arc<dyn LedgerReads>,
     /// The workers'.
     pub ledger: Arc<dyn Ledger>,
+    /// What an operator keeps an eye on.
+    pub watch: Arc<dyn Watch>,
     /// How webhooks fare.
     pub callbacks: Arc<dyn Callbacks>,
     /// Where an operator's act is told that no document of the catalog shows.
@@ -180,6 +186,7 @@ pub fn open_desk(
                 mends: Arc::<SqliteLedger>::clone(&ledger),
                 reads: Arc::<SqliteLedger>::clone(&ledger),
                 callbacks: Arc::<SqliteLedger>::clone(&ledger),
+                watch: Arc::<SqliteLedger>::clone(&ledger),
                 outbox: Arc::<SqliteLedger>::clone(&ledger),
                 ledger,
             })
@@ -193,6 +200,7 @@ pub fn open_desk(
                 mends: Arc::<PostgresLedger>::clone(&ledger),
                 reads: Arc::<PostgresLedger>::clone(&ledger),
                 callbacks: Arc::<PostgresLedger>::clone(&ledger),
+                watch: Arc::<PostgresLedger>::clone(&ledger),
                 outbox: Arc::<PostgresLedger>::clone(&ledger),
                 ledger,
             })

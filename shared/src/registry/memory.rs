@@ -119,7 +119,7 @@ impl Maps {
                 }
             }
             // Nothing that an accept must know: whoever needs them reads the catalog.
-            Entry::Webhook(_) | Entry::Keys(_) => {}
+            Entry::Webhook(_) | Entry::Alarm(_) | Entry::Keys(_) => {}
             Entry::Customer(new) => {
                 touched.insert(new.id.clone());
                 self.tenants.entry(new.id.clone()).or_default().set_customer(new);

@@ -11,6 +11,8 @@ pub mod topic;
 
 pub mod callbacks;
 
+pub mod watch;
+
 pub mod catalog;
 
 pub mod registry;
@@ -45,7 +47,7 @@ macro_rules! guarantees {
 #[cfg(test)]
 mod tests {
     /// A suite's macro, and the files with its guarantees.
-    const SUITES: [(&str, &[&str]); 8] = [
+    const SUITES: [(&str, &[&str]); 9] = [
         (include_str!("blobs.rs"), &[include_str!("blobs.rs")]),
         (
             include_str!("queue.rs"),
@@ -56,6 +58,7 @@ mod tests {
             ],
         ),
         (include_str!("callbacks.rs"), &[include_str!("callbacks.rs")]),
+        (include_str!("watch.rs"), &[include_str!("watch.rs")]),
         (include_str!("table.rs"), &[include_str!("table.rs")]),
         (include_str!("topic.rs"), &[include_str!("topic.rs")]),
         (include_str!("catalog.rs"), &[include_str!("catalog.rs")]),

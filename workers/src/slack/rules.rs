@@ -66,6 +66,8 @@ pub(super) fn standard() -> Vec<Rule> {
         Rule::of(kinds::NEWER.name, Severity::Warning),
         Rule::of(kinds::RESTING.name, Severity::Critical),
         Rule::of(kinds::RECOVERED.name, Severity::Info),
+        Rule::of(kinds::ALARM_RAISED.name, Severity::Critical),
+        Rule::of(kinds::ALARM_CLEARED.name, Severity::Info),
         Rule::of(kinds::REPLACED.name, Severity::Critical),
         Rule::of(kinds::WEBHOOK_DISABLED.name, Severity::Warning),
         Rule::of(kinds::WEBHOOK_FULL.name, Severity::Warning),

@@ -58,6 +58,7 @@ impl Days {
             reads: ledger.clone(),
             outbox: ledger.clone(),
             callbacks: ledger.clone(),
+            watch: ledger.clone(),
             clock: Arc::<ManualClock>::clone(&clock),
             ..site.deps()
         };

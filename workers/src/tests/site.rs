@@ -143,6 +143,7 @@ impl Site {
             outbox: self.ledger.clone(),
             topic: self.topic.clone(),
             callbacks: self.ledger.clone(),
+            watch: self.ledger.clone(),
             catalog: self.catalog.clone(),
             registry: self.registry.clone(),
             gate: self.gate.clone(),

@@ -118,6 +118,10 @@ impl Page {
                 message.units.get(),
             );
         }
+        self.news.came(&entry.route, &entry.account);
+        if start.state.is_final() {
+            self.news.ended(&entry.route, &entry.account, start.state);
+        }
         if start.state.is_waiting() {
             self.news.waits(&entry.route, entry.lane, &entry.account, 1);
         }

@@ -42,7 +42,7 @@ impl Page {
         let next = &settlement.next;
         let clean = settlement.attempt == 1 && matches!(next, Next::Final { .. } | Next::Sent { .. });
         if !clean {
-            self.note(row.at, settlement.attempt, next, false, now);
+            self.note(row, settlement.attempt, next, false, now);
         }
         match next {
             Next::Final { state, code, detail, backend_id } => {
@@ -87,7 +87,7 @@ impl Page {
         now: Timestamp,
         emit: bool,
     ) -> (Settled, bool) {
-        self.note(row.at, settlement.attempt, &settlement.next, true, now);
+        self.note(row, settlement.attempt, &settlement.next, true, now);
         let Next::Final { state, code, detail, backend_id } = &settlement.next else {
             return (Settled::Evidence, false);
         };

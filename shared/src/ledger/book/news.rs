@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::{Account, Lane, RouteName};
+use crate::{
+    domain::{Account, CustomerId, Environment, Lane, RouteName, State},
+    watch::Flow,
+};
 
 /// Where messages wait, and whose they are.
 pub(in crate::ledger) type Place = (RouteName, Lane, Account);
@@ -22,9 +25,34 @@ pub(in crate::ledger) struct News {
     pub(in crate::ledger) due: Option<i64>,
     /// By how many more or fewer messages wait.
     pub(in crate::ledger) waiting: HashMap<Place, i64>,
+    /// What came and ended of live messages.
+    pub(in crate::ledger) flow: HashMap<(RouteName, CustomerId), Flow>,
+    /// Rows that were delivered and of which nothing was read.
+    pub(in crate::ledger) delivered: Vec<i64>,
 }
 
 impl News {
+    /// A message was recorded.
+    pub(in crate::ledger) fn came(&mut self, route: &RouteName, account: &Account) {
+        if let Some(flow) = self.flow_of(route, account) {
+            flow.taken_in += 1;
+        }
+    }
+
+    /// A message ended, or ended anew.
+    pub(in crate::ledger) fn ended(&mut self, route: &RouteName, account: &Account, state: State) {
+        if let Some(flow) = self.flow_of(route, account) {
+            flow.end(state);
+        }
+    }
+
+    fn flow_of(&mut self, route: &RouteName, account: &Account) -> Option<&mut Flow> {
+        if account.environment != Environment::Live {
+            return None;
+        }
+        Some(self.flow.entry((route.clone(), account.customer.clone())).or_default())
+    }
+
     /// A row is to be looked at then.
     pub(in crate::ledger) fn due(&mut self, at: i64) {
         self.due = Some(self.due.map_or(at, |known| known.min(at)));

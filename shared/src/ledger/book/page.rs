@@ -20,6 +20,12 @@ pub(in crate::ledger) struct Note {
     pub(in crate::ledger) outcome: &'static str,
     pub(in crate::ledger) when: Timestamp,
     pub(in crate::ledger) detail: String,
+    /// When it began, if it was the current one.
+    pub(in crate::ledger) began: Option<Timestamp>,
+    /// It was labelled as a possible duplicate.
+    pub(in crate::ledger) doubtful: bool,
+    /// What the backend called the message in its answer.
+    pub(in crate::ledger) backend_id: Option<String>,
 }
 
 /// What a transaction gathers while it changes rows. Usage is written last, sorted by customer.
@@ -102,6 +108,7 @@ impl Page {
         row.final_at = Some(now);
         row.revision = row.revision.saturating_add(1);
         row.report_at = Some(self.from(now));
+        self.news.ended(&row.route, &row.account, row.state);
         self.reported(row, emit);
     }
 
@@ -169,7 +176,7 @@ impl Page {
     }
 
     /// Remembers what an attempt came to.
-    pub(super) fn note(&mut self, at: RowRef, attempt: u32, next: &Next, late: bool, when: Timestamp) {
+    pub(super) fn note(&mut self, row: &Row, attempt: u32, next: &Next, late: bool, when: Timestamp) {
         let (outcome, detail) = match next {
             Next::Final { code, detail, .. } => (code.as_str(), detail.as_str()),
             Next::Sent { .. } => ("sent", ""),
@@ -178,6 +185,20 @@ impl Page {
             Next::Held { detail } => ("held", detail.as_str()),
         };
         let detail = cut(detail, DETAIL).to_owned();
-        self.notes.push(Note { at, attempt, late, outcome, when, detail });
+        let backend_id = match next {
+            Next::Final { backend_id, .. } | Next::Sent { backend_id, .. } => backend_id.as_deref(),
+            Next::Retry { .. } | Next::Held { .. } => None,
+        };
+        self.notes.push(Note {
+            at: row.at,
+            attempt,
+            late,
+            outcome,
+            when,
+            detail,
+            began: row.sent_at.filter(|_| !late),
+            doubtful: !late && row.possible_duplicate,
+            backend_id: backend_id.map(|id| cut(id, BACKEND_ID).to_owned()),
+        });
     }
 }

@@ -3,20 +3,23 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use sqlx::{PgConnection, Row as _};
 
 use super::{
     PostgresLedger,
+    dossier::{dossier, tombstone},
     find::{LOOKED, find},
-    rows::{bytes, find_all, lane, parsed, read_all, state},
+    rows::{bytes, lane, parsed, read_all, state},
     settle::LOCK,
     stops,
+    tally::{forgotten_before, tally},
     write::{self, sorted},
 };
 use crate::{
-    domain::{CustomerId, MessageId, State, Timestamp},
+    domain::{Account, CustomerId, MessageId, State, Timestamp},
     ledger::{
-        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, RowRef, Search,
+        Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, RowRef, Search, TallyCursor,
+        TallyPage, TallyRange,
         book::{How, News, Page},
     },
     postgres::PgError,
@@ -26,6 +29,22 @@ use crate::{
 impl LedgerDesk for PostgresLedger {
     async fn dossier(&self, id: MessageId) -> Result<Option<Dossier>, LedgerError> {
         Ok(self.database.read("dossier", &id, |c, id| Box::pin(dossier(c, *id))).await?)
+    }
+
+    async fn tombstone(&self, id: MessageId) -> Result<Option<(Account, Timestamp)>, LedgerError> {
+        Ok(self.database.read("tombstone", &id, |c, id| Box::pin(tombstone(c, *id))).await?)
+    }
+
+    async fn tally(&self, range: TallyRange, from: Option<TallyCursor>) -> Result<TallyPage, LedgerError> {
+        let call = (range, from, self.now());
+        let page = self
+            .database
+            .read("tally", &call, |c, (range, from, now)| Box::pin(tally(c, range, *from, *now)));
+        Ok(page.await?)
+    }
+
+    async fn forgotten_before(&self) -> Result<Option<Timestamp>, LedgerError> {
+        Ok(self.database.read("forgotten", &(), |c, ()| Box::pin(forgotten_before(c))).await?)
     }
 
     async fn find(&self, search: Search) -> Result<Found, LedgerError> {
@@ -55,39 +74,6 @@ impl LedgerDesk for PostgresLedger {
     async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError> {
         Ok(self.database.read("audit", &(), |c, ()| Box::pin(audit_usage(c))).await?)
     }
-}
-
-async fn dossier(connection: &mut PgConnection, id: MessageId) -> Result<Option<Dossier>, PgError> {
-    let Some(row) = find_all(connection, &[id]).await?.remove(&id) else { return Ok(None) };
-    let notes = sqlx::query(
-        "SELECT attempt, at, outcome, detail, late FROM attempt_note WHERE message = $1 ORDER BY at, attempt",
-    )
-    .bind(row.at.row)
-    .fetch_all(&mut *connection)
-    .await?;
-    let note = |note: &PgRow| -> Result<AttemptNote, PgError> {
-        Ok(AttemptNote {
-            attempt: u32::try_from(note.try_get::<i32, _>(0)?).unwrap_or(0),
-            at: Timestamp::from_millis(note.try_get(1)?),
-            outcome: note.try_get(2)?,
-            detail: note.try_get(3)?,
-            late: note.try_get(4)?,
-        })
-    };
-    let attempts_log = notes.iter().map(note).collect::<Result<Vec<_>, _>>()?;
-    let kept = sqlx::query("SELECT report FROM report_history WHERE message = $1 ORDER BY revision")
-        .bind(row.at.row)
-        .fetch_all(connection)
-        .await?;
-    let earlier_reports = kept
-        .iter()
-        .map(|kept| {
-            let text: &str = kept.try_get(0)?;
-            serde_json::from_str(text).map_err(|error| PgError::unreadable("report", error))
-        })
-        .collect::<Result<Vec<_>, PgError>>()?;
-    let account = row.account.clone();
-    Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
 }
 
 async fn resolve(

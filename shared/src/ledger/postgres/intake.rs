@@ -29,11 +29,11 @@ pub(super) const INSERT: &str = "WITH e AS MATERIALIZED (SELECT * FROM unnest( \
              charge, day, sending, wake_at, expires_at, accepted_at, send_at, message)), \
      new AS (INSERT INTO message (id, customer, sandbox, key, fingerprint, token, channel, recipient, reference, route, \
                lane, state, code, units, charge, day, attempt, incarnation, possible_duplicate, wake_at, expires_at, \
-               accepted_at, send_at, sent_at, final_at, revision) \
+               accepted_at, send_at, sent_at, final_at, revision, intake_at) \
              SELECT id, customer, sandbox, key, fingerprint, $22, channel, recipient, reference, route, lane, state, code, \
                units, charge, day, sending::integer, CASE WHEN sending THEN $23::bigint END, state = 5, wake_at, \
                expires_at, accepted_at, send_at, CASE WHEN sending THEN $24::bigint END, \
-               CASE WHEN state >= 10 THEN $24::bigint END, (state >= 10)::integer FROM e \
+               CASE WHEN state >= 10 THEN $24::bigint END, (state >= 10)::integer, $24::bigint FROM e \
              ON CONFLICT (id) DO NOTHING RETURNING row, id), \
      text AS (INSERT INTO content (row, message) SELECT new.row, e.message FROM new JOIN e USING (id)) \
      SELECT row, id FROM new";

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::rows::account;
 use crate::{
     domain::{Account, Clock, RouteName},
-    ledger::book::{Bells, DueBell, News, RouteTurns, sandbox},
+    ledger::book::{Bells, DueBell, Flows, News, RouteTurns, sandbox},
     postgres::Database,
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Memory {
     pub(super) callbacks: Notify,
     pub(super) due: DueBell,
     pub(super) turns: Mutex<HashMap<RouteName, RouteTurns>>,
+    pub(super) flow: Mutex<Flows>,
     polling: AtomicBool,
 }
 
@@ -42,12 +43,14 @@ impl Memory {
             callbacks: Notify::new(),
             due: DueBell::new(),
             turns: Mutex::new(HashMap::new()),
+            flow: Mutex::default(),
             polling: AtomicBool::new(false),
         }
     }
 
     /// Tells what a commit of this process changed.
     pub(super) fn tell(&self, news: &News) {
+        self.flow.lock().add(&news.flow);
         self.ready.ring(news.ready.iter());
         self.reports.ring(news.reports.iter());
         if let Some(due) = news.due {

@@ -7,6 +7,7 @@
 mod archive;
 mod dead;
 mod desk;
+mod dossier;
 mod erase;
 mod find;
 mod forget;
@@ -21,6 +22,7 @@ mod settle;
 mod statements;
 mod stops;
 mod take;
+mod tally;
 mod usage;
 mod write;
 
@@ -39,9 +41,10 @@ use super::{
     book::{News, RouteTurns, rung, wait_for_due},
 };
 use crate::{
-    domain::{Clock, IncarnationId, MessageId, RouteName, Timestamp},
+    domain::{Clock, CustomerId, IncarnationId, MessageId, RouteName, Timestamp},
     ports::Probe,
     postgres::{Database, Fitness, InvalidUrl, PgError, Pool, PostgresSettings},
+    watch::Flow,
 };
 
 /// Changes of the backlog that are summed up when so many rows were read for each place.
@@ -111,6 +114,16 @@ impl PostgresLedger {
     /// Rings after a commit of this process that wrote events.
     pub(crate) fn event_bell(&self) -> &tokio::sync::Notify {
         &self.memory.events
+    }
+
+    /// What commits of this process brought and ended since this was last asked, sorted.
+    pub(crate) fn take_flow(&self) -> Vec<((RouteName, CustomerId), Flow)> {
+        self.memory.flow.lock().take().sorted()
+    }
+
+    /// It could not be written down.
+    pub(crate) fn put_flow_back(&self, flow: &[((RouteName, CustomerId), Flow)]) {
+        self.memory.flow.lock().add(&flow.iter().cloned().collect());
     }
 
     /// Rings after a commit of this process that wrote callbacks.

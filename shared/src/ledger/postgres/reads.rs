@@ -59,9 +59,9 @@ impl LedgerReads for PostgresLedger {
         account: &Account,
         reports: Vec<(MessageId, u32)>,
     ) -> Result<usize, LedgerError> {
-        let asked = (account, reports);
-        let read = self.database.statement("acknowledge", &asked, |c, (account, reports)| {
-            Box::pin(acknowledge(c, account, reports))
+        let asked = (account, reports, self.now());
+        let read = self.database.statement("acknowledge", &asked, |c, (account, reports, now)| {
+            Box::pin(acknowledge(c, account, reports, *now))
         });
         Ok(read.await?)
     }
@@ -159,13 +159,23 @@ async fn forget(connection: &mut PgConnection, ids: &[MessageId]) -> Result<(), 
     Ok(())
 }
 
-pub(super) const ACKNOWLEDGE: &str = "DELETE FROM unread u USING unnest($1::bytea[], $2::integer[]) AS read (id, revision) \
-     WHERE u.id = read.id AND u.revision = read.revision AND u.customer = $3 AND u.sandbox = $4";
+/// When it was read is noted on the messages, locked in the order of their ids before anything else is; one that somebody else
+/// changes or moves just then is passed over, and only the moment of its reading is not kept.
+pub(super) const ACKNOWLEDGE: &str = "WITH read AS (SELECT * FROM unnest($1::bytea[], $2::integer[]) AS read (id, revision)), \
+     free AS MATERIALIZED (SELECT id FROM message WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED), \
+     gone AS (DELETE FROM unread u USING read WHERE u.id = read.id AND u.revision = read.revision \
+       AND u.customer = $3 AND u.sandbox = $4 AND (SELECT count(*) FROM free) >= 0 RETURNING u.id), \
+     hot AS (UPDATE message SET read_at = $5, read_revision = revision \
+       WHERE id = ANY(ARRAY(SELECT gone.id FROM gone JOIN free USING (id)))), \
+     cold AS (UPDATE archive SET read_at = $5, read_revision = revision \
+       WHERE id = ANY(ARRAY(SELECT id FROM gone EXCEPT SELECT id FROM free))) \
+     SELECT count(*) FROM gone";
 
 async fn acknowledge(
     connection: &mut PgConnection,
     account: &Account,
     reports: &[(MessageId, u32)],
+    now: Timestamp,
 ) -> Result<usize, PgError> {
     // In the order of the ids, so that two who acknowledge the same do not wait crosswise.
     let sorted: std::collections::BTreeSet<_> = reports.iter().copied().collect();
@@ -174,9 +184,10 @@ async fn acknowledge(
         .bind(sorted.iter().map(|(_, revision)| write::int(*revision)).collect::<Vec<_>>())
         .bind(account.customer.as_str())
         .bind(sandbox(account.environment))
-        .execute(connection)
+        .bind(now.as_millis())
+        .fetch_one(connection)
         .await?;
-    Ok(usize::try_from(read.rows_affected()).unwrap_or(usize::MAX))
+    Ok(usize::try_from(read.try_get::<i64, _>(0)?).unwrap_or(usize::MAX))
 }
 
 struct Cancel<'a> {

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{
     archive,
-    rows::{account, bytes, id, read_all, row_columns},
+    rows::{account, bytes, id, parsed, read_all, row_columns},
     stops,
     write::{self, sorted},
 };
@@ -36,15 +36,15 @@ pub(super) const DELIVERED: &str = "WITH s AS ( \
                 charge = CASE m.charge WHEN 1 THEN 2 ELSE m.charge END, final_at = $5, revision = m.revision + 1, \
                 wake_at = NULL \
               FROM s WHERE m.id = s.id AND m.row = s.row AND m.attempt = 1 AND m.state + 0 IN (3, 7) \
-              RETURNING m.id, m.customer, m.sandbox, m.revision), \
+              RETURNING m.id, m.customer, m.sandbox, m.revision, m.route), \
      told AS (INSERT INTO unread (id, customer, sandbox, revision, free_at) \
               SELECT id, customer, sandbox, revision, $6 FROM done \
               ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, free_at = excluded.free_at) \
-     SELECT id, customer, sandbox FROM done";
+     SELECT id, customer, sandbox, route FROM done";
 
 /// As [`DELIVERED`], for `sent`.
 pub(super) const SENT: &str = "UPDATE message m \
-     SET state = 7, wake_at = s.wake_at, backend_id = coalesce(s.backend_id, m.backend_id) \
+     SET state = 7, wake_at = s.wake_at, backend_id = coalesce(s.backend_id, m.backend_id), taken_at = coalesce(m.taken_at, $5) \
      FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[]) AS s (id, row, wake_at, backend_id) \
      WHERE m.id = s.id AND m.row = s.row AND m.attempt = 1 AND m.state + 0 IN (3, 7) RETURNING m.id";
 
@@ -90,7 +90,9 @@ pub(super) async fn deliver(
         .await?;
     for row in &rows {
         done.insert(id(row, 0)?);
-        page.tell_report(&account(row, 1)?);
+        let whose = account(row, 1)?;
+        page.news.ended(&parsed(row, 3)?, &whose, State::Delivered);
+        page.tell_report(&whose);
     }
     Ok((done, page.news))
 }
@@ -123,6 +125,7 @@ pub(super) async fn send(
         .bind(said.iter().map(|(row, ..)| row.row).collect::<Vec<_>>())
         .bind(said.iter().map(|(_, look_at, _)| *look_at).collect::<Vec<_>>())
         .bind(said.iter().map(|(.., backend_id)| backend_id.as_deref()).collect::<Vec<_>>())
+        .bind(outcomes.now.as_millis())
         .fetch_all(connection)
         .await?;
     said.iter().for_each(|(_, look_at, _)| page.news.due(*look_at));

@@ -1,9 +1,10 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
 use super::{
-    archive, forget, intake, memory, quick, reads, recovery, rows, settle, stops, take, usage, write,
+    archive, dossier, forget, intake, memory, quick, reads, recovery, rows, settle, stops, take, tally,
+    usage, write,
 };
-use crate::{callbacks, outbox};
+use crate::{callbacks, outbox, watch};
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
 /// `PREPARE` one and look at `EXPLAIN EXECUTE`.
@@ -43,6 +44,14 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("forget notes", forget::FORGET_NOTES),
         ("forget history", forget::FORGET_HISTORY),
         ("forget reports", forget::FORGET_UNREAD),
+        ("a message's moments", dossier::MOMENTS),
+        ("count a step", tally::TALLY),
+        ("note what came and ended", watch::NOTE),
+        ("note what came last", watch::NOTE_LAST),
+        ("what came and ended", watch::FLOW),
+        ("forget what came and ended", watch::FORGET_FLOW),
+        ("oldest of what is ready", watch::OLDEST_READY),
+        ("oldest of what is tried again", watch::OLDEST_RETRYING),
         ("claim events", outbox::CLAIM),
         ("put events", outbox::PUT),
         ("events to claim", outbox::HAS_FREE_IN_POSTGRES),

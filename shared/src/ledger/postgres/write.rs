@@ -114,8 +114,9 @@ pub(super) async fn page(connection: &mut PgConnection, page: Page) -> Result<Ne
     stops::write(connection, &halts).await?;
     if !notes.is_empty() {
         sqlx::query(
-            "INSERT INTO attempt_note (message, attempt, late, outcome, at, detail) \
-             SELECT * FROM unnest($1::bigint[], $2::integer[], $3::boolean[], $4::text[], $5::bigint[], $6::text[]) \
+            "INSERT INTO attempt_note (message, attempt, late, outcome, at, detail, began_at, doubtful, backend_id) \
+             SELECT * FROM unnest($1::bigint[], $2::integer[], $3::boolean[], $4::text[], $5::bigint[], $6::text[], \
+                                  $7::bigint[], $8::boolean[], $9::text[]) \
              ON CONFLICT DO NOTHING",
         )
         .bind(notes.iter().map(|note| note.at.row).collect::<Vec<_>>())
@@ -124,6 +125,9 @@ pub(super) async fn page(connection: &mut PgConnection, page: Page) -> Result<Ne
         .bind(notes.iter().map(|note| note.outcome).collect::<Vec<_>>())
         .bind(notes.iter().map(|note| note.when.as_millis()).collect::<Vec<_>>())
         .bind(notes.iter().map(|note| without_nul(&note.detail)).collect::<Vec<_>>())
+        .bind(notes.iter().map(|note| note.began.map(Timestamp::as_millis)).collect::<Vec<_>>())
+        .bind(notes.iter().map(|note| note.doubtful).collect::<Vec<_>>())
+        .bind(notes.iter().map(|note| note.backend_id.as_deref().map(without_nul)).collect::<Vec<_>>())
         .execute(&mut *connection)
         .await?;
     }

@@ -77,8 +77,8 @@ impl<'a> Change<'a> {
         for note in notes {
             self.connection
                 .prepare_cached(
-                    "INSERT INTO attempt_note (message, attempt, late, outcome, at, detail) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                    "INSERT INTO attempt_note (message, attempt, late, outcome, at, detail, began_at, doubtful, backend_id) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
                 )?
                 .execute((
                     note.at.row,
@@ -87,6 +87,9 @@ impl<'a> Change<'a> {
                     note.outcome,
                     note.when.as_millis(),
                     note.detail,
+                    note.began.map(Timestamp::as_millis),
+                    note.doubtful,
+                    note.backend_id,
                 ))?;
         }
         for (at, report) in kept {

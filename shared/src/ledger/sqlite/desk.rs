@@ -10,14 +10,17 @@ use rusqlite::Connection;
 
 use super::{
     SqliteLedger, backlog,
-    change::{by_id, unreadable},
+    change::by_id,
+    dossier::{dossier, tombstone},
     find::{LOOKED, find},
     rows, stops,
+    tally::{forgotten_before, tally},
 };
 use crate::{
-    domain::{CustomerId, Lane, MessageId, Report, RouteName, State, Timestamp},
+    domain::{Account, CustomerId, Lane, MessageId, RouteName, State, Timestamp},
     ledger::{
-        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search, StopPhase,
+        Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search, StopPhase, TallyCursor,
+        TallyPage, TallyRange,
         book::{Charge, How, lane_number},
     },
 };
@@ -26,6 +29,18 @@ use crate::{
 impl LedgerDesk for SqliteLedger {
     async fn dossier(&self, id: MessageId) -> Result<Option<Dossier>, LedgerError> {
         Ok(self.db.read(move |c| dossier(c, id)).await?)
+    }
+
+    async fn tombstone(&self, id: MessageId) -> Result<Option<(Account, Timestamp)>, LedgerError> {
+        Ok(self.db.read(move |c| tombstone(c, id)).await?)
+    }
+
+    async fn tally(&self, range: TallyRange, from: Option<TallyCursor>) -> Result<TallyPage, LedgerError> {
+        Ok(self.db.read(move |c| tally(c, &range, from)).await?)
+    }
+
+    async fn forgotten_before(&self) -> Result<Option<Timestamp>, LedgerError> {
+        Ok(self.db.read(forgotten_before).await?)
     }
 
     async fn find(&self, search: Search) -> Result<Found, LedgerError> {
@@ -66,32 +81,6 @@ impl LedgerDesk for SqliteLedger {
     async fn audit_usage(&self) -> Result<Vec<CustomerId>, LedgerError> {
         Ok(self.db.read(audit_usage).await?)
     }
-}
-
-fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Dossier>> {
-    let Some(row) = by_id(connection, id)? else { return Ok(None) };
-    let attempts_log = connection
-        .prepare_cached(
-            "SELECT attempt, at, outcome, detail, late FROM attempt_note WHERE message = ?1 ORDER BY at, attempt",
-        )?
-        .query_map([row.at.row], |note| {
-            Ok(AttemptNote {
-                attempt: note.get(0)?,
-                at: Timestamp::from_millis(note.get(1)?),
-                outcome: note.get(2)?,
-                detail: note.get(3)?,
-                late: note.get(4)?,
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let earlier_reports = connection
-        .prepare_cached("SELECT report FROM report_history WHERE message = ?1 ORDER BY revision")?
-        .query_map([row.at.row], |kept| {
-            serde_json::from_str::<Report>(kept.get_ref(0)?.as_str()?).map_err(unreadable)
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let account = row.account.clone();
-    Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
 }
 
 /// One question for each state that has an index of its own, so that what has ended is never read.

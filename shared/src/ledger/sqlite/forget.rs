@@ -58,6 +58,10 @@ pub(super) const MESSAGES: &str = "SELECT row, state, accepted_at, final_at, rep
 pub(super) const TEXTS: &str = "SELECT message.row, state, accepted_at, final_at, report_at IS NOT NULL \
      FROM content CROSS JOIN message ON message.row = content.row WHERE content.row > ?1 ORDER BY content.row LIMIT ?2";
 
+/// What is kept no more cannot be counted: a bill must know it.
+const FORGOTTEN: &str = "INSERT INTO meta (name, value) VALUES ('forgotten_before', ?1) \
+     ON CONFLICT DO UPDATE SET value = max(value, excluded.value)";
+
 pub(super) fn forget(
     change: &Change<'_>,
     walks: Walks,
@@ -67,14 +71,18 @@ pub(super) fn forget(
 ) -> rusqlite::Result<(Forgotten, Walks)> {
     let connection = change.connection;
     let (horizon, fresh) = (now.minus(keep.horizon), now.minus(keep.texts));
-    let mut forgotten = Forgotten::default();
+    let (mut forgotten, mut newest) = (Forgotten::default(), 0);
     let messages = walk(connection, MESSAGES, walks.messages, horizon, max, |old| {
         if old.state.is_final() && (!old.unread || old.ended_before(horizon)) {
             remove(connection, old.row)?;
             forgotten.removed += 1;
+            newest = newest.max(old.accepted_at);
         }
         Ok(())
     })?;
+    if forgotten.removed > 0 {
+        connection.prepare_cached(FORGOTTEN)?.execute([newest + 1])?;
+    }
     let texts = walk(connection, TEXTS, walks.texts, fresh, max, |old| {
         if old.ended_before(fresh) {
             blank(connection, old.row)?;

@@ -29,8 +29,8 @@ impl<'c> Statements<'c> {
                 "INSERT INTO message (id, customer, sandbox, key, fingerprint, token, channel, recipient, \
                  reference, route, lane, state, code, units, charge, day, attempt, incarnation, \
                  possible_duplicate, wake_at, expires_at, accepted_at, send_at, sent_at, final_at, revision, \
-                 report_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-                 ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27) ON CONFLICT (id) DO NOTHING",
+                 report_at, intake_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+                 ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28) ON CONFLICT (id) DO NOTHING",
             )?,
             content: connection.prepare_cached("INSERT INTO content (row, message) VALUES (?1, ?2)")?,
         })
@@ -108,6 +108,7 @@ fn insert(
         ended.then_some(now),
         u8::from(ended),
         report_at,
+        now,
     ])?;
     if inserted == 0 {
         return Ok(None);

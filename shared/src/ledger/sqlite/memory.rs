@@ -12,7 +12,7 @@ use crate::{
     domain::{Account, RouteName},
     ledger::{
         Waiting,
-        book::{Bells, DueBell, News, Place, RouteTurns},
+        book::{Bells, DueBell, Flows, News, Place, RouteTurns},
     },
 };
 
@@ -25,6 +25,7 @@ pub(super) struct Memory {
     pub(super) due: DueBell,
     pub(super) turns: Mutex<HashMap<RouteName, RouteTurns>>,
     pub(super) walks: Mutex<Walks>,
+    pub(super) flow: Mutex<Flows>,
     /// `None` until somebody asks: an operator's command never needs it.
     waiting: Mutex<Option<HashMap<Place, i64>>>,
 }
@@ -39,6 +40,7 @@ impl Memory {
             due: DueBell::new(),
             turns: Mutex::new(HashMap::new()),
             walks: Mutex::default(),
+            flow: Mutex::default(),
             waiting: Mutex::new(None),
         }
     }
@@ -50,6 +52,7 @@ impl Memory {
                 add(waiting, place, *change);
             }
         }
+        self.flow.lock().add_unread(&news.flow, &news.delivered);
         self.ready.ring(news.ready.iter());
         self.reports.ring(news.reports.iter());
         if news.any_report {

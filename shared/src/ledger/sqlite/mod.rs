@@ -8,6 +8,7 @@ mod backlog;
 mod change;
 mod dead;
 mod desk;
+mod dossier;
 mod due;
 mod erase;
 mod find;
@@ -22,6 +23,7 @@ mod rows;
 mod settle;
 mod stops;
 mod take;
+mod tally;
 mod usage;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -35,7 +37,7 @@ use rusqlite::OptionalExtension;
 use super::{
     Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
     Settlement, TakeRequest, Taken, Waiting, Woken, Work,
-    book::{News, rung, wait_for_due},
+    book::{FlowByPlace, News, rung, wait_for_due},
 };
 use crate::{
     domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
@@ -51,6 +53,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     "ALTER TABLE outbox ADD COLUMN event_id TEXT;
      CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
     include_str!("stops.sql"),
+    include_str!("seeing.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
@@ -95,6 +98,17 @@ impl SqliteLedger {
     /// Rings after a commit that wrote events.
     pub(crate) fn event_bell(&self) -> &tokio::sync::Notify {
         &self.memory.events
+    }
+
+    /// What commits brought and ended since this was last asked: by place, and rows of which it is to be looked up.
+    pub(crate) fn take_flow(&self) -> (FlowByPlace, Vec<i64>) {
+        let flows = self.memory.flow.lock().take();
+        (flows.sorted().into_iter().collect(), flows.delivered().clone())
+    }
+
+    /// It could not be written down.
+    pub(crate) fn put_flow_back(&self, flow: &FlowByPlace, delivered: &[i64]) {
+        self.memory.flow.lock().add_unread(flow, delivered);
     }
 
     /// Rings after a commit that wrote callbacks.

@@ -61,7 +61,8 @@ impl LedgerReads for SqliteLedger {
         reports: Vec<(MessageId, u32)>,
     ) -> Result<usize, LedgerError> {
         let account = account.clone();
-        self.change(move |change| acknowledge(change.connection, &account, &reports)).await
+        let now = self.now();
+        self.change(move |change| acknowledge(change.connection, &account, &reports, now)).await
     }
 
     async fn cancel(
@@ -129,15 +130,16 @@ fn acknowledge(
     connection: &Connection,
     account: &Account,
     reports: &[(MessageId, u32)],
+    now: Timestamp,
 ) -> rusqlite::Result<usize> {
     let mut read = connection.prepare_cached(
-        "UPDATE message SET report_at = NULL \
+        "UPDATE message SET report_at = NULL, read_at = ?5, read_revision = revision \
          WHERE id = ?1 AND customer = ?2 AND sandbox = ?3 AND revision = ?4 AND report_at IS NOT NULL",
     )?;
     let (customer, sandbox) = (account.customer.as_str(), sandbox(account.environment));
     let mut unread = 0;
     for (id, revision) in reports {
-        unread += read.execute((id.as_bytes(), customer, sandbox, revision))?;
+        unread += read.execute((id.as_bytes(), customer, sandbox, revision, now.as_millis()))?;
     }
     Ok(unread)
 }

@@ -32,7 +32,8 @@ pub(super) const DELIVERED: &str = "UPDATE message SET state = 10, code = 0, det
      revision = revision + 1, report_at = ?6, wake_at = NULL \
      WHERE row = ?1 AND id = ?2 AND attempt = 1 AND state IN (3, 7)";
 
-pub(super) const SENT: &str = "UPDATE message SET state = 7, wake_at = ?3, backend_id = coalesce(?4, backend_id) \
+pub(super) const SENT: &str = "UPDATE message SET state = 7, wake_at = ?3, backend_id = coalesce(?4, backend_id), \
+     taken_at = coalesce(taken_at, ?5) \
      WHERE row = ?1 AND id = ?2 AND attempt = 1 AND state IN (3, 7)";
 
 /// The way that nearly all go: the first attempt is the current one and says `delivered` or `sent`. One statement, and
@@ -65,13 +66,15 @@ impl<'c> Quick<'c> {
                 let (at, from) = (now.as_millis(), change.page.from(now).as_millis());
                 let done = self.delivered.execute((row, id, detail, backend_id, at, from))? > 0;
                 if done {
+                    change.page.news.delivered.push(row);
                     change.tell_report_of(row)?;
                 }
                 Ok(done)
             }
             Next::Sent { backend_id, look_at } => {
                 let backend_id = kept_id(backend_id.as_deref());
-                let done = self.sent.execute((row, id, look_at.as_millis(), backend_id))? > 0;
+                let done =
+                    self.sent.execute((row, id, look_at.as_millis(), backend_id, now.as_millis()))? > 0;
                 change.page.news.due(look_at.as_millis());
                 Ok(done)
             }

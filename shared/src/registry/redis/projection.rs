@@ -230,7 +230,7 @@ impl Projection {
 
 /// Whether it is anything that an accept must know. Webhooks are not, nor is the fingerprint; and the release before could not read them.
 const fn is_projected(entry: &Entry) -> bool {
-    !matches!(entry, Entry::Webhook(_) | Entry::Keys(_))
+    !matches!(entry, Entry::Webhook(_) | Entry::Alarm(_) | Entry::Keys(_))
 }
 
 /// The customer to whose documents it belongs, if any, and its field among them.
@@ -241,7 +241,7 @@ fn name(entry: &Entry) -> (String, String) {
         Entry::Assignment(e) => e.customer.as_str(),
         Entry::Quota(e) => e.customer.as_str(),
         Entry::Webhook(e) => e.customer.as_str(),
-        Entry::Route(_) | Entry::Subscription(_) | Entry::Keys(_) => "",
+        Entry::Route(_) | Entry::Subscription(_) | Entry::Alarm(_) | Entry::Keys(_) => "",
     };
     (customer.to_owned(), format!("{}/{}", entry.kind().as_str(), entry.key()))
 }

@@ -11,12 +11,13 @@ pub mod money;
 pub mod outbox;
 pub mod recovery;
 pub mod reports;
+pub mod seeing;
 pub mod settle;
 pub mod stops;
 pub mod stream;
 pub mod take;
 
-pub use bed::{Bed, Engine, LEASE, Step, live, quota};
+pub use bed::{Bed, Engine, LEASE, Step, delivered, failed, live, quota, retry};
 
 /// One test for each guarantee. `$open` is a path to an `async fn(Arc<ManualClock>) -> anyhow::Result<Engine>`.
 #[macro_export]
@@ -98,6 +99,12 @@ macro_rules! ledger_conformance {
             dead: what_is_sent_again_is_charged_again_and_its_revisions_go_on,
             dead: what_no_limit_holds_stays_dead,
             dead: a_recipient_is_erased_from_what_has_ended,
+            seeing: every_moment_of_a_message_s_life_is_kept,
+            seeing: when_a_message_was_taken_whose_report_comes_later_is_kept,
+            seeing: when_a_report_was_acknowledged_is_kept,
+            seeing: a_tombstone_is_told_of_and_a_message_is_none,
+            seeing: a_count_after_the_fact_agrees_to_the_row,
+            seeing: what_was_forgotten_is_known_to_be_missing,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
             outbox: operators_are_told_of_what_waits_for_a_person,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
@@ -135,6 +142,7 @@ mod tests {
             ("outbox", include_str!("outbox.rs")),
             ("recovery", include_str!("recovery.rs")),
             ("reports", include_str!("reports.rs")),
+            ("seeing", include_str!("seeing.rs")),
             ("settle", include_str!("settle.rs")),
             ("stops", include_str!("stops.rs")),
             ("stream", include_str!("stream.rs")),
