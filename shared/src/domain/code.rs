@@ -42,11 +42,15 @@ pub enum Code {
     NotTaken = 11,
     /// An attachment was gone or damaged when the message was to be sent.
     AttachmentLost = 12,
+    /// The recipient opted out.
+    OptedOut = 14,
+    /// It named no sender that its customer registered.
+    SenderUnregistered = 18,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Ok,
         Self::BackendRefused,
         Self::Uncertain,
@@ -60,6 +64,8 @@ impl Code {
         Self::Restored,
         Self::NotTaken,
         Self::AttachmentLost,
+        Self::OptedOut,
+        Self::SenderUnregistered,
     ];
 
     /// As stores keep it.
@@ -90,7 +96,9 @@ impl Code {
             | Self::Indigestible
             | Self::Restored
             | Self::NotTaken
-            | Self::AttachmentLost => ChargeEffect::Released,
+            | Self::AttachmentLost
+            | Self::OptedOut
+            | Self::SenderUnregistered => ChargeEffect::Released,
         }
     }
 
@@ -111,6 +119,8 @@ impl Code {
             Self::Restored => "restored",
             Self::NotTaken => "not-taken",
             Self::AttachmentLost => "attachment-lost",
+            Self::OptedOut => "opted-out",
+            Self::SenderUnregistered => "sender-unregistered",
         }
     }
 
@@ -131,6 +141,8 @@ impl Code {
             Self::Restored => "restored from a backup: it may have been sent after the backup was made",
             Self::NotTaken => "the backend did not take the message in as many attempts as the route allows",
             Self::AttachmentLost => "an attachment was gone or damaged when the message was to be sent",
+            Self::OptedOut => "the recipient does not want messages",
+            Self::SenderUnregistered => "its sender is not registered",
         }
     }
 }

@@ -13,6 +13,7 @@ mod message;
 mod names;
 mod outcome;
 mod pack;
+mod party;
 mod quota;
 mod report;
 mod retry;
@@ -21,6 +22,7 @@ mod state;
 mod stored_backend;
 mod table;
 mod time;
+mod trade;
 mod transition;
 mod webhook;
 
@@ -34,10 +36,12 @@ pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub(crate) use ids::{read_type_id, type_id};
 pub use message::{Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
-    ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName, WebhookName,
+    ChannelName, CredentialId, CustomerId, InvalidName, Namespace, PriceClass, RouteName, SubscriptionName,
+    WebhookName,
 };
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};
+pub use party::{InvalidParty, Party, Senders};
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
 pub use retry::{Lifetime, RetryPolicy};
@@ -51,5 +55,6 @@ pub use table::{
     TableMapping, TableResults, TableStatus, TableUrl, Verdict, preset,
 };
 pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
+pub use trade::{TextRule, Trade};
 pub use transition::{Facts, Next, next_state};
 pub use webhook::{InvalidKind, MessageKind, Webhook, WebhookId, WebhookState, WhyDisabled};

@@ -1,11 +1,13 @@
 //! The port `ledger`: the relational database of truth, where everything waits.
 //!
-//! Three faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
-//! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator.
+//! Four faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
+//! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator, and [`OptOuts`]: the lists of those who want no
+//! messages.
 
 mod book;
 mod desk;
 mod intake;
+mod opt_outs;
 mod postgres;
 mod reads;
 mod sqlite;
@@ -13,6 +15,7 @@ mod work;
 
 pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
+pub use opt_outs::{EndedOptOuts, OptOut, OptOutSearch, OptOuts};
 pub use postgres::{PostgresLedger, postgres_callback_statements, postgres_statements};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;

@@ -11,7 +11,7 @@ use crate::{
     data_dir::DataDir,
     domain::{Clock, SystemClock},
     engines::{CatalogEngine, LedgerEngine, PostgresLedgerEngine},
-    ledger::{Ledger, LedgerDesk, LedgerReads, PostgresLedger, SqliteLedger},
+    ledger::{Ledger, LedgerDesk, LedgerReads, OptOuts, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
 };
@@ -151,6 +151,8 @@ pub struct DeskPorts {
     pub desk: Arc<dyn LedgerDesk>,
     /// The customers'.
     pub reads: Arc<dyn LedgerReads>,
+    /// Those who want no messages.
+    pub opt_outs: Arc<dyn OptOuts>,
     /// The workers'.
     pub ledger: Arc<dyn Ledger>,
     /// How webhooks fare.
@@ -176,6 +178,7 @@ pub fn open_desk(
             Ok(DeskPorts {
                 desk: Arc::<SqliteLedger>::clone(&ledger),
                 reads: Arc::<SqliteLedger>::clone(&ledger),
+                opt_outs: Arc::<SqliteLedger>::clone(&ledger),
                 callbacks: Arc::<SqliteLedger>::clone(&ledger),
                 outbox: Arc::<SqliteLedger>::clone(&ledger),
                 ledger,
@@ -188,6 +191,7 @@ pub fn open_desk(
             Ok(DeskPorts {
                 desk: Arc::<PostgresLedger>::clone(&ledger),
                 reads: Arc::<PostgresLedger>::clone(&ledger),
+                opt_outs: Arc::<PostgresLedger>::clone(&ledger),
                 callbacks: Arc::<PostgresLedger>::clone(&ledger),
                 outbox: Arc::<PostgresLedger>::clone(&ledger),
                 ledger,

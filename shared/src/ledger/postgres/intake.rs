@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{PgConnection, Row as _};
 
 use super::{
+    opt_outs::listed,
     rows::{bytes, id, known},
     usage,
     write::{self, Unread, int, json},
 };
 use crate::{
-    domain::{Code, Key, MessageId, State, Timestamp},
+    domain::{Code, Key, MessageId, PriceClass, State, Timestamp},
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef,
         book::{Charge, Judged, Known, News, Page, Row, Start, Tallies, conflict, lane_number, sandbox},
@@ -22,25 +23,32 @@ use crate::{
 pub(super) const INSERT: &str = "WITH e AS MATERIALIZED (SELECT * FROM unnest( \
          $1::bytea[], $2::text[], $3::boolean[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[], \
          $9::text[], $10::smallint[], $11::smallint[], $12::smallint[], $13::integer[], $14::smallint[], \
-         $15::integer[], $16::boolean[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[]) \
+         $15::integer[], $16::boolean[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[], \
+         $25::text[]) \
        AS e (id, customer, sandbox, key, fingerprint, channel, recipient, reference, route, lane, state, code, units, \
-             charge, day, sending, wake_at, expires_at, accepted_at, send_at, message)), \
+             charge, day, sending, wake_at, expires_at, accepted_at, send_at, message, class)), \
      new AS (INSERT INTO message (id, customer, sandbox, key, fingerprint, token, channel, recipient, reference, route, \
                lane, state, code, units, charge, day, attempt, incarnation, possible_duplicate, wake_at, expires_at, \
-               accepted_at, send_at, sent_at, final_at, revision) \
+               accepted_at, send_at, sent_at, final_at, revision, class) \
              SELECT id, customer, sandbox, key, fingerprint, $22, channel, recipient, reference, route, lane, state, code, \
                units, charge, day, sending::integer, CASE WHEN sending THEN $23::bigint END, state = 5, wake_at, \
                expires_at, accepted_at, send_at, CASE WHEN sending THEN $24::bigint END, \
-               CASE WHEN state >= 10 THEN $24::bigint END, (state >= 10)::integer FROM e \
+               CASE WHEN state >= 10 THEN $24::bigint END, (state >= 10)::integer, class FROM e \
              ON CONFLICT (id) DO NOTHING RETURNING row, id), \
      text AS (INSERT INTO content (row, message) SELECT new.row, e.message FROM new JOIN e USING (id)) \
-     SELECT row, id FROM new";
+     SELECT new.row, new.id FROM (SELECT pg_advisory_xact_lock_shared(121364811153415)) AS held CROSS JOIN new";
 
-/// Asked after the insert, in a snapshot of its own: a row that was moved while the insert waited for it is seen.
+/// Asked after the insert, in a snapshot of its own: a row that was moved while the insert waited for it is seen, and so is whoever
+/// opted out before the insert had its lock. First column: in the archive; NULL: a recipient who opted out.
 pub(super) const KNOWN: &str = "SELECT false, row, id, customer, sandbox, state, token, fingerprint FROM message \
      WHERE id = ANY($1) \
      UNION ALL \
-     SELECT true, row, id, customer, sandbox, state, token, fingerprint FROM archive WHERE id = ANY($2)";
+     SELECT true, row, id, customer, sandbox, state, token, fingerprint FROM archive WHERE id = ANY($2) \
+     UNION ALL \
+     SELECT NULL, 0, e.id, '', false, 0::smallint, 0, NULL \
+       FROM unnest($2::bytea[], $3::text[], $4::text[], $5::text[]) AS e (id, recipient, customer, channel) \
+       WHERE EXISTS (SELECT 1 FROM opt_out o WHERE o.recipient = e.recipient \
+         AND o.customer IN (e.customer, '*') AND o.channel IN (e.channel, '*'))";
 
 /// What the ledger holds of a group's ids.
 struct Found {
@@ -50,6 +58,8 @@ struct Found {
     known: HashMap<MessageId, Known>,
     /// Tombstones whose place was taken.
     filled: HashSet<MessageId>,
+    /// Messages to recipients who opted out.
+    out: HashSet<MessageId>,
 }
 
 pub(super) async fn intake(
@@ -66,7 +76,8 @@ pub(super) async fn intake(
     let mut over: Vec<Row> = Vec::new();
     let mut ended: Vec<Row> = Vec::new();
     for (index, entry) in batch.entries.iter().enumerate() {
-        let start = Start::of(entry, tallies.see(entry));
+        let start =
+            Start::of(entry, tallies.see(entry)).unless(found.out.contains(&entry.message.id));
         if found.filled.remove(&entry.message.id) {
             verdicts.push(IntakeVerdict::Cancelled);
             continue;
@@ -149,12 +160,23 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
     let mut new = insert_rows(connection, batch, &firsts, &starts).await?;
     let all: Vec<MessageId> = firsts.iter().map(|entry| entry.message.id).collect();
     let others: Vec<MessageId> = all.iter().filter(|id| !new.contains_key(id)).copied().collect();
-    let rows = sqlx::query(KNOWN).bind(bytes(&others)).bind(bytes(&all)).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(KNOWN)
+        .bind(bytes(&others))
+        .bind(bytes(&all))
+        .bind(firsts.iter().map(|e| listed(&e.message.content.recipient)).collect::<Vec<_>>())
+        .bind(firsts.iter().map(|e| e.account.customer.as_str()).collect::<Vec<_>>())
+        .bind(firsts.iter().map(|e| e.message.content.channel.as_str()).collect::<Vec<_>>())
+        .fetch_all(&mut *connection)
+        .await?;
     let mut known_ids = HashMap::with_capacity(rows.len());
-    let mut returned = Vec::new();
+    let (mut returned, mut out) = (Vec::new(), HashSet::new());
     for row in &rows {
+        let Some(archived) = row.try_get::<Option<bool>, _>(0)? else {
+            out.insert(id(row, 2)?);
+            continue;
+        };
         let found = known(row, 1)?;
-        if row.try_get::<bool, _>(0)?
+        if archived
             && let Some(at) = new.remove(&found.at.id)
         {
             returned.push(at);
@@ -164,7 +186,7 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
     if !returned.is_empty() {
         undo(connection, &returned).await?;
     }
-    Ok(Found { new, known: known_ids, filled: HashSet::new() })
+    Ok(Found { new, known: known_ids, filled: HashSet::new(), out })
 }
 
 async fn insert_rows(
@@ -202,6 +224,7 @@ async fn insert_rows(
         .bind(batch.token.as_i64())
         .bind(batch.incarnation.as_i64())
         .bind(batch.now.as_millis())
+        .bind(entries.iter().map(|e| e.class.as_ref().map(PriceClass::as_str)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let mut new = HashMap::with_capacity(rows.len());

@@ -10,6 +10,7 @@ mod find;
 mod forget;
 mod intake;
 mod memory;
+mod opt_outs;
 mod quick;
 mod reads;
 mod recovery;

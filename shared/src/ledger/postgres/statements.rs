@@ -1,6 +1,6 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
-use super::{archive, forget, intake, memory, quick, reads, recovery, rows, settle, take, usage, write};
+use super::{archive, forget, intake, memory, opt_outs, quick, reads, recovery, rows, settle, take, usage, write};
 use crate::{callbacks, outbox};
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
@@ -16,6 +16,9 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("is anything ready", take::READY),
         ("whose turn it is", quick::RINGS),
         ("begin by turns", quick::BEGIN),
+        ("who opted out", opt_outs::MATCHES),
+        ("opt-outs of a list", opt_outs::LIST),
+        ("opt-outs of a recipient", opt_outs::OF_RECIPIENT),
         ("delivered", settle::DELIVERED),
         ("sent", settle::SENT),
         ("lock rows", settle::LOCK),

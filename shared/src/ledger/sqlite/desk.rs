@@ -12,7 +12,7 @@ use super::{
     SqliteLedger,
     change::{by_id, unreadable},
     find::{LOOKED, find},
-    rows,
+    opt_outs, rows,
 };
 use crate::{
     domain::{CustomerId, Lane, MessageId, Report, RouteName, State, Timestamp},
@@ -43,10 +43,14 @@ impl LedgerDesk for SqliteLedger {
             let mut decided = Vec::new();
             for id in ids {
                 if let Some(mut row) = by_id(change.connection, id)?.filter(|row| row.state == State::Held) {
-                    change.page.resolve(&mut row, resolution, now, emit);
+                    if resolution == Resolution::Retry && opt_outs::is_out(change.connection, &row)? {
+                        change.page.opted_out(&mut row, now, emit);
+                    } else {
+                        change.page.resolve(&mut row, resolution, now, emit);
+                    }
                     change.save(&row)?;
                     if row.state.is_waiting() {
-                        drifts(change.connection, &row)?;
+                        drifts(change.connection, &row, 1)?;
                     }
                     decided.push(id);
                 }
@@ -92,16 +96,17 @@ fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Do
 }
 
 /// A row begins to wait by the hand of a process that does not count; the one that does reads this.
-fn drifts(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+pub(super) fn drifts(connection: &Connection, row: &Row, messages: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO drift (route, lane, customer, sandbox, messages) VALUES (?1, ?2, ?3, ?4, 1)",
+            "INSERT INTO drift (route, lane, customer, sandbox, messages) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute((
             row.route.as_str(),
             lane_number(row.lane),
             row.account.customer.as_str(),
             sandbox(row.account.environment),
+            messages,
         ))?;
     Ok(())
 }

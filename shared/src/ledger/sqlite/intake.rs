@@ -4,11 +4,12 @@ use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::{
     change::{Change, json},
+    opt_outs,
     rows::known_of,
     usage::used,
 };
 use crate::{
-    domain::{Code, State, Timestamp},
+    domain::{Code, PriceClass, State, Timestamp},
     ledger::{
         IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef,
         book::{Charge, Judged, Start, Tallies, conflict, lane_number, sandbox},
@@ -28,8 +29,8 @@ impl<'c> Statements<'c> {
                 "INSERT INTO message (id, customer, sandbox, key, fingerprint, token, channel, recipient, \
                  reference, route, lane, state, code, units, charge, day, attempt, incarnation, \
                  possible_duplicate, wake_at, expires_at, accepted_at, send_at, sent_at, final_at, revision, \
-                 report_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-                 ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27) ON CONFLICT (id) DO NOTHING",
+                 report_at, class) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+                 ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28) ON CONFLICT (id) DO NOTHING",
             )?,
             content: connection.prepare_cached("INSERT INTO content (row, message) VALUES (?1, ?2)")?,
         })
@@ -42,9 +43,10 @@ pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::
         tally.used = used(change.connection, &tally.quota, tally.day)?;
     }
     let mut statements = Statements::prepare(change.connection)?;
+    let any_out = opt_outs::any(change.connection)?;
     let mut verdicts = Vec::with_capacity(batch.entries.len());
     for (index, entry) in batch.entries.iter().enumerate() {
-        let start = Start::of(entry, tallies.see(entry));
+        let start = Start::of(entry, tallies.see(entry)).unless(any_out && is_out(change, entry)?);
         let verdict = match insert(change, &mut statements, batch, entry, start)? {
             Some(at) => {
                 if start.charge == Charge::Reserved {
@@ -57,6 +59,11 @@ pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::
         verdicts.push(verdict);
     }
     Ok(IntakeDone { verdicts, used: tallies.into_used() })
+}
+
+fn is_out(change: &Change<'_>, entry: &IntakeEntry) -> rusqlite::Result<bool> {
+    let content = &entry.message.content;
+    opt_outs::matches(change.connection, &entry.account, &content.channel, &content.recipient)
 }
 
 /// Records an entry if its id is new, with everything that its state brings with it.
@@ -103,6 +110,7 @@ fn insert(
         ended.then_some(now),
         u8::from(ended),
         report_at,
+        entry.class.as_ref().map(PriceClass::as_str),
     ])?;
     if inserted == 0 {
         return Ok(None);

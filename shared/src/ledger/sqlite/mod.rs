@@ -12,6 +12,7 @@ mod find;
 mod forget;
 mod intake;
 mod memory;
+mod opt_outs;
 mod reads;
 mod recovery;
 mod restored;
@@ -46,6 +47,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     // Of events that are put by themselves: whoever puts one again has no second one waiting.
     "ALTER TABLE outbox ADD COLUMN event_id TEXT;
      CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
+    include_str!("trade.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::{
     change::{Change, select},
+    opt_outs,
     rows::{content, load, row_columns},
 };
 use crate::{
@@ -93,10 +94,17 @@ pub(super) fn wake(
     emit: bool,
 ) -> rusqlite::Result<Woken> {
     let mut woken = Woken::default();
-    for mut row in change.rows(DUE, (now.as_millis(), max))? {
-        match change.page.wake(&mut row, now, emit) {
-            Woke::Expired => woken.expired += 1,
-            Woke::Ready => woken.ready += 1,
+    let due = change.rows(DUE, (now.as_millis(), max))?;
+    let any_out = !due.is_empty() && opt_outs::any(change.connection)?;
+    for mut row in due {
+        if any_out && opt_outs::is_out(change.connection, &row)? {
+            change.page.opted_out(&mut row, now, emit);
+            woken.expired += 1;
+        } else {
+            match change.page.wake(&mut row, now, emit) {
+                Woke::Expired => woken.expired += 1,
+                Woke::Ready => woken.ready += 1,
+            }
         }
         change.save(&row)?;
     }
@@ -127,9 +135,11 @@ pub(super) fn due_reports(
 }
 
 pub(super) fn give_back(change: &mut Change<'_>, rows: &[(RowRef, u32)]) -> rusqlite::Result<()> {
+    let any_out = opt_outs::any(change.connection)?;
     for (at, attempt) in rows {
         let Some(mut row) = load(change.connection, *at)? else { continue };
-        if change.page.give_back(&mut row, *attempt) {
+        let is_out = any_out && opt_outs::is_out(change.connection, &row)?;
+        if change.page.give_back(&mut row, *attempt, is_out) {
             change.save(&row)?;
         }
     }

@@ -120,6 +120,7 @@ impl Bed {
             lane: Lane::Express,
             day: Day::of(self.now(), &TimeZone::UTC),
             disposition,
+            class: None,
             message: Arc::new(message),
         })
     }
