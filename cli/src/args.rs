@@ -7,7 +7,8 @@ use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
     config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb, slack::SlackVerb,
+    message::MessageVerb, opt_out::OptOutVerb, quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb,
+    sender::SenderVerb, slack::SlackVerb,
     subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
@@ -74,6 +75,12 @@ pub enum Command {
     /// How many units a customer may send
     #[command(subcommand)]
     Quota(QuotaVerb),
+    /// In whose name a customer may send
+    #[command(subcommand)]
+    Sender(SenderVerb),
+    /// Recipients who want no messages
+    #[command(subcommand)]
+    OptOut(OptOutVerb),
     /// What became of a message
     #[command(subcommand)]
     Message(MessageVerb),

@@ -160,7 +160,9 @@ async fn show(desk: &Desk, id: MessageId) -> anyhow::Result<()> {
     let ledger = desk.ledger()?.desk;
     let found = ledger.dossier(id).await?;
     let dossier = found.ok_or_else(|| Failure::NotFound("message in the ledger", id.to_string()))?;
-    desk.out.one(&dossier, &view_lines(&dossier.account, &dossier.view))?;
+    let mut lines = view_lines(&dossier.account, &dossier.view);
+    lines.extend(dossier.class.iter().map(|class| ("prices", class.clone())));
+    desk.out.one(&dossier, &lines)?;
     if desk.out.json {
         return Ok(());
     }

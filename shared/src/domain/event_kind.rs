@@ -34,6 +34,8 @@ pub enum DataShape {
     Held,
     /// What a person decided about such a message.
     Resolved,
+    /// How many recipients opted out, or in again, and who wrote it down.
+    OptOuts,
     /// A document of the catalog, and who wrote it.
     Act,
     /// An envelope that was set aside.
@@ -63,6 +65,7 @@ impl DataShape {
             Self::Conflict => "ConflictData",
             Self::Held => "HeldData",
             Self::Resolved => "ResolvedData",
+            Self::OptOuts => "OptOutsData",
             Self::Act => "ActData",
             Self::Quarantined => "QuarantinedData",
             Self::Newer => "NewerData",
@@ -118,11 +121,12 @@ pub mod kinds {
         DELIVERED = "naru.message.delivered", Customer, Report, "A message was delivered";
         FAILED = "naru.message.failed", Customer, Report, "A message was not delivered and is not tried again";
         EXPIRED = "naru.message.expired", Customer, Report, "A message's time was over before it was delivered";
-        REJECTED = "naru.message.rejected", Customer, Report, "A message that was accepted is refused: by its quota, its customer or for want of a route";
+        REJECTED = "naru.message.rejected", Customer, Report, "A message that was accepted is refused: by its quota, its customer, its recipient, its sender or for want of a route";
         CANCELLED = "naru.message.cancelled", Customer, Report, "The customer took a message back";
         CONFLICT = "naru.message.idempotency-conflict", Customer, Conflict, "A key came again with another content: that message is not sent";
         HELD = "naru.uncertain.held", Operator, Held, "It cannot be known whether a message was sent, and it waits for a person";
         RESOLVED = "naru.uncertain.resolved", Operator, Resolved, "A person decided about a message that waited";
+        OPT_OUTS = "naru.opt-outs.changed", Operator, OptOuts, "Recipients were put on a list of those who want no messages, or taken off it";
         CUSTOMER_CREATED = "naru.customer.created", Operator, Act, "A customer was made";
         CUSTOMER_CHANGED = "naru.customer.changed", Operator, Act, "A customer was changed, suspended or resumed";
         CREDENTIAL_CREATED = "naru.credential.created", Operator, Act, "A credential was made";

@@ -57,6 +57,9 @@ pub struct Dossier {
     /// How it stands.
     #[serde(flatten)]
     pub view: MessageView,
+    /// The class of prices that held when it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Attempts and late words worth keeping, oldest first.
     pub attempts_log: Vec<AttemptNote>,
     /// Reports that a later revision replaced, oldest first.

@@ -91,8 +91,11 @@ fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Do
             serde_json::from_str::<Report>(kept.get_ref(0)?.as_str()?).map_err(unreadable)
         })?
         .collect::<rusqlite::Result<_>>()?;
+    let class = connection
+        .prepare_cached("SELECT class FROM message WHERE row = ?1")?
+        .query_row([row.at.row], |found| found.get(0))?;
     let account = row.account.clone();
-    Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
+    Ok(Some(Dossier { account, view: row.view(), class, attempts_log, earlier_reports }))
 }
 
 /// A row begins to wait by the hand of a process that does not count; the one that does reads this.

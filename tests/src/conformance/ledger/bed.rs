@@ -20,7 +20,7 @@ use naru_shared::{
     },
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerDesk, LedgerError,
-        LedgerReads, PassedOver, RowRef, Settled, Settlement, TakeRequest, Work,
+        LedgerReads, OptOuts, PassedOver, RowRef, Settled, Settlement, TakeRequest, Work,
     },
     outbox::Outbox,
 };
@@ -36,6 +36,8 @@ pub struct Engine {
     pub reads: Arc<dyn LedgerReads>,
     /// The operator's face.
     pub desk: Arc<dyn LedgerDesk>,
+    /// Those who want no messages.
+    pub opt_outs: Arc<dyn OptOuts>,
     /// Events to publish.
     pub outbox: Arc<dyn Outbox>,
     /// Kept until the test has ended.
