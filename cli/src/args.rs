@@ -7,9 +7,9 @@ use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
     config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, opt_out::OptOutVerb, quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb,
-    sender::SenderVerb, slack::SlackVerb,
-    subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
+    message::MessageVerb, opt_out::OptOutVerb, quarantine::QuarantineVerb, quota::QuotaVerb,
+    route::RouteVerb, sender::SenderVerb, slack::SlackVerb, subscription::SubscriptionVerb,
+    uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.

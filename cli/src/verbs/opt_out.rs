@@ -274,7 +274,9 @@ async fn export(desk: &Desk, customer: Option<Scope>) -> anyhow::Result<()> {
         Some(scope) => vec![scope.customer],
         None => {
             let all = desk.book()?.all(Kind::Customer, "").await?;
-            let ids = all.into_iter().filter_map(|e| if let Entry::Customer(c) = e { Some(Some(c.id)) } else { None });
+            let ids = all
+                .into_iter()
+                .filter_map(|e| if let Entry::Customer(c) = e { Some(Some(c.id)) } else { None });
             std::iter::once(None).chain(ids).collect()
         }
     };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use naru_shared::{
     domain::{
-        Account, ChannelName, Day, Environment, Fingerprint, Key, Message, MessageId, PackEncoder, Quota, Route,
-        RouteName, Timestamp, Units,
+        Account, ChannelName, Day, Environment, Fingerprint, Key, Message, MessageId, PackEncoder, Quota,
+        Route, RouteName, Timestamp, Units,
     },
     gate::{FirstAnswer, KeyVerdict, QuotaVerdict},
 };
@@ -77,7 +77,9 @@ pub async fn admit(
     }
     match reserve(front, caller, &draft.content.channel, answer.units, now).await {
         Ok(None) => {}
-        Ok(Some(reserved)) => claim.add(Part::Units(reserved), &caller.account, &answer, front.publisher.undo()),
+        Ok(Some(reserved)) => {
+            claim.add(Part::Units(reserved), &caller.account, &answer, front.publisher.undo())
+        }
         Err(problem) => {
             undo(front, claim).await;
             return Err(problem);

@@ -10,5 +10,5 @@ mod units;
 
 pub use admit::{Admission, admit, undo};
 pub use claim::{Claim, Held, Undo};
-pub use repeats::ContentMarker;
 pub use draft::{Draft, Place, malformed, parse, parse_bytes};
+pub use repeats::ContentMarker;

@@ -11,7 +11,9 @@ use crate::problem::Problem;
 pub fn units(content: &Content, trade: &Trade) -> Result<Units, Problem> {
     let count = match trade.rule {
         TextRule::Message => 1,
-        TextRule::Segments if content.channel.as_str() == "sms" => gsm::segments(&content.body, trade.most_segments)?,
+        TextRule::Segments if content.channel.as_str() == "sms" => {
+            gsm::segments(&content.body, trade.most_segments)?
+        }
         TextRule::Segments => 1,
         TextRule::Korean => {
             korean::fits(content)?;

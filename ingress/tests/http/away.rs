@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use naru_shared::{
-    domain::{Account, ChannelName, Day, Fingerprint, GatePolicy, Key, MessageId, Quota, RatePolicy, RouteName, Units},
+    domain::{
+        Account, ChannelName, Day, Fingerprint, GatePolicy, Key, MessageId, Quota, RatePolicy, RouteName,
+        Units,
+    },
     gate::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
     ledger::{QuotaUse, Waiting},
 };

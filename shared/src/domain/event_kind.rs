@@ -126,7 +126,7 @@ pub mod kinds {
         CONFLICT = "naru.message.idempotency-conflict", Customer, Conflict, "A key came again with another content: that message is not sent";
         HELD = "naru.uncertain.held", Operator, Held, "It cannot be known whether a message was sent, and it waits for a person";
         RESOLVED = "naru.uncertain.resolved", Operator, Resolved, "A person decided about a message that waited";
-        OPT_OUTS = "naru.opt-outs.changed", Operator, OptOuts, "Recipients were put on a list of those who want no messages, or taken off it";
+        OPT_OUTS = "naru.optouts.changed", Operator, OptOuts, "Recipients were put on a list of those who want no messages, or taken off it";
         CUSTOMER_CREATED = "naru.customer.created", Operator, Act, "A customer was made";
         CUSTOMER_CHANGED = "naru.customer.changed", Operator, Act, "A customer was changed, suspended or resumed";
         CREDENTIAL_CREATED = "naru.credential.created", Operator, Act, "A credential was made";

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_compared_as_it_is_written() {
-        for name in ["ACME", "acme", "114", "#1234", "user-123", "12-34", "0012025550123", "여기요", "82"] {
+        for name in ["ACME", "acme", "114", "#1234", "user-123", "12-34", "0012025550123", "여기요", "82"]
+        {
             assert_eq!(form(name), name);
         }
         for bad in ["", "  ", "a\nb", &"x".repeat(65)] {

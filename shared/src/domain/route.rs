@@ -4,7 +4,9 @@ use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelName, CustomerId, Environment, RouteName, TableBackend, Trade, stored_backend::StoredBackend};
+use super::{
+    ChannelName, CustomerId, Environment, RouteName, TableBackend, Trade, stored_backend::StoredBackend,
+};
 
 /// What happens to a message of which it cannot be known whether the backend took it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]

@@ -16,7 +16,9 @@ use async_trait::async_trait;
 
 use super::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict};
 use crate::{
-    domain::{Account, ChannelName, Clock, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units},
+    domain::{
+        Account, ChannelName, Clock, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units,
+    },
     ledger::{QuotaUse, Waiting},
 };
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::RowRef;
 use crate::domain::{
-    Account, Code, Day, IncarnationId, IntakeToken, Lane, Message, PriceClass, Quota, RouteName, State, Timestamp,
+    Account, Code, Day, IncarnationId, IntakeToken, Lane, Message, PriceClass, Quota, RouteName, State,
+    Timestamp,
 };
 
 /// What intake decided about a message before the ledger sees it.

@@ -9,11 +9,10 @@ mod waiting;
 use std::{sync::Arc, time::Duration};
 
 pub use contents::{
-    a_content_is_claimed_by_exactly_one_of_many_at_once,
-    a_content_is_free_again_after_its_span_and_not_before,
-    the_same_message_may_claim_its_content_again,
     a_content_given_back_is_free_and_nobody_gives_back_another_s,
-    a_content_is_of_its_account,
+    a_content_is_claimed_by_exactly_one_of_many_at_once,
+    a_content_is_free_again_after_its_span_and_not_before, a_content_is_of_its_account,
+    the_same_message_may_claim_its_content_again,
 };
 pub use keys::{
     a_key_is_new_to_exactly_one_of_many_at_once, a_key_is_of_its_customer_and_environment,

@@ -134,7 +134,9 @@ impl<R: BufRead> Entries<R> {
         let recipient = field(self.columns.recipient);
         let bare = recipient.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULA)).unwrap_or(recipient);
         let since = match self.columns.since.map(field).filter(|since| !since.is_empty()) {
-            Some(text) => text.parse().map_err(|_| format!("`{text}` is no time such as 2026-11-25T09:00:00Z"))?,
+            Some(text) => {
+                text.parse().map_err(|_| format!("`{text}` is no time such as 2026-11-25T09:00:00Z"))?
+            }
             None => self.now,
         };
         Ok(OptOut {

@@ -24,7 +24,9 @@ pub(super) fn fits(content: &Content) -> Result<(), Problem> {
         let sentence = format!("The text has {length} bytes in EUC-KR, {channel} takes {most}{longer}.");
         return Err(Problem::new(Code::TextTooLong, sentence));
     }
-    let Some(subject) = content.subject.as_deref().filter(|subject| !subject.is_empty()) else { return Ok(()) };
+    let Some(subject) = content.subject.as_deref().filter(|subject| !subject.is_empty()) else {
+        return Ok(());
+    };
     if channel == "sms" {
         let sentence = "sms carries no subject; the channel lms does.";
         return Err(Problem::new(Code::InvalidSubject, sentence));
@@ -101,7 +103,10 @@ mod tests {
     #[test]
     fn a_text_that_is_too_long_is_told_of_lms() {
         let short = fits(&content("sms", &"가".repeat(46))).unwrap_err();
-        assert_eq!(short.detail, "The text has 92 bytes in EUC-KR, sms takes 90; the channel lms takes up to 2000.");
+        assert_eq!(
+            short.detail,
+            "The text has 92 bytes in EUC-KR, sms takes 90; the channel lms takes up to 2000."
+        );
         let long = fits(&content("lms", &"가".repeat(1_001))).unwrap_err();
         assert_eq!(long.detail, "The text has 2002 bytes in EUC-KR, lms takes 2000.");
     }
@@ -126,7 +131,8 @@ for line in sys.stdin.buffer.read().decode('utf-8').split('\\x1e'):
     /// Every character of the Basic Multilingual Plane by itself, and texts of many.
     #[test]
     fn bytes_are_those_that_another_s_codec_of_code_page_949_writes() {
-        let mut texts: Vec<String> = ('\0'..='\u{ffff}').filter(|c| *c != '\u{1e}').map(String::from).collect();
+        let mut texts: Vec<String> =
+            ('\0'..='\u{ffff}').filter(|c| *c != '\u{1e}').map(String::from).collect();
         texts.push("😀".to_owned());
         let mut state = 7_u64;
         let mut random = |most: u32| {
@@ -136,7 +142,9 @@ for line in sys.stdin.buffer.read().decode('utf-8').split('\\x1e'):
         for _ in 0..2_000 {
             let length = random(1_100);
             let syllable = |n: u32| char::from_u32(0xac00 + n % 11_172).unwrap();
-            texts.push((0..length).map(|_| if random(4) == 0 { 'a' } else { syllable(random(11_172)) }).collect());
+            texts.push(
+                (0..length).map(|_| if random(4) == 0 { 'a' } else { syllable(random(11_172)) }).collect(),
+            );
         }
         let mut python = Command::new("python3")
             .args(["-c", PYTHON])

@@ -27,8 +27,7 @@ impl Start {
         Self { state: State::Rejected, code: Some(Code::QuotaExceeded), charge: Charge::None };
 
     /// Its recipient wants no messages.
-    const OPTED_OUT: Self =
-        Self { state: State::Rejected, code: Some(Code::OptedOut), charge: Charge::None };
+    const OPTED_OUT: Self = Self { state: State::Rejected, code: Some(Code::OptedOut), charge: Charge::None };
 
     /// The same, unless its recipient opted out. What has ended stays ended, and what may have been sent is not told to have been
     /// refused.

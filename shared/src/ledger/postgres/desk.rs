@@ -78,13 +78,15 @@ async fn dossier(connection: &mut PgConnection, id: MessageId) -> Result<Option<
         })
     };
     let attempts_log = notes.iter().map(note).collect::<Result<Vec<_>, _>>()?;
-    let class = sqlx::query("SELECT class FROM message WHERE id = $1 UNION ALL SELECT class FROM archive WHERE id = $1")
-        .bind(id.as_bytes().as_slice())
-        .fetch_optional(&mut *connection)
-        .await?
-        .map(|row| row.try_get::<Option<String>, _>(0))
-        .transpose()?
-        .flatten();
+    let class = sqlx::query(
+        "SELECT class FROM message WHERE id = $1 UNION ALL SELECT class FROM archive WHERE id = $1",
+    )
+    .bind(id.as_bytes().as_slice())
+    .fetch_optional(&mut *connection)
+    .await?
+    .map(|row| row.try_get::<Option<String>, _>(0))
+    .transpose()?
+    .flatten();
     let kept = sqlx::query("SELECT report FROM report_history WHERE message = $1 ORDER BY revision")
         .bind(row.at.row)
         .fetch_all(connection)

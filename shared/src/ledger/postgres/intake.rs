@@ -76,8 +76,7 @@ pub(super) async fn intake(
     let mut over: Vec<Row> = Vec::new();
     let mut ended: Vec<Row> = Vec::new();
     for (index, entry) in batch.entries.iter().enumerate() {
-        let start =
-            Start::of(entry, tallies.see(entry)).unless(found.out.contains(&entry.message.id));
+        let start = Start::of(entry, tallies.see(entry)).unless(found.out.contains(&entry.message.id));
         if found.filled.remove(&entry.message.id) {
             verdicts.push(IntakeVerdict::Cancelled);
             continue;
@@ -176,9 +175,7 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
             continue;
         };
         let found = known(row, 1)?;
-        if archived
-            && let Some(at) = new.remove(&found.at.id)
-        {
+        if archived && let Some(at) = new.remove(&found.at.id) {
             returned.push(at);
         }
         known_ids.insert(found.at.id, found);

@@ -86,11 +86,7 @@ struct Looked {
     last: Option<MessageId>,
 }
 
-async fn look(
-    connection: &mut PgConnection,
-    after: &[u8],
-    only: Option<&Party>,
-) -> Result<Looked, PgError> {
+async fn look(connection: &mut PgConnection, after: &[u8], only: Option<&Party>) -> Result<Looked, PgError> {
     let rows = sqlx::query(LOOK)
         .bind(after)
         .bind(only.map(Party::tail).unwrap_or_default())
@@ -272,9 +268,9 @@ impl OptOuts for PostgresLedger {
         let (mut ended, mut after) = (EndedOptOuts::default(), Vec::new());
         loop {
             let call = (after, recipient.clone());
-            let looked = self.database.read("opted-out", &call, |c, (after, only)| {
-                Box::pin(look(c, after, only.as_ref()))
-            });
+            let looked = self
+                .database
+                .read("opted-out", &call, |c, (after, only)| Box::pin(look(c, after, only.as_ref())));
             let looked = looked.await?;
             ended.in_flight += looked.sending;
             for ids in looked.waiting.chunks(TOGETHER) {

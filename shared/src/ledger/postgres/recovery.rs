@@ -162,8 +162,7 @@ pub(super) async fn give_back(
     let found = sqlx::query(LOCK).bind(super::rows::bytes(&ids)).fetch_all(&mut *connection).await?;
     let found = read_all(&found)?;
     let out = opt_outs::of_rows(connection, &found).await?;
-    let mut rows: HashMap<MessageId, Row> =
-        found.into_iter().map(|row| (row.at.id, row)).collect();
+    let mut rows: HashMap<MessageId, Row> = found.into_iter().map(|row| (row.at.id, row)).collect();
     let mut page = Page::new(clock);
     let mut saved = Vec::new();
     for (at, attempt) in given {

@@ -11,9 +11,7 @@ use super::{
 };
 use crate::{
     domain::{Account, ChannelName, MessageId, Party, State, Timestamp},
-    ledger::{
-        EndedOptOuts, LedgerError, OptOut, OptOutSearch, OptOuts, RowRef, book::Row, opt_outs::scope,
-    },
+    ledger::{EndedOptOuts, LedgerError, OptOut, OptOutSearch, OptOuts, RowRef, book::Row, opt_outs::scope},
 };
 
 /// Rows that are ended in one transaction.
@@ -52,7 +50,10 @@ fn read(row: &SqlRow<'_>) -> rusqlite::Result<OptOut> {
     };
     Ok(OptOut {
         recipient: row.get::<_, String>(0)?.parse().map_err(|error| wrong(0, Box::new(error)))?,
-        customer: named(1)?.map(|name| name.parse()).transpose().map_err(|error| wrong(1, Box::new(error)))?,
+        customer: named(1)?
+            .map(|name| name.parse())
+            .transpose()
+            .map_err(|error| wrong(1, Box::new(error)))?,
         channel: named(2)?.map(|name| name.parse()).transpose().map_err(|error| wrong(2, Box::new(error)))?,
         since: Timestamp::from_millis(row.get(3)?),
     })
@@ -157,12 +158,8 @@ impl OptOuts for SqliteLedger {
             let mut new = 0;
             for entry in &entries {
                 let (customer, channel) = entry.scope();
-                new += insert.execute((
-                    entry.recipient.as_str(),
-                    customer,
-                    channel,
-                    entry.since.as_millis(),
-                ))?;
+                new +=
+                    insert.execute((entry.recipient.as_str(), customer, channel, entry.since.as_millis()))?;
             }
             Ok(new)
         };
@@ -207,8 +204,7 @@ impl OptOuts for SqliteLedger {
             ended.uncertain += done.uncertain;
         }
         // After the last of them: what began meanwhile is seen.
-        let (left, sending) =
-            self.db().read(move |connection| look(connection, recipient.as_ref())).await?;
+        let (left, sending) = self.db().read(move |connection| look(connection, recipient.as_ref())).await?;
         ended.in_flight = sending + left.len();
         Ok(ended)
     }

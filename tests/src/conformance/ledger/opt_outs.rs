@@ -79,7 +79,8 @@ pub async fn what_comes_for_who_opted_out_is_rejected_with_a_report_and_not_char
 
 /// And everybody's list is of every customer.
 pub async fn a_list_is_of_its_customer_and_channel_or_of_all(bed: &Bed) -> anyhow::Result<()> {
-    let lists = [("acme", "sms", "1"), ("acme", "lms", "2"), ("*", "*", "3"), ("*", "lms", "4"), ("other", "*", "5")];
+    let lists =
+        [("acme", "sms", "1"), ("acme", "lms", "2"), ("*", "*", "3"), ("*", "lms", "4"), ("other", "*", "5")];
     let recipient = |last: &str| format!("+82101111000{last}");
     for (customer, channel, last) in lists {
         bed.engine.opt_outs.opt_out(vec![out(bed, customer, channel, &recipient(last))?]).await?;
@@ -134,10 +135,7 @@ pub async fn doubt_about_who_opted_out_ends_as_uncertain(bed: &Bed) -> anyhow::R
     bed.settle(first, 1, retry(bed, Duration::from_secs(1), true)).await?;
     let second = bed.start("acme").await?;
     bed.engine.opt_outs.opt_out(vec![out(bed, "acme", "sms", WRITTEN)?]).await?;
-    assert_eq!(
-        end(bed, Some(WRITTEN)).await?,
-        EndedOptOuts { rejected: 0, uncertain: 1, in_flight: 1 }
-    );
+    assert_eq!(end(bed, Some(WRITTEN)).await?, EndedOptOuts { rejected: 0, uncertain: 1, in_flight: 1 });
     bed.settle(second, 1, retry(bed, Duration::from_secs(1), true)).await?;
     bed.pass(Duration::from_secs(2));
     bed.engine.ledger.wake(bed.now(), 10, false).await?;
@@ -185,7 +183,8 @@ pub async fn an_intake_under_way_knows_of_whoever_opted_out_before_it_ended(bed:
         let recipient = format!("+8210{:08}", 20_000_000 + round);
         let mut entries = Vec::new();
         for number in 0..40_u32 {
-            let whom = if number % 8 == 0 { recipient.clone() } else { format!("+8210{:08}", 30_000_000 + number) };
+            let whom =
+                if number % 8 == 0 { recipient.clone() } else { format!("+8210{:08}", 30_000_000 + number) };
             entries.push(to(bed.entry("acme", Disposition::Ready)?, &whom));
         }
         let batch = bed.batch(entries);
