@@ -51,27 +51,37 @@ impl MessageTable {
     /// # Errors
     /// If the database does not answer.
     pub async fn collect(&self, turn: Turn, max: usize) -> Result<Vec<Told>, TableError> {
-        let revised = self.mapping.columns.report_rev.is_some();
         let mut found = Vec::new();
         for source in self.sources().await? {
-            let is_live = source == self.mapping.table;
-            if turn == Turn::Quick && revised && !is_live {
-                continue;
+            for which in self.news(turn, source == self.mapping.table) {
+                let text = self.select(&source, &which);
+                let statement = Statement { sql: format!("{text} LIMIT {max}"), arguments: Vec::new() };
+                found.extend(self.read(statement, &source).await?);
             }
-            let mut statement = Statement::default();
-            let which = match (turn, &self.mapping.columns.report_rev, &self.mapping.columns.collected_rev) {
-                (Turn::Quick, Some(said), Some(taken)) => format!("t.{said} > t.{taken}"),
-                (Turn::Quick, ..) => "b.seen IS NULL".to_owned(),
-                (Turn::Whole, ..) => {
-                    let since = SystemClock.now().minus(CORRECTED).as_millis();
-                    format!("b.made_at > {since} AND (b.seen IS NULL OR {})", self.differs())
-                }
-            };
-            let text = self.select(&source, &which);
-            statement.sql = format!("{text} LIMIT {max}");
-            found.extend(self.read(statement, &source).await?);
         }
         Ok(found)
+    }
+
+    /// The conditions by which a turn finds what is news in the live table, or in a log table; no row is found by two.
+    fn news(&self, turn: Turn, is_live: bool) -> Vec<String> {
+        let columns = &self.mapping.columns;
+        let since = SystemClock.now().minus(CORRECTED).as_millis();
+        match (turn, columns.report_rev.as_ref().zip(columns.collected_rev.as_ref())) {
+            // An index holds just these.
+            (Turn::Quick, Some((said, taken))) if is_live => vec![format!("t.{said} > t.{taken}")],
+            (Turn::Quick, Some(_)) => Vec::new(),
+            (Turn::Quick, None) => vec!["b.seen IS NULL".to_owned()],
+            // Besides them, what a later attempt wants to be told once more.
+            (Turn::Whole, Some((said, taken))) if is_live => {
+                vec![format!("t.{said} > t.{taken}"), format!("t.{said} <= t.{taken} AND b.seen IS NULL")]
+            }
+            (Turn::Whole, Some((said, taken))) => {
+                vec![format!("b.made_at > {since} AND (b.seen IS NULL OR t.{said} > t.{taken})")]
+            }
+            (Turn::Whole, None) => {
+                vec![format!("b.made_at > {since} AND (b.seen IS NULL OR {})", self.differs())]
+            }
+        }
     }
 
     /// What the row of a message says, wherever it lies; `None`: nothing yet.

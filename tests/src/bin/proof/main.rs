@@ -12,11 +12,13 @@ use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
     carrier_agent::proof as carriers,
     compose, cost,
+    deployment::Carries,
     durability::{
         self, Outcome,
         rollout::{self, RolloutPlan},
         wide::{self, WidePlan},
     },
+    engines::Flavour,
     idle,
     load::{self, Call, Plan},
     monotonic::nanos,
@@ -109,9 +111,13 @@ fn cost(span: Duration, details: bool) -> anyhow::Result<()> {
 fn carriers(seed: u64, small: bool, rows: Option<usize>) -> anyhow::Result<()> {
     let plan = if small { carriers::Plan::small(seed) } else { carriers::Plan::full(seed) };
     let plan = carriers::Plan { rows: rows.unwrap_or(plan.rows), ..plan };
-    let (postgres, mariadb) = (carriers::on_postgres(&plan)?, carriers::on_mariadb(&plan)?);
-    say(&json!({ "seed": seed, "rows": plan.rows, "kills": plan.kills,
-        "reports": { "naru_on_postgresql": postgres, "em_tran_on_mariadb": mariadb } }))
+    let postgres = carriers::on_postgres(&plan, Carries::RabbitMq)?;
+    let sqs = carriers::on_postgres(&plan, Carries::Aws { flavour: Flavour::Fauxqs, counted: false })?;
+    let mariadb = carriers::on_mariadb(&plan)?;
+    say(
+        &json!({ "seed": seed, "rows": plan.rows, "kills": plan.kills, "reports": { "naru_on_postgresql": postgres,
+        "naru_on_postgresql_over_sqs": sqs, "em_tran_on_mariadb": mariadb } }),
+    )
 }
 
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
