@@ -249,8 +249,8 @@ pub async fn lists_are_read_in_order_and_from_where_one_ended(bed: &Bed) -> anyh
         }
         read.extend(page);
     }
-    let mut expected: Vec<OptOut> =
-        all.iter().filter(|entry| entry.customer == Some("acme".parse().unwrap())).cloned().collect();
+    let acme = Some("acme".parse()?);
+    let mut expected: Vec<OptOut> = all.iter().filter(|entry| entry.customer == acme).cloned().collect();
     expected.sort_by_key(|entry| (entry.recipient.clone(), entry.channel.is_some()));
     assert_eq!(read, expected);
     assert_eq!(lists.opted_out(OptOutSearch::List(None, None), 7).await?.len(), 1);
