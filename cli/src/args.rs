@@ -7,9 +7,10 @@ use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
     alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb,
-    erase::EraseArgs, infra::InfraVerb, keys::KeysVerb, message::MessageVerb, quarantine::QuarantineVerb,
-    quota::QuotaVerb, route::RouteVerb, slack::SlackVerb, status::StatusArgs, stop::StopArgs,
-    subscription::SubscriptionVerb, uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
+    erase::EraseArgs, infra::InfraVerb, keys::KeysVerb, message::MessageVerb, opt_out::OptOutVerb,
+    quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb, sender::SenderVerb, slack::SlackVerb,
+    status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb, uncertain::UncertainVerb,
+    usage::UsageArgs, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -80,6 +81,12 @@ pub enum Command {
     /// How many units a customer may send
     #[command(subcommand)]
     Quota(QuotaVerb),
+    /// In whose name a customer may send
+    #[command(subcommand)]
+    Sender(SenderVerb),
+    /// Recipients who want no messages
+    #[command(subcommand)]
+    OptOut(OptOutVerb),
     /// What became of a message
     #[command(subcommand)]
     Message(MessageVerb),

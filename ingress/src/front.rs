@@ -12,6 +12,7 @@ use naru_shared::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accept::ContentMarker,
     attachments::Attachments,
     auth::Caller,
     denials::Denials,
@@ -37,6 +38,8 @@ pub struct Front {
     pub minter: Minter,
     /// Hashes secrets.
     pub hasher: CredentialHasher,
+    /// Marks contents.
+    pub contents: ContentMarker,
     /// Takes accepted messages to the queue.
     pub publisher: Publisher,
     /// What messages may name, if anything is kept.

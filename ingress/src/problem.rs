@@ -72,6 +72,8 @@ problem_table! {
         "The whole body must arrive within 10 seconds. Nothing was accepted; send the call again.";
     KeyInFlight = "key-in-flight", CONFLICT, "A call with this key is under way",
         "Another call with the same idempotency key has not been answered yet. Send the call again after a moment.";
+    DuplicateContent = "duplicate-content", CONFLICT, "The same was sent a moment ago",
+        "The customer wants the same content to the same recipient refused for a while. Retry-After says how long. To repeat a call that was not answered, send it with the same Idempotency-Key: it gets the first answer.";
     NotCancellable = "not-cancellable", CONFLICT, "The message cannot be cancelled any more",
         "It was sent, or may have been, or has already ended. Read its status for what became of it.";
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
@@ -96,10 +98,16 @@ problem_table! {
         "For sms, lms and mms: a number in E.164, such as +821012345678. For other channels: 1 to 64 characters.";
     InvalidSender = "invalid-sender", UNPROCESSABLE_ENTITY, "The sender is not valid",
         "A sender has 1 to 64 characters, without control characters.";
+    SenderUnregistered = "sender-unregistered", UNPROCESSABLE_ENTITY, "The sender is not registered",
+        "This customer's messages are sent in the name of registered senders only, and name one. A number is the same however it is written. The operator registers senders.";
     InvalidSubject = "invalid-subject", UNPROCESSABLE_ENTITY, "The subject is not valid",
-        "A subject has at most 255 characters.";
+        "A subject has at most 255 characters. Where the route counts by Korean rules, lms and mms take 40 bytes of EUC-KR, and sms takes none.";
     InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "The text is not valid",
         "A message without attachments needs a body that is not empty.";
+    TextTooLong = "text-too-long", UNPROCESSABLE_ENTITY, "The text is too long for its channel",
+        "The text does not fit into what the route sends by this channel: segments, or bytes of EUC-KR (sms 90, lms and mms 2000). Send it by lms, or shorten it. The detail says how long it may be.";
+    TextNotWritable = "text-not-writable", UNPROCESSABLE_ENTITY, "A character cannot be sent by this route",
+        "The route writes EUC-KR (code page 949), in sms as in lms and mms. The detail names the first character that it cannot write.";
     InvalidAttachments = "invalid-attachments", UNPROCESSABLE_ENTITY, "The list of attachments is not valid",
         "attachments is a list of at most 10 different ids of 20 MiB together; sms and lms carry none.";
     UnknownAttachment = "unknown-attachment", UNPROCESSABLE_ENTITY, "An attachment is unknown",

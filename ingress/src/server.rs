@@ -26,6 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accept::ContentMarker,
     attachments::Attachments,
     config::IngressConfig,
     connection::Connections,
@@ -137,6 +138,7 @@ impl Ingress {
             disk: deps.disk,
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
+            contents: ContentMarker::new(&deps.keyring.credentials),
             publisher,
             attachments: deps.blobs.map(|blobs| Attachments::new(blobs, &deps.keyring.ids)),
             uploads: Room::new(UPLOADS, UPLOAD_SHARES),

@@ -13,6 +13,7 @@ pub(crate) async fn sqlite(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
         reads: ledger.clone(),
         desk: ledger.clone(),
         mends: ledger.clone(),
+        opt_outs: ledger.clone(),
         outbox: ledger,
         keep: Box::new(dir),
     })

@@ -24,6 +24,7 @@ pub(crate) async fn postgres(clock: Arc<ManualClock>) -> anyhow::Result<Engine> 
         reads: ledger.clone(),
         desk: ledger.clone(),
         mends: ledger.clone(),
+        opt_outs: ledger.clone(),
         outbox: ledger,
         keep: Box::new(()),
     })
@@ -53,6 +54,7 @@ pub(crate) async fn tidied(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
         reads: ledger.clone(),
         desk: ledger.clone(),
         mends: ledger.clone(),
+        opt_outs: ledger.clone(),
         outbox: ledger,
         keep: Box::new(Tidying(tidying)),
     })

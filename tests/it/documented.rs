@@ -155,5 +155,9 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     psql::codes(&psql);
     psql::examples(&psql, &postgres);
     psql::counts(&psql, &mut live);
+    verb(&site, &["customer", "set", "acme", "--refuse-repeats", "3600"]);
+    within(PATIENCE, "the same is refused", || {
+        live.send(&message("twice", "00"), None).ok().filter(|reply| reply.status == 409)
+    });
     redis_cli::keys(site.redis.port(), &document("redis.md"));
 }

@@ -116,6 +116,7 @@ fn messages(gateway: &Gateway) {
     until(&mut customer, &failed, &["failed"], PATIENCE);
     until(&mut customer, &held, &["held"], PATIENCE);
     gateway.verb(&["uncertain", "resolve", &held, "--as", "failed"]).unwrap();
+    gateway.verb(&["opt-out", "add", "*", "010-9999-0000"]).unwrap();
     until(&mut customer, &taken_back, &["scheduled"], PATIENCE);
     assert_eq!(customer.cancel(&taken_back).unwrap().status, 200);
     until(&mut customer, &late, &["expired"], PATIENCE);

@@ -24,6 +24,7 @@ fn faces(ledger: &Arc<PostgresLedger>) -> Engine {
     Engine {
         ledger: Arc::<PostgresLedger>::clone(ledger),
         reads: Arc::<PostgresLedger>::clone(ledger),
+        opt_outs: Arc::<PostgresLedger>::clone(ledger),
         desk: Arc::<PostgresLedger>::clone(ledger),
         mends: Arc::<PostgresLedger>::clone(ledger),
         outbox: Arc::<PostgresLedger>::clone(ledger),

@@ -111,6 +111,8 @@ mod table;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod trade;
+#[cfg(test)]
 mod webhooks;
 #[cfg(test)]
 mod wide;

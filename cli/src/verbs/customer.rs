@@ -1,11 +1,14 @@
 //! `naru customer`: paying tenants.
 
-use clap::{Args, Subcommand};
+use std::num::NonZeroU32;
+
+use clap::{Args, Subcommand, ValueEnum};
 use naru_shared::{
     catalog::{Entry, Kind},
     domain::{Customer, CustomerId, GatePolicy, RatePolicy, TimeZone},
 };
 
+use super::sender;
 use crate::{
     desk::Desk,
     exit::Failure,
@@ -72,6 +75,21 @@ pub struct Settings {
     /// open or closed [default: local]
     #[arg(long, value_parser = gate_policy, value_name = "POLICY")]
     gate_policy: Option<GatePolicy>,
+    /// In whose name it may send: any, or registered (see `naru sender`) [default: any]
+    #[arg(long, value_enum)]
+    senders: Option<SendersArg>,
+    /// Seconds for which the same content to the same recipient is refused; 0: it never is [default: 0]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    refuse_repeats: Option<u32>,
+}
+
+/// In whose name a customer may send, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SendersArg {
+    /// In any
+    Any,
+    /// In that of a registered sender alone, which every message must name
+    Registered,
 }
 
 fn gate_policy(word: &str) -> Result<GatePolicy, String> {
@@ -99,6 +117,12 @@ impl Settings {
         }
         if let Some(policy) = self.gate_policy {
             customer.gate_policy = policy;
+        }
+        if let Some(senders) = self.senders {
+            customer.senders.registered_only = senders == SendersArg::Registered;
+        }
+        if let Some(seconds) = self.refuse_repeats {
+            customer.refuse_repeats = NonZeroU32::new(seconds);
         }
         if self.no_rate {
             customer.rates.clear();
@@ -199,12 +223,18 @@ fn show(desk: &Desk, c: &Customer) -> anyhow::Result<()> {
             ("weight", c.weight.to_string()),
             ("rates", rates(c)),
             ("without gate", c.gate_policy.as_str().to_owned()),
+            ("senders", sender::words(&c.senders)),
+            ("repetitions", repetitions(c)),
         ],
     )
 }
 
 fn state(customer: &Customer) -> String {
     if customer.suspended { "suspended".to_owned() } else { "active".to_owned() }
+}
+
+fn repetitions(customer: &Customer) -> String {
+    customer.refuse_repeats.map_or_else(|| "let in".to_owned(), |seconds| format!("refused for {seconds} s"))
 }
 
 fn rates(customer: &Customer) -> String {

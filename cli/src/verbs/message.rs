@@ -173,6 +173,7 @@ async fn show(desk: &Desk, id: MessageId) -> anyhow::Result<()> {
     let timeline = timeline::steps(&dossier);
     let mut lines = view_lines(&dossier.account, &dossier.view);
     lines.extend(dossier.backend_id.iter().map(|id| ("backend's id", id.clone())));
+    lines.extend(dossier.class.iter().map(|class| ("prices", class.clone())));
     desk.out.one(&Shown { dossier: &dossier, timeline: timeline.clone() }, &lines)?;
     if desk.out.json {
         return Ok(());

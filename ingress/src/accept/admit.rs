@@ -5,14 +5,15 @@ use std::sync::Arc;
 use naru_shared::{
     domain::{
         Account, ChannelName, Day, Environment, Fingerprint, Key, Message, MessageId, PackEncoder, Quota,
-        RouteName, Timestamp, Units,
+        Route, RouteName, Timestamp, Units,
     },
     gate::{FirstAnswer, KeyVerdict, QuotaVerdict},
 };
 
 use super::{
-    claim::{Claim, Held, Reserved},
+    claim::{Claim, Held, Part, Reserved},
     draft::Draft,
+    repeats,
     units::units,
 };
 use crate::{
@@ -42,13 +43,14 @@ pub async fn admit(
     traceparent: Option<&str>,
 ) -> Result<Admission, Problem> {
     let route = route(front, caller, &draft.content.channel).await?;
-    backlog(front, caller, &route).await?;
+    backlog(front, caller, &route.name).await?;
+    sender(caller, &draft)?;
     let now = front.clock.now();
     let fingerprint = Fingerprint::of(&draft.content, draft.lane);
     let answer = FirstAnswer {
         id: identify(front, &caller.account, key.as_ref(), now),
-        units: units(&draft.content),
-        route,
+        units: units(&draft.content, &route.trade)?,
+        route: route.name.clone(),
         accepted_at: now,
     };
     let mut claim = Claim::empty();
@@ -58,7 +60,16 @@ pub async fn admit(
         }
         // From here on the key is in this call's hands, and the claim gives it back whatever happens.
         let (account, key) = (caller.account.clone(), Some(key.clone()));
-        claim.hold(Held { account, key, reserved: None, answer: answer.clone() }, front.publisher.undo());
+        let held = Held { account, key, content: None, reserved: None, answer: answer.clone() };
+        claim.hold(held, front.publisher.undo());
+    }
+    match repeats::claim(front, caller, &draft.content, answer.id).await {
+        Ok(None) => {}
+        Ok(Some(mark)) => claim.add(Part::Content(mark), &caller.account, &answer, front.publisher.undo()),
+        Err(problem) => {
+            undo(front, claim).await;
+            return Err(problem);
+        }
     }
     if let Err(problem) = named(front, caller, &draft, now).await {
         undo(front, claim).await;
@@ -66,7 +77,9 @@ pub async fn admit(
     }
     match reserve(front, caller, &draft.content.channel, answer.units, now).await {
         Ok(None) => {}
-        Ok(Some(reserved)) => claim.add(reserved, &caller.account, &answer, front.publisher.undo()),
+        Ok(Some(reserved)) => {
+            claim.add(Part::Units(reserved), &caller.account, &answer, front.publisher.undo())
+        }
         Err(problem) => {
             undo(front, claim).await;
             return Err(problem);
@@ -115,14 +128,27 @@ fn identify(front: &Front, account: &Account, key: Option<&Key>, now: Timestamp)
     }
 }
 
-async fn route(front: &Front, caller: &Caller, channel: &ChannelName) -> Result<RouteName, Problem> {
+/// Whether it may be sent in the name that it says.
+fn sender(caller: &Caller, draft: &Draft) -> Result<(), Problem> {
+    let sender = draft.content.sender.as_deref();
+    if caller.profile.customer.senders.allow(sender) {
+        return Ok(());
+    }
+    let sentence = match sender {
+        Some(_) => "The sender is not among those registered for this customer.",
+        None => "This customer's messages must name one of its registered senders.",
+    };
+    Err(Problem::new(Code::SenderUnregistered, sentence))
+}
+
+async fn route(front: &Front, caller: &Caller, channel: &ChannelName) -> Result<Arc<Route>, Problem> {
     let name = match caller.account.environment {
         Environment::Sandbox => &front.sandbox,
         Environment::Live => caller.profile.route(channel).ok_or_else(|| no_route(channel))?,
     };
     let route = front.registry.route(name).await.map_err(|_| Code::Unavailable)?;
     match route {
-        Some(route) if route.environment == caller.account.environment => Ok(route.name.clone()),
+        Some(route) if route.environment == caller.account.environment => Ok(route),
         _ => Err(no_route(channel)),
     }
 }

@@ -1,10 +1,10 @@
-//! What an accept holds of the gate until its publish is decided: a key in flight, units in flight.
+//! What an accept holds of the gate until its publish is decided: a key in flight, a content, units in flight.
 
 use std::sync::Arc;
 
 use naru_shared::{
     domain::{Account, ChannelName, Day, Key},
-    gate::{FirstAnswer, Gate, GateError},
+    gate::{ContentMark, FirstAnswer, Gate, GateError},
     registry::Profile,
 };
 use tokio::sync::mpsc;
@@ -27,10 +27,21 @@ pub struct Held {
     pub account: Account,
     /// The key, if the call had one and the gate knows of it.
     pub key: Option<Key>,
+    /// The content, if it must not come again soon.
+    pub content: Option<ContentMark>,
     /// The units, if there are limits.
     pub reserved: Option<Reserved>,
     /// What the call is answered with.
     pub answer: FirstAnswer,
+}
+
+/// Something more that is held.
+#[derive(Debug)]
+pub enum Part {
+    /// A content.
+    Content(ContentMark),
+    /// Units.
+    Units(Reserved),
 }
 
 /// Where claims go that were dropped undecided.
@@ -47,23 +58,26 @@ impl Claim {
         Self(None)
     }
 
-    /// Holds a key, units, or both; takes the place of what it held.
+    /// Holds a key, a content, units, or any of them; takes the place of what it held.
     pub fn hold(&mut self, held: Held, undo: &Undo) {
         self.0 = Some((Box::new(held), undo.clone()));
     }
 
-    /// Adds units to what is held.
-    pub fn add(&mut self, reserved: Reserved, account: &Account, answer: &FirstAnswer, undo: &Undo) {
-        match &mut self.0 {
-            Some((held, _)) => held.reserved = Some(reserved),
-            None => {
-                let (account, answer) = (account.clone(), answer.clone());
-                self.hold(Held { account, key: None, reserved: Some(reserved), answer }, undo);
-            }
+    /// Adds a part to what is held.
+    pub fn add(&mut self, part: Part, account: &Account, answer: &FirstAnswer, undo: &Undo) {
+        let empty = || {
+            let (account, answer) = (account.clone(), answer.clone());
+            (Box::new(Held { account, key: None, content: None, reserved: None, answer }), undo.clone())
+        };
+        let (held, _) = self.0.get_or_insert_with(empty);
+        match part {
+            Part::Content(mark) => held.content = Some(mark),
+            Part::Units(reserved) => held.reserved = Some(reserved),
         }
     }
 
-    /// The message was accepted: its answer is remembered under its key, its units stay in flight until intake.
+    /// The message was accepted: its answer is remembered under its key, its content for as long as it must not come again,
+    /// and its units stay in flight until intake.
     pub async fn keep(mut self, gate: &dyn Gate) -> Result<(), GateError> {
         match self.0.take().map(|(held, _)| *held) {
             Some(Held { account, key: Some(key), answer, .. }) => gate.finish(&account, &key, answer).await,
@@ -79,7 +93,8 @@ impl Claim {
         }
     }
 
-    /// It is not known: the key is free for another try, which derives the same id; the units stay in flight.
+    /// It is not known: the key is free for another try, which derives the same id and may claim the content again; the units
+    /// stay in flight.
     pub async fn doubt(mut self, gate: &dyn Gate) -> Result<(), GateError> {
         match self.0.take().map(|(held, _)| *held) {
             Some(Held { account, key: Some(key), .. }) => gate.abandon(&account, &key).await,
@@ -89,16 +104,20 @@ impl Claim {
 }
 
 impl Held {
-    /// Gives everything back, the units even where the key could not be.
+    /// Gives everything back, each part even where another could not be.
     pub async fn undo(self, gate: &dyn Gate) -> Result<(), GateError> {
         let abandoned = match &self.key {
             Some(key) => gate.abandon(&self.account, key).await,
             None => Ok(()),
         };
+        let freed = match self.content {
+            Some(mark) => gate.free_content(&self.account, mark, self.answer.id).await,
+            None => Ok(()),
+        };
         if let Some(Reserved { channel, profile, day }) = &self.reserved {
             gate.give_back(&self.account, channel, &profile.quotas, *day, self.answer.units).await?;
         }
-        abandoned
+        abandoned.and(freed)
     }
 }
 
@@ -108,7 +127,7 @@ impl Drop for Claim {
             && undo.try_send(held).is_err()
         {
             tracing::warn!(
-                "a key or units in flight could not be given back; they are free again by their time-out"
+                "a key, a content or units in flight could not be given back; they are free again by their time-out"
             );
         }
     }

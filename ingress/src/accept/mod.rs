@@ -1,12 +1,14 @@
-//! The way of a message up to its publish: parse and validate (`draft`), cost (`units`), route, backlog, key and quota
-//! (`admit`), and what is held meanwhile (`claim`).
+//! The way of a message up to its publish: parse and validate (`draft`), route, backlog, sender, cost (`units`), key,
+//! repetition (`repeats`) and quota (`admit`), and what is held meanwhile (`claim`).
 
 mod admit;
 mod claim;
 mod draft;
 pub mod key_header;
+mod repeats;
 mod units;
 
 pub use admit::{Admission, admit, undo};
 pub use claim::{Claim, Held, Undo};
 pub use draft::{Draft, Place, malformed, parse, parse_bytes};
+pub use repeats::ContentMarker;

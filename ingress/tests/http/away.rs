@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use naru_shared::{
-    domain::{Account, ChannelName, Day, Fingerprint, GatePolicy, Key, Quota, RatePolicy, RouteName, Units},
-    gate::{FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
+    domain::{
+        Account, ChannelName, Day, Fingerprint, GatePolicy, Key, MessageId, Quota, RatePolicy, RouteName,
+        Units,
+    },
+    gate::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
     ledger::{QuotaUse, Waiting},
 };
 use serde_json::json;
@@ -35,6 +38,20 @@ impl Gate for Away {
     }
 
     async fn abandon(&self, _: &Account, _: &Key) -> Result<(), GateError> {
+        away()
+    }
+
+    async fn claim_content(
+        &self,
+        _: &Account,
+        _: ContentMark,
+        _: MessageId,
+        _: Duration,
+    ) -> Result<Option<Duration>, GateError> {
+        away()
+    }
+
+    async fn free_content(&self, _: &Account, _: ContentMark, _: MessageId) -> Result<(), GateError> {
         away()
     }
 

@@ -44,11 +44,15 @@ pub enum Code {
     AttachmentLost = 12,
     /// The operator recalled it before it was sent.
     Recalled = 13,
+    /// The recipient opted out.
+    OptedOut = 14,
+    /// It named no sender that its customer registered.
+    SenderUnregistered = 18,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Ok,
         Self::BackendRefused,
         Self::Uncertain,
@@ -63,6 +67,8 @@ impl Code {
         Self::NotTaken,
         Self::AttachmentLost,
         Self::Recalled,
+        Self::OptedOut,
+        Self::SenderUnregistered,
     ];
 
     /// As stores keep it.
@@ -94,7 +100,9 @@ impl Code {
             | Self::Restored
             | Self::NotTaken
             | Self::AttachmentLost
-            | Self::Recalled => ChargeEffect::Released,
+            | Self::Recalled
+            | Self::OptedOut
+            | Self::SenderUnregistered => ChargeEffect::Released,
         }
     }
 
@@ -116,6 +124,8 @@ impl Code {
             Self::NotTaken => "not-taken",
             Self::AttachmentLost => "attachment-lost",
             Self::Recalled => "recalled",
+            Self::OptedOut => "opted-out",
+            Self::SenderUnregistered => "sender-unregistered",
         }
     }
 
@@ -137,6 +147,8 @@ impl Code {
             Self::NotTaken => "the backend did not take the message in as many attempts as the route allows",
             Self::AttachmentLost => "an attachment was gone or damaged when the message was to be sent",
             Self::Recalled => "recalled by the operator before it was sent",
+            Self::OptedOut => "the recipient does not want messages",
+            Self::SenderUnregistered => "its sender is not registered",
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Who calls, how they prove it, and how fast they may call.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::{CredentialId, CustomerId, Environment, TimeZone, Timestamp};
+use super::{CredentialId, CustomerId, Environment, Senders, TimeZone, Timestamp};
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,12 @@ pub struct Customer {
     /// What becomes of its calls while nobody can be asked about its rates.
     #[serde(default)]
     pub gate_policy: GatePolicy,
+    /// In whose name it may send.
+    #[serde(default, skip_serializing_if = "Senders::is_unset")]
+    pub senders: Senders,
+    /// For how many seconds the same content to the same recipient is refused, up to 86,400; `None`: it never is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuse_repeats: Option<NonZeroU32>,
     /// Grows with every change of this row.
     pub version: u64,
 }
@@ -79,6 +85,8 @@ impl Customer {
             weight: 1,
             rates: Vec::new(),
             gate_policy: GatePolicy::Local,
+            senders: Senders::default(),
+            refuse_repeats: None,
             version: 0,
         }
     }

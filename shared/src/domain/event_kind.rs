@@ -40,6 +40,8 @@ pub enum DataShape {
     Redriven,
     /// How much of a recipient was removed, and by whom; not whom.
     Erased,
+    /// How many recipients opted out, or in again, and who wrote it down.
+    OptOuts,
     /// A document of the catalog, and who wrote it.
     Act,
     /// An envelope that was set aside.
@@ -74,6 +76,7 @@ impl DataShape {
             Self::Stop => "StopData",
             Self::Redriven => "RedrivenData",
             Self::Erased => "ErasedData",
+            Self::OptOuts => "OptOutsData",
             Self::Act => "ActData",
             Self::Quarantined => "QuarantinedData",
             Self::Newer => "NewerData",
@@ -130,7 +133,7 @@ pub mod kinds {
         DELIVERED = "naru.message.delivered", Customer, Report, "A message was delivered";
         FAILED = "naru.message.failed", Customer, Report, "A message was not delivered and is not tried again";
         EXPIRED = "naru.message.expired", Customer, Report, "A message's time was over before it was delivered";
-        REJECTED = "naru.message.rejected", Customer, Report, "A message that was accepted is refused: by its quota, its customer or for want of a route";
+        REJECTED = "naru.message.rejected", Customer, Report, "A message that was accepted is refused: by its quota, its customer, its recipient, its sender or for want of a route";
         CANCELLED = "naru.message.cancelled", Customer, Report, "A message was taken back: by its customer, or by an operator who stopped it";
         CONFLICT = "naru.message.idempotency-conflict", Customer, Conflict, "A key came again with another content: that message is not sent";
         HELD = "naru.uncertain.held", Operator, Held, "It cannot be known whether a message was sent, and it waits for a person";
@@ -140,6 +143,7 @@ pub mod kinds {
         STOP_COMMITTED = "naru.stop.committed", Operator, Stop, "A person cancelled messages that had been stopped";
         DEAD_REDRIVEN = "naru.dead.redriven", Operator, Redriven, "A person sent messages again that had failed or expired";
         RECIPIENT_ERASED = "naru.recipient.erased", Operator, Erased, "A person removed what was known of a recipient";
+        OPT_OUTS = "naru.optouts.changed", Operator, OptOuts, "Recipients were put on a list of those who want no messages, or taken off it";
         CUSTOMER_CREATED = "naru.customer.created", Operator, Act, "A customer was made";
         CUSTOMER_CHANGED = "naru.customer.changed", Operator, Act, "A customer was changed, suspended or resumed";
         CREDENTIAL_CREATED = "naru.credential.created", Operator, Act, "A credential was made";

@@ -14,6 +14,7 @@ mod message;
 mod names;
 mod outcome;
 mod pack;
+mod party;
 mod quota;
 mod report;
 mod retry;
@@ -22,6 +23,7 @@ mod state;
 mod stored_backend;
 mod table;
 mod time;
+mod trade;
 mod transition;
 mod webhook;
 
@@ -36,11 +38,12 @@ pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub(crate) use ids::{read_type_id, type_id};
 pub use message::{Again, Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
-    AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName,
-    WebhookName,
+    AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, PriceClass, RouteName,
+    SubscriptionName, WebhookName,
 };
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};
+pub use party::{InvalidParty, Party, Senders};
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
 pub use retry::{Lifetime, RetryPolicy};
@@ -54,5 +57,6 @@ pub use table::{
     TableMapping, TableResults, TableStatus, TableUrl, Verdict, preset,
 };
 pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
+pub use trade::{TextRule, Trade};
 pub use transition::{Facts, Next, next_state};
 pub use webhook::{InvalidKind, MessageKind, Webhook, WebhookId, WebhookState, WhyDisabled};

@@ -115,6 +115,11 @@ name!(
     Namespace, "a namespace", 40
 );
 
+name!(
+    /// A class of prices, which whoever writes the bills knows: `domestic`, `ad`.
+    PriceClass, "a class of prices", 32
+);
+
 impl Default for Namespace {
     fn default() -> Self {
         Self(Arc::from("main"))

@@ -1,5 +1,6 @@
 //! The gate of one process: everything in memory, every map bounded.
 
+mod contents;
 pub(super) mod gcra;
 mod keys;
 mod quotas;
@@ -13,9 +14,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict};
+use super::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict};
 use crate::{
-    domain::{Account, ChannelName, Clock, Day, Fingerprint, Key, Quota, RatePolicy, RouteName, Units},
+    domain::{
+        Account, ChannelName, Clock, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units,
+    },
     ledger::{QuotaUse, Waiting},
 };
 
@@ -27,6 +30,7 @@ pub struct MemoryGate {
     stopwatch: Stopwatch,
     rates: rates::Rates,
     keys: keys::Keys,
+    contents: contents::Contents,
     quotas: quotas::Quotas,
     waiting: waiting::Waits,
 }
@@ -47,6 +51,7 @@ impl MemoryGate {
             stopwatch,
             rates: rates::Rates::new(),
             keys: keys::Keys::new(clock),
+            contents: contents::Contents::new(),
             quotas: quotas::Quotas::default(),
             waiting: waiting::Waits::default(),
         }
@@ -80,6 +85,26 @@ impl Gate for MemoryGate {
 
     async fn abandon(&self, account: &Account, key: &Key) -> Result<(), GateError> {
         self.keys.abandon(account, key);
+        Ok(())
+    }
+
+    async fn claim_content(
+        &self,
+        _account: &Account,
+        mark: ContentMark,
+        by: MessageId,
+        span: Duration,
+    ) -> Result<Option<Duration>, GateError> {
+        Ok(self.contents.claim(mark, by, span, (self.stopwatch)()))
+    }
+
+    async fn free_content(
+        &self,
+        _account: &Account,
+        mark: ContentMark,
+        by: MessageId,
+    ) -> Result<(), GateError> {
+        self.contents.free(mark, by);
         Ok(())
     }
 

@@ -69,6 +69,10 @@ pub enum KeyVerdict {
     Conflict,
 }
 
+/// A content as it is remembered: a keyed hash of everything that makes it the same, which tells nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentMark(pub [u8; 16]);
+
 /// The answer about quotas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuotaVerdict {
@@ -107,6 +111,24 @@ pub trait Gate: Send + Sync + 'static {
 
     /// Forgets a key whose call was refused before publish.
     async fn abandon(&self, account: &Account, key: &Key) -> Result<(), GateError>;
+
+    /// Claims a content for a message, for so long: `None` if it has it now, or had it already; else how long another message
+    /// still has it, and nothing changed.
+    async fn claim_content(
+        &self,
+        account: &Account,
+        mark: ContentMark,
+        by: MessageId,
+        span: Duration,
+    ) -> Result<Option<Duration>, GateError>;
+
+    /// Gives a content back that a message claimed and that was not sent. What another has stays as it is.
+    async fn free_content(
+        &self,
+        account: &Account,
+        mark: ContentMark,
+        by: MessageId,
+    ) -> Result<(), GateError>;
 
     /// Counts units as in flight against the quotas that match the channel, if all have room.
     async fn reserve(

@@ -4,6 +4,7 @@
 //! Redis that was emptied is a Redis in which every bucket begins without a message to spend.
 
 mod backlog;
+mod contents;
 mod keys;
 mod names;
 mod numbers;
@@ -19,9 +20,9 @@ use async_trait::async_trait;
 pub use times::Times;
 use tokio::runtime::Handle;
 
-use super::{FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict, patience};
+use super::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict, patience};
 use crate::{
-    domain::{Account, ChannelName, Day, Fingerprint, Key, Quota, RatePolicy, RouteName, Units},
+    domain::{Account, ChannelName, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units},
     ledger::{QuotaUse, Waiting},
     redis::{Link, LinkError, RedisSettings, SettingsError},
 };
@@ -37,6 +38,7 @@ pub struct RedisGate {
     rates: Arc<rates::AllRates>,
     quotas: Arc<quotas::AllQuotas>,
     keys: keys::Keys,
+    contents: contents::Contents,
     backlog: Arc<backlog::Backlog>,
     watch: Arc<watch::Watch>,
 }
@@ -55,6 +57,7 @@ impl RedisGate {
         let mut scripts = vec![rates::script(), watch::script()];
         scripts.extend(quotas::scripts());
         scripts.extend(keys::scripts());
+        scripts.extend(contents::scripts());
         let link = Link::new("gate", settings, scripts)?;
         let names = names::Names::new(&settings.prefix);
         let backlog = Arc::new(backlog::Backlog::default());
@@ -67,8 +70,10 @@ impl RedisGate {
         let quotas = Arc::new(quotas::AllQuotas::new(l, n, t, runtime.clone()));
         let (l, n, t) = parts();
         let keys = keys::Keys::new(l, n, t, answers);
+        let (l, n, t) = parts();
+        let contents = contents::Contents::new(l, n, t);
         let keeping = (Arc::clone(&link), Arc::clone(&watch));
-        let gate = Arc::new(Self { link, names, times, rates, quotas, keys, backlog, watch });
+        let gate = Arc::new(Self { link, names, times, rates, quotas, keys, contents, backlog, watch });
         Ok((gate, async move {
             let (link, watch) = keeping;
             tokio::join!(link.keep(), watch.run());
@@ -114,6 +119,25 @@ impl Gate for RedisGate {
 
     async fn abandon(&self, account: &Account, key: &Key) -> Result<(), GateError> {
         Ok(self.keys.abandon(account, key).await?)
+    }
+
+    async fn claim_content(
+        &self,
+        account: &Account,
+        mark: ContentMark,
+        by: MessageId,
+        span: Duration,
+    ) -> Result<Option<Duration>, GateError> {
+        Ok(self.contents.claim(account, mark, by, span).await?)
+    }
+
+    async fn free_content(
+        &self,
+        account: &Account,
+        mark: ContentMark,
+        by: MessageId,
+    ) -> Result<(), GateError> {
+        Ok(self.contents.free(account, mark, by).await?)
     }
 
     async fn reserve(

@@ -73,6 +73,9 @@ pub struct Dossier {
     pub text_kept: bool,
     /// How its customer stands to the report of the newest revision.
     pub report_read: ReportRead,
+    /// The class of prices that held when it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Attempts and late words worth keeping, oldest first.
     pub attempts_log: Vec<AttemptNote>,
     /// Reports that a later revision replaced, oldest first.

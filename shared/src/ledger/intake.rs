@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::RowRef;
 use crate::domain::{
-    Account, Code, Day, IncarnationId, IntakeToken, Lane, Message, Quota, RouteName, State, Timestamp,
+    Account, Code, Day, IncarnationId, IntakeToken, Lane, Message, PriceClass, Quota, RouteName, State,
+    Timestamp,
 };
 
 /// What intake decided about a message before the ledger sees it.
@@ -35,6 +36,8 @@ pub struct IntakeEntry {
     pub day: Day,
     /// What was decided.
     pub disposition: Disposition,
+    /// The class of prices that holds for it.
+    pub class: Option<PriceClass>,
     /// The message; `Arc`, since the courier that starts it keeps it too.
     pub message: Arc<Message>,
 }

@@ -1,12 +1,14 @@
 //! The port `ledger`: the relational database of truth, where everything waits.
 //!
-//! Four faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
-//! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator, [`LedgerMends`] for what concerns many messages.
+//! Five faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
+//! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator, [`LedgerMends`] for what concerns many messages,
+//! and [`OptOuts`]: the lists of those who want no messages.
 
 mod book;
 mod desk;
 mod intake;
 mod mend;
+mod opt_outs;
 mod postgres;
 mod reads;
 mod sqlite;
@@ -19,6 +21,7 @@ pub use mend::{
     Dead, DeadFilter, DeadPage, Erased, Erasure, LedgerMends, Redrive, Redriven, StopCounts, StopEnd,
     StopFilter, StopOrder, StopPhase, StopRule, Swept,
 };
+pub use opt_outs::{EndedOptOuts, OptOut, OptOutSearch, OptOuts};
 pub use postgres::{PostgresLedger, postgres_callback_statements, postgres_statements};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;

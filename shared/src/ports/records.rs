@@ -11,7 +11,7 @@ use crate::{
     data_dir::DataDir,
     domain::{Clock, SystemClock},
     engines::{CatalogEngine, LedgerEngine, PostgresLedgerEngine},
-    ledger::{Ledger, LedgerDesk, LedgerMends, LedgerReads, PostgresLedger, SqliteLedger},
+    ledger::{Ledger, LedgerDesk, LedgerMends, LedgerReads, OptOuts, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
     watch::Watch,
@@ -157,6 +157,8 @@ pub struct DeskPorts {
     pub mends: Arc<dyn LedgerMends>,
     /// The customers'.
     pub reads: Arc<dyn LedgerReads>,
+    /// Those who want no messages.
+    pub opt_outs: Arc<dyn OptOuts>,
     /// The workers'.
     pub ledger: Arc<dyn Ledger>,
     /// What an operator keeps an eye on.
@@ -185,6 +187,7 @@ pub fn open_desk(
                 desk: Arc::<SqliteLedger>::clone(&ledger),
                 mends: Arc::<SqliteLedger>::clone(&ledger),
                 reads: Arc::<SqliteLedger>::clone(&ledger),
+                opt_outs: Arc::<SqliteLedger>::clone(&ledger),
                 callbacks: Arc::<SqliteLedger>::clone(&ledger),
                 watch: Arc::<SqliteLedger>::clone(&ledger),
                 outbox: Arc::<SqliteLedger>::clone(&ledger),
@@ -199,6 +202,7 @@ pub fn open_desk(
                 desk: Arc::<PostgresLedger>::clone(&ledger),
                 mends: Arc::<PostgresLedger>::clone(&ledger),
                 reads: Arc::<PostgresLedger>::clone(&ledger),
+                opt_outs: Arc::<PostgresLedger>::clone(&ledger),
                 callbacks: Arc::<PostgresLedger>::clone(&ledger),
                 watch: Arc::<PostgresLedger>::clone(&ledger),
                 outbox: Arc::<PostgresLedger>::clone(&ledger),

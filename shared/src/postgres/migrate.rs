@@ -17,6 +17,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_attachment_lost.sql"),
     include_str!("migrations/0005_stop.sql"),
     include_str!("migrations/0006_seeing.sql"),
+    include_str!("migrations/0007_trade.sql"),
 ];
 
 /// The advisory lock under which tables change.

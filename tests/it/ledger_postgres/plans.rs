@@ -27,6 +27,8 @@ INSERT INTO unread (free_at, revision, sandbox, id, customer) SELECT i, 1, false
     FROM generate_series(1, 100000) AS i;
 INSERT INTO usage (used, credited, day, customer, channel) SELECT 1, 0, i, 'c' || c, 'sms'
     FROM generate_series(1, 400) AS i, generate_series(1, 50) AS c;
+INSERT INTO opt_out (since, recipient, customer, channel) SELECT i, '+82' || i, CASE WHEN i % 3 = 0 THEN '*' ELSE 'c' || i % 50 END, '*'
+    FROM generate_series(1, 100000) AS i;
 INSERT INTO outbox (free_at, event) SELECT i, '{}' FROM generate_series(1, 20000) AS i;
 INSERT INTO attempt_note (message, at, attempt, late, outcome, detail) SELECT i, i, 1, false, 'x', '' FROM generate_series(1, 20000) AS i;
 INSERT INTO report_history (message, at, revision, report) SELECT i, i, 1, '{}' FROM generate_series(1, 20000) AS i;

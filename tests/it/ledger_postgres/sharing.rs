@@ -162,3 +162,25 @@ async fn the_backlog_is_summed_up_and_stays_exact() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// Whoever puts a recipient on a list has a lock to himself that every intake shares from its insert on: it looks at the lists after it
+/// has it, and so knows of what was written meanwhile.
+#[tokio::test]
+async fn an_intake_looks_at_lists_after_whoever_writes_one_is_done() -> anyhow::Result<()> {
+    with_bed(|bed, _ledger, settings| {
+        Box::pin(async move {
+            let (lock, recipient) = (0x6e61_7275_0007_i64, "+821012345678");
+            let writes = format!(
+                "SET search_path = naru; BEGIN; SELECT pg_advisory_xact_lock({lock}); SELECT pg_sleep(1); \
+                 INSERT INTO opt_out (since, recipient, customer, channel) VALUES (0, '{recipient}', 'acme', '*'); COMMIT"
+            );
+            let writing = std::thread::spawn(move || psql(&settings, &writes));
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let row = bed.record(bed.entry("acme", Disposition::Start)?).await?;
+            ensure!(bed.state("acme", row).await? == State::Rejected, "it did not wait, or did not see it");
+            writing.join().map_err(|_| anyhow::anyhow!("psql panicked"))??;
+            Ok(())
+        })
+    })
+    .await
+}

@@ -1,5 +1,6 @@
 //! What a gate guarantees.
 
+mod contents;
 mod keys;
 mod quotas;
 mod rates;
@@ -7,6 +8,12 @@ mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
+pub use contents::{
+    a_content_given_back_is_free_and_nobody_gives_back_another_s,
+    a_content_is_claimed_by_exactly_one_of_many_at_once,
+    a_content_is_free_again_after_its_span_and_not_before, a_content_is_of_its_account,
+    the_same_message_may_claim_its_content_again,
+};
 pub use keys::{
     a_key_is_new_to_exactly_one_of_many_at_once, a_key_is_of_its_customer_and_environment,
     a_key_whose_call_was_lost_is_free_after_a_minute, an_abandoned_key_is_new_again,
@@ -62,6 +69,11 @@ macro_rules! gate_conformance {
                 an_abandoned_key_is_new_again,
                 a_key_whose_call_was_lost_is_free_after_a_minute,
                 a_key_is_of_its_customer_and_environment,
+                a_content_is_claimed_by_exactly_one_of_many_at_once,
+                a_content_is_free_again_after_its_span_and_not_before,
+                the_same_message_may_claim_its_content_again,
+                a_content_given_back_is_free_and_nobody_gives_back_another_s,
+                a_content_is_of_its_account,
                 a_reservation_is_never_over_the_limit_under_concurrency,
                 a_refused_reservation_counts_against_no_quota,
                 a_channel_is_held_by_its_own_quota_and_by_that_of_all,

@@ -33,6 +33,10 @@ pub(super) fn classify(grounds: &Grounds<'_>, message: &Message) -> Disposition 
     if profile.customer.suspended {
         return Disposition::Finish(State::Rejected, Code::Suspended);
     }
+    // It was when the call was answered, or a front that knew no better let it in.
+    if !profile.customer.senders.allow(message.content.sender.as_deref()) {
+        return Disposition::Finish(State::Rejected, Code::SenderUnregistered);
+    }
     if message.expires_at(grounds.lane) < grounds.now {
         return Disposition::Finish(State::Expired, Code::TtlExpired);
     }
@@ -90,6 +94,14 @@ mod tests {
             classify(&Grounds { profile: Some(&suspended), ..fresh }, &message),
             Disposition::Finish(State::Rejected, Code::Suspended)
         );
+        let mut strict = here.clone();
+        strict.customer.senders.registered_only = true;
+        let unregistered = Disposition::Finish(State::Rejected, Code::SenderUnregistered);
+        assert_eq!(classify(&Grounds { profile: Some(&strict), ..fresh }, &message), unregistered);
+        let sender = message.content.sender.clone().unwrap_or_else(|| "0215441234".to_owned());
+        strict.customer.senders.registered.insert(sender.parse().unwrap());
+        message.content.sender = Some(sender);
+        assert_eq!(classify(&Grounds { profile: Some(&strict), ..fresh }, &message), Disposition::Ready);
         let restored = Grounds { restored_before: Some(now.plus(Duration::from_millis(1))), ..fresh };
         assert_eq!(classify(&restored, &message), Disposition::Hold(Code::Restored));
         assert_eq!(classify(&Grounds { restored_before: Some(now), ..fresh }, &message), Disposition::Ready);

@@ -179,6 +179,7 @@ pub(super) async fn classify_all(
                 lane: pack.lane,
                 day: Day::of(message.accepted_at, zone),
                 disposition,
+                class: route.as_deref().and_then(|route| route.trade.class.clone()),
                 message: Arc::clone(message),
             });
             group.permits.push(permit);

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use clap::{Args, ValueEnum};
-use naru_shared::domain::{OnUncertain, Route};
+use naru_shared::domain::{OnUncertain, PriceClass, Route, TextRule, Trade};
 
 use crate::{exit::Failure, units::Span};
 
@@ -42,6 +42,26 @@ pub struct Policy {
     /// Messages that may be tried again, of a hundred that are tried for the first time, beside 10 in a second [default: 20]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=1000))]
     retry_budget: Option<u32>,
+    /// How units are counted: message (each is one), segments (of sms), or korean (each is one, and must fit) [default: message]
+    #[arg(long, value_parser = text_rule, value_name = "RULE")]
+    count: Option<TextRule>,
+    /// Units of each message, or of each segment [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(Trade::UNITS_EACH)))]
+    units: Option<u32>,
+    /// Segments that one sms may have [default: 10]
+    #[arg(long, value_name = "SEGMENTS", value_parser = clap::value_parser!(u8).range(1..))]
+    max_segments: Option<u8>,
+    /// Which prices hold for its messages, in a word that bills know, such as domestic or ad; none: no word [default: none]
+    #[arg(long, value_name = "WORD")]
+    class: Option<PriceClass>,
+}
+
+/// No class.
+const NO_CLASS: &str = "none";
+
+fn text_rule(word: &str) -> Result<TextRule, String> {
+    let rule = TextRule::ALL.into_iter().find(|rule| rule.as_str() == word);
+    rule.ok_or_else(|| "expected message, segments or korean".to_owned())
 }
 
 impl Policy {
@@ -58,6 +78,13 @@ impl Policy {
         route.concurrency = self.concurrency.unwrap_or(route.concurrency);
         route.max_attempts = self.max_attempts.unwrap_or(route.max_attempts);
         route.pacing.retry_percent = self.retry_budget.unwrap_or(route.pacing.retry_percent);
+        let trade = &mut route.trade;
+        trade.rule = self.count.unwrap_or(trade.rule);
+        trade.most_segments = self.max_segments.unwrap_or(trade.most_segments);
+        trade.units_each = self.units.and_then(NonZeroU32::new).unwrap_or(trade.units_each);
+        if let Some(class) = &self.class {
+            trade.class = Some(class.clone()).filter(|class| class.as_str() != NO_CLASS);
+        }
         if let Some(rate) = self.rate {
             route.pacing.per_second = NonZeroU32::new(rate);
         }

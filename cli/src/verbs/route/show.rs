@@ -2,7 +2,7 @@
 
 use naru_shared::{
     catalog::{Entry, Kind},
-    domain::{BackendConfig, ChannelName, CustomerId, Pacing, Route, ShownRoute},
+    domain::{BackendConfig, ChannelName, CustomerId, Pacing, Route, ShownRoute, TextRule, Trade},
 };
 
 use super::{provider, table::Carrier};
@@ -72,6 +72,8 @@ pub(super) async fn show_with(
             route.pacing.per_second.map_or_else(|| "unbounded".to_owned(), |rate| rate.to_string()),
         ),
         ("retry budget", format!("{} % and {}/s", route.pacing.retry_percent, Pacing::RETRIES_PER_SECOND)),
+        ("counts", counts(&route.trade)),
+        ("prices", route.trade.class.as_ref().map_or_else(|| "no class".to_owned(), ToString::to_string)),
         ("assigned", if words.is_empty() { "nobody".to_owned() } else { words.join(" ") }),
     ];
     lines.extend(provider::lines(route));
@@ -89,6 +91,15 @@ pub(super) fn destination(route: &Route) -> String {
         BackendConfig::Simulator(_) => "nowhere".to_owned(),
         BackendConfig::Http(http) => provider::url(http),
         BackendConfig::Table(table) => format!("{} in {}", table.mapping.table, table.url),
+    }
+}
+
+fn counts(trade: &Trade) -> String {
+    let each = trade.units_each;
+    match trade.rule {
+        TextRule::Message => format!("{each} for each message"),
+        TextRule::Segments => format!("{each} for each segment of sms, at most {}", trade.most_segments),
+        TextRule::Korean => format!("{each} for each message that fits (90, 2000 and 40 bytes of EUC-KR)"),
     }
 }
 

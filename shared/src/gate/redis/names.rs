@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Account, ChannelName, CustomerId, Key};
+use crate::{
+    domain::{Account, ChannelName, CustomerId, Key},
+    gate::ContentMark,
+};
 
 /// Names under one prefix, and this process's own name.
 #[derive(Debug, Clone)]
@@ -43,6 +46,12 @@ impl Names {
 
     pub(super) fn quota(&self, customer: &CustomerId, channel: Option<&ChannelName>) -> String {
         format!("{}:{{{customer}}}:quota:{}", self.prefix, channel.map_or("*", ChannelName::as_str))
+    }
+
+    pub(super) fn content(&self, account: &Account, mark: ContentMark) -> String {
+        let mark = data_encoding::HEXLOWER.encode(&mark.0);
+        let environment = account.environment.as_str();
+        format!("{}:{{{}}}:content:{environment}:{mark}", self.prefix, account.customer)
     }
 
     pub(super) fn key(&self, account: &Account, key: &Key) -> String {

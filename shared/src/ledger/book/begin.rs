@@ -26,6 +26,19 @@ impl Start {
     pub(in crate::ledger) const OVER_QUOTA: Self =
         Self { state: State::Rejected, code: Some(Code::QuotaExceeded), charge: Charge::None };
 
+    /// Its recipient wants no messages.
+    const OPTED_OUT: Self = Self { state: State::Rejected, code: Some(Code::OptedOut), charge: Charge::None };
+
+    /// The same, unless its recipient opted out. What has ended stays ended, and what may have been sent is not told to have been
+    /// refused.
+    pub(in crate::ledger) fn unless(self, is_out: bool) -> Self {
+        match self.state {
+            State::Ready | State::Sending | State::Scheduled if is_out => Self::OPTED_OUT,
+            _ if is_out && self.code == Some(Code::QuotaExceeded) => Self::OPTED_OUT,
+            _ => self,
+        }
+    }
+
     /// As was decided, if every limit holds it.
     pub(in crate::ledger) fn of(entry: &IntakeEntry, fits: bool) -> Self {
         let (state, code) = match &entry.disposition {

@@ -41,6 +41,8 @@ pub(in crate::ledger) fn as_entry(row: &Row, message: Message, day: Day) -> Inta
         lane: row.lane,
         day,
         disposition: Disposition::Ready,
+        // Its row has it already, and no limit looks at it.
+        class: None,
         message: Arc::new(message),
     }
 }

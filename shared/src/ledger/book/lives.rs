@@ -127,7 +127,7 @@ impl Page {
     }
 
     /// A row whose attempt was taken and never begun; whether it changed.
-    pub(in crate::ledger) fn give_back(&mut self, row: &mut Row, attempt: u32) -> bool {
+    pub(in crate::ledger) fn give_back(&mut self, row: &mut Row, attempt: u32, is_out: bool) -> bool {
         if row.state != State::Sending || row.attempt != attempt {
             return false;
         }
@@ -135,9 +135,36 @@ impl Page {
         if row.attempt == 0 {
             row.sent_at = None;
         }
-        self.make_ready(row);
+        if is_out {
+            // It is ended when it is looked at, which is at once.
+            self.retries_at_once(row);
+        } else {
+            self.make_ready(row);
+        }
         self.joins(row);
         true
+    }
+
+    /// A row whose recipient opted out ends; whether it may have been sent already, which is said.
+    pub(in crate::ledger) fn opted_out(&mut self, row: &mut Row, now: Timestamp, emit: bool) -> bool {
+        let doubtful = row.possible_duplicate;
+        let end = if doubtful {
+            let detail = "the recipient opted out; whether an earlier attempt was taken cannot be known";
+            End { detail, ..End::plain(State::Failed, Code::Uncertain) }
+        } else {
+            End::plain(State::Rejected, Code::OptedOut)
+        };
+        self.end(row, &end, now, emit);
+        doubtful
+    }
+
+    /// A row that is to be looked at before anything begins.
+    fn retries_at_once(&mut self, row: &mut Row) {
+        waits(row, State::Retrying, None, "");
+        row.detail = None;
+        row.incarnation = None;
+        row.wake_at = Some(self.clock.as_millis());
+        self.news.due(self.clock.as_millis());
     }
 
     /// Cancels what was certainly not taken; whether the row changed.

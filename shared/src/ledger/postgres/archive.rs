@@ -23,7 +23,7 @@ macro_rules! columns {
     () => {
         "row, token, incarnation, wake_at, expires_at, accepted_at, send_at, sent_at, final_at, day, units, attempt, \
          revision, state, code, charge, lane, sandbox, possible_duplicate, id, fingerprint, customer, route, channel, \
-         recipient, key, reference, backend_id, detail, intake_at, taken_at, read_at, read_revision"
+         recipient, key, reference, backend_id, detail, intake_at, taken_at, read_at, read_revision, class"
     };
 }
 

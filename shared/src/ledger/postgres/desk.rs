@@ -1,6 +1,9 @@
 //! The operator's questions and decisions.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row as _};
@@ -9,6 +12,7 @@ use super::{
     PostgresLedger,
     dossier::{dossier, tombstone},
     find::{LOOKED, find},
+    opt_outs,
     rows::{bytes, lane, parsed, read_all, state},
     settle::LOCK,
     stops,
@@ -89,7 +93,15 @@ async fn resolve(
     let mut rows = read_all(&locked)?;
     rows.retain(|row| row.state == State::Held);
     let mut page = Page::new(clock);
+    let out = match resolution {
+        Resolution::Retry => opt_outs::of_rows(connection, &rows).await?,
+        _ => HashSet::new(),
+    };
     for row in &mut rows {
+        if out.contains(&row.at.id) {
+            page.opted_out(row, now, emit);
+            continue;
+        }
         page.resolve(row, resolution, now, emit);
         if row.state.is_waiting() {
             page.joins(row);

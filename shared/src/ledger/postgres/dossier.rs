@@ -2,10 +2,7 @@
 
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
-use super::{
-    intake::KNOWN,
-    rows::{find_all, known},
-};
+use super::rows::{find_all, known};
 use crate::{
     domain::{Account, MessageId, Timestamp},
     ledger::{AttemptNote, Dossier, ReportRead},
@@ -17,10 +14,13 @@ const NOTES: &str = "SELECT attempt, at, outcome, detail, late, began_at, doubtf
 
 /// Wherever it is: a row that moves meanwhile is seen in one place or the other.
 pub(super) const MOMENTS: &str = "SELECT m.intake_at, m.taken_at, m.read_at, m.text, \
-       (SELECT free_at FROM unread WHERE id = $1) FROM ( \
-       SELECT intake_at, taken_at, read_at, EXISTS (SELECT FROM content c WHERE c.row = message.row) AS text \
+       (SELECT free_at FROM unread WHERE id = $1), m.class FROM ( \
+       SELECT intake_at, taken_at, read_at, EXISTS (SELECT FROM content c WHERE c.row = message.row) AS text, class \
          FROM message WHERE id = $1 \
-       UNION ALL SELECT intake_at, taken_at, read_at, message IS NOT NULL FROM archive WHERE id = $1) AS m";
+       UNION ALL SELECT intake_at, taken_at, read_at, message IS NOT NULL, class FROM archive WHERE id = $1) AS m";
+
+const TOMBSTONE: &str = "SELECT row, id, customer, sandbox, state, token, fingerprint, accepted_at FROM message \
+     WHERE id = $1 AND fingerprint IS NULL";
 
 fn moment(row: &PgRow, index: usize) -> Result<Option<Timestamp>, PgError> {
     Ok(row.try_get::<Option<i64>, _>(index)?.map(Timestamp::from_millis))
@@ -54,6 +54,7 @@ pub(super) async fn dossier(
         None => ReportRead::Read { at: read_at },
     };
     Ok(Some(Dossier {
+        class: moments.try_get(5)?,
         taken_in_at: moment(&moments, 0)?,
         taken_at: moment(&moments, 1)?,
         report_read,
@@ -86,15 +87,7 @@ pub(super) async fn tombstone(
     connection: &mut PgConnection,
     id: MessageId,
 ) -> Result<Option<(Account, Timestamp)>, PgError> {
-    let ids = [id.as_bytes().as_slice()];
-    let rows = sqlx::query(KNOWN).bind(ids.as_slice()).bind(Vec::<&[u8]>::new());
-    let rows = rows.fetch_all(&mut *connection).await?;
-    let found = rows.first().map(|row| known(row, 1)).transpose()?;
-    let Some(known) = found.filter(|known| known.is_tombstone()) else { return Ok(None) };
-    let at = sqlx::query("SELECT accepted_at FROM message WHERE id = $1 AND fingerprint IS NULL")
-        .bind(ids[0])
-        .fetch_optional(connection)
-        .await?;
-    let at = at.map(|row| row.try_get(0)).transpose()?;
-    Ok(at.map(|at| (known.account, Timestamp::from_millis(at))))
+    let found = sqlx::query(TOMBSTONE).bind(id.as_bytes().as_slice()).fetch_optional(connection).await?;
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some((known(&found, 0)?.account, Timestamp::from_millis(found.try_get(7)?))))
 }

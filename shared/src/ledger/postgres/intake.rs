@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{PgConnection, Row as _};
 
 use super::{
+    opt_outs::listed,
     rows::{bytes, id, known},
     stops, usage,
     write::{self, Unread, int, json},
 };
 use crate::{
-    domain::{Code, Key, MessageId, State, Timestamp},
+    domain::{Code, Key, MessageId, PriceClass, State, Timestamp},
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef, StopPhase,
         book::{
@@ -24,28 +25,35 @@ use crate::{
 pub(super) const INSERT: &str = "WITH e AS MATERIALIZED (SELECT * FROM unnest( \
          $1::bytea[], $2::text[], $3::boolean[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[], \
          $9::text[], $10::smallint[], $11::smallint[], $12::smallint[], $13::integer[], $14::smallint[], \
-         $15::integer[], $16::boolean[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[]) \
+         $15::integer[], $16::boolean[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[], \
+         $25::text[]) \
        AS e (id, customer, sandbox, key, fingerprint, channel, recipient, reference, route, lane, state, code, units, \
-             charge, day, sending, wake_at, expires_at, accepted_at, send_at, message)), \
+             charge, day, sending, wake_at, expires_at, accepted_at, send_at, message, class)), \
      new AS (INSERT INTO message (id, customer, sandbox, key, fingerprint, token, channel, recipient, reference, route, \
                lane, state, code, units, charge, day, attempt, incarnation, possible_duplicate, wake_at, expires_at, \
-               accepted_at, send_at, sent_at, final_at, revision, intake_at) \
+               accepted_at, send_at, sent_at, final_at, revision, intake_at, class) \
              SELECT id, customer, sandbox, key, fingerprint, $22, channel, recipient, reference, route, lane, state, code, \
                units, charge, day, sending::integer, CASE WHEN sending THEN $23::bigint END, state = 5, wake_at, \
                expires_at, accepted_at, send_at, CASE WHEN sending THEN $24::bigint END, \
-               CASE WHEN state >= 10 THEN $24::bigint END, (state >= 10)::integer, $24::bigint FROM e \
+               CASE WHEN state >= 10 THEN $24::bigint END, (state >= 10)::integer, $24::bigint, class FROM e \
              ON CONFLICT (id) DO NOTHING RETURNING row, id), \
      text AS (INSERT INTO content (row, message) SELECT new.row, e.message FROM new JOIN e USING (id)) \
-     SELECT row, id FROM new";
+     SELECT new.row, new.id FROM (SELECT pg_advisory_xact_lock_shared(121364811153415)) AS held CROSS JOIN new";
 
-/// Asked after the insert, in a snapshot of its own: a row that was moved while the insert waited for it is seen. A row without
-/// an id says that there are rules that stop messages: whoever does not see it has a transaction that they wait for.
+/// Asked after the insert, in a snapshot of its own: a row that was moved while the insert waited for it is seen, and so is whoever
+/// opted out before the insert had its lock. First column: in the archive; NULL: a recipient who opted out. A row without an id says
+/// that there are rules that stop messages: whoever does not see it has a transaction that they wait for.
 pub(super) const KNOWN: &str = "SELECT false, row, id, customer, sandbox, state, token, fingerprint FROM message \
      WHERE id = ANY($1) \
      UNION ALL \
      SELECT true, row, id, customer, sandbox, state, token, fingerprint FROM archive WHERE id = ANY($2) \
      UNION ALL \
-     SELECT false, 0, '', '', false, 0::smallint, 0, NULL WHERE EXISTS (SELECT FROM stop_rule WHERE phase <= 2)";
+     SELECT false, 0, '', '', false, 0::smallint, 0, NULL WHERE EXISTS (SELECT FROM stop_rule WHERE phase <= 2) \
+     UNION ALL \
+     SELECT NULL, 0, e.id, '', false, 0::smallint, 0, NULL \
+       FROM unnest($2::bytea[], $3::text[], $4::text[], $5::text[]) AS e (id, recipient, customer, channel) \
+       WHERE EXISTS (SELECT 1 FROM opt_out o WHERE o.recipient = e.recipient \
+         AND o.customer IN (e.customer, '*') AND o.channel IN (e.channel, '*'))";
 
 /// What the ledger holds of a group's ids.
 struct Found {
@@ -57,6 +65,8 @@ struct Found {
     filled: HashSet<MessageId>,
     /// Rules in force.
     rules: Rules,
+    /// Messages to recipients who opted out.
+    out: HashSet<MessageId>,
 }
 
 pub(super) async fn intake(
@@ -73,7 +83,7 @@ pub(super) async fn intake(
     let mut over: Vec<Row> = Vec::new();
     let mut ended: Vec<Row> = Vec::new();
     for (index, entry) in batch.entries.iter().enumerate() {
-        let begins = Start::of(entry, tallies.see(entry));
+        let begins = Start::of(entry, tallies.see(entry)).unless(found.out.contains(&entry.message.id));
         let rule = found.rules.of_new(entry, begins);
         let start = if rule.is_some() { begins.stopped() } else { begins };
         if found.filled.remove(&entry.message.id) {
@@ -163,19 +173,28 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
     let mut new = insert_rows(connection, batch, &firsts, &starts).await?;
     let all: Vec<MessageId> = firsts.iter().map(|entry| entry.message.id).collect();
     let others: Vec<MessageId> = all.iter().filter(|id| !new.contains_key(id)).copied().collect();
-    let rows = sqlx::query(KNOWN).bind(bytes(&others)).bind(bytes(&all)).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(KNOWN)
+        .bind(bytes(&others))
+        .bind(bytes(&all))
+        .bind(firsts.iter().map(|e| listed(&e.message.content.recipient)).collect::<Vec<_>>())
+        .bind(firsts.iter().map(|e| e.account.customer.as_str()).collect::<Vec<_>>())
+        .bind(firsts.iter().map(|e| e.message.content.channel.as_str()).collect::<Vec<_>>())
+        .fetch_all(&mut *connection)
+        .await?;
     let mut known_ids = HashMap::with_capacity(rows.len());
-    let mut returned = Vec::new();
+    let (mut returned, mut out) = (Vec::new(), HashSet::new());
     let mut rules = Rules::default();
     for row in &rows {
+        let Some(archived) = row.try_get::<Option<bool>, _>(0)? else {
+            out.insert(id(row, 2)?);
+            continue;
+        };
         if row.try_get::<&[u8], _>(2)?.is_empty() {
             rules = stops::rules(connection, StopPhase::Standing).await?;
             continue;
         }
         let found = known(row, 1)?;
-        if row.try_get::<bool, _>(0)?
-            && let Some(at) = new.remove(&found.at.id)
-        {
+        if archived && let Some(at) = new.remove(&found.at.id) {
             returned.push(at);
         }
         known_ids.insert(found.at.id, found);
@@ -183,7 +202,7 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
     if !returned.is_empty() {
         undo(connection, &returned).await?;
     }
-    Ok(Found { new, known: known_ids, filled: HashSet::new(), rules })
+    Ok(Found { new, known: known_ids, filled: HashSet::new(), rules, out })
 }
 
 async fn insert_rows(
@@ -221,6 +240,7 @@ async fn insert_rows(
         .bind(batch.token.as_i64())
         .bind(batch.incarnation.as_i64())
         .bind(batch.now.as_millis())
+        .bind(entries.iter().map(|e| e.class.as_ref().map(PriceClass::as_str)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let mut new = HashMap::with_capacity(rows.len());

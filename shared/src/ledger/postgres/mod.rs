@@ -14,6 +14,7 @@ mod forget;
 mod intake;
 mod memory;
 mod mends;
+mod opt_outs;
 mod quick;
 mod reads;
 mod recovery;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use sqlx::{PgConnection, Row as _};
 
 use super::{
+    opt_outs,
     rows::{COLUMNS, message, read, read_all, row_columns},
     settle::LOCK,
     stops,
@@ -105,7 +106,13 @@ pub(super) async fn wake(
     let mut rows = read_all(&due)?;
     rows.sort_unstable_by_key(|row| row.at.id);
     let (mut woken, mut page) = (Woken::default(), Page::new(clock));
+    let out = opt_outs::of_rows(connection, &rows).await?;
     for row in &mut rows {
+        if out.contains(&row.at.id) {
+            page.opted_out(row, now, emit);
+            woken.expired += 1;
+            continue;
+        }
         match page.wake(row, now, emit) {
             Woke::Expired => woken.expired += 1,
             Woke::Ready => woken.ready += 1,
@@ -157,13 +164,14 @@ pub(super) async fn give_back(
 ) -> Result<News, PgError> {
     let ids = sorted(given.iter().map(|(at, _)| *at));
     let found = sqlx::query(LOCK).bind(super::rows::bytes(&ids)).fetch_all(&mut *connection).await?;
-    let mut rows: HashMap<MessageId, Row> =
-        read_all(&found)?.into_iter().map(|row| (row.at.id, row)).collect();
+    let found = read_all(&found)?;
+    let out = opt_outs::of_rows(connection, &found).await?;
+    let mut rows: HashMap<MessageId, Row> = found.into_iter().map(|row| (row.at.id, row)).collect();
     let mut page = Page::new(clock);
     let mut saved = Vec::new();
     for (at, attempt) in given {
         if let Some(row) = rows.get_mut(&at.id).filter(|row| row.at == *at)
-            && page.give_back(row, *attempt)
+            && page.give_back(row, *attempt, out.contains(&at.id))
         {
             saved.push(row.clone());
         }

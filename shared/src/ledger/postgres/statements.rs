@@ -1,8 +1,8 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
 use super::{
-    archive, dossier, forget, intake, memory, quick, reads, recovery, rows, settle, stops, take, tally,
-    usage, write,
+    archive, dossier, forget, intake, memory, opt_outs, quick, reads, recovery, rows, settle, stops, take,
+    tally, usage, write,
 };
 use crate::{callbacks, outbox, watch};
 
@@ -19,6 +19,9 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("is anything ready", take::READY),
         ("whose turn it is", quick::RINGS),
         ("begin by turns", quick::BEGIN),
+        ("who opted out", opt_outs::MATCHES),
+        ("opt-outs of a list", opt_outs::LIST),
+        ("opt-outs of a recipient", opt_outs::OF_RECIPIENT),
         ("delivered", settle::DELIVERED),
         ("sent", settle::SENT),
         ("lock rows", settle::LOCK),

@@ -13,7 +13,7 @@ use super::{
     change::by_id,
     dossier::{dossier, tombstone},
     find::{LOOKED, find},
-    rows, stops,
+    opt_outs, rows, stops,
     tally::{forgotten_before, tally},
 };
 use crate::{
@@ -59,7 +59,11 @@ impl LedgerDesk for SqliteLedger {
             let mut decided = Vec::new();
             for id in ids {
                 if let Some(mut row) = by_id(change.connection, id)?.filter(|row| row.state == State::Held) {
-                    change.page.resolve(&mut row, resolution, now, emit);
+                    if resolution == Resolution::Retry && opt_outs::is_out(change.connection, &row)? {
+                        change.page.opted_out(&mut row, now, emit);
+                    } else {
+                        change.page.resolve(&mut row, resolution, now, emit);
+                    }
                     if row.state.is_waiting() {
                         change.page.joins(&row);
                         change.page.stop_if(&mut row, &rules, How::CameBack, now);

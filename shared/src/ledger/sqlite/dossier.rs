@@ -14,7 +14,7 @@ use crate::{
 const NOTES: &str = "SELECT attempt, at, outcome, detail, late, began_at, doubtful, backend_id FROM attempt_note \
      WHERE message = ?1 ORDER BY at, attempt";
 
-const MOMENTS: &str = "SELECT intake_at, taken_at, read_at, report_at, EXISTS (SELECT 1 FROM content WHERE content.row = message.row) \
+const MOMENTS: &str = "SELECT intake_at, taken_at, read_at, report_at, EXISTS (SELECT 1 FROM content WHERE content.row = message.row), class \
      FROM message WHERE row = ?1";
 
 pub(super) fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Dossier>> {
@@ -46,6 +46,7 @@ pub(super) fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Resul
         .query_row([row.at.row], |found| {
             let (read_at, report_at) = (moment(found.get(2)?), moment(found.get(3)?));
             Ok(Dossier {
+                class: found.get(5)?,
                 taken_in_at: moment(found.get(0)?),
                 taken_at: moment(found.get(1)?),
                 report_read: report_read(&row, read_at, report_at),

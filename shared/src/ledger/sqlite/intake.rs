@@ -4,12 +4,13 @@ use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::{
     change::{Change, json},
+    opt_outs,
     rows::known_of,
     stops,
     usage::used,
 };
 use crate::{
-    domain::{Code, State, Timestamp},
+    domain::{Code, PriceClass, State, Timestamp},
     ledger::{
         IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef, StopPhase,
         book::{Charge, Judged, Start, Tallies, conflict, lane_number, sandbox},
@@ -29,8 +30,8 @@ impl<'c> Statements<'c> {
                 "INSERT INTO message (id, customer, sandbox, key, fingerprint, token, channel, recipient, \
                  reference, route, lane, state, code, units, charge, day, attempt, incarnation, \
                  possible_duplicate, wake_at, expires_at, accepted_at, send_at, sent_at, final_at, revision, \
-                 report_at, intake_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-                 ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28) ON CONFLICT (id) DO NOTHING",
+                 report_at, intake_at, class) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+                 ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29) ON CONFLICT (id) DO NOTHING",
             )?,
             content: connection.prepare_cached("INSERT INTO content (row, message) VALUES (?1, ?2)")?,
         })
@@ -44,9 +45,10 @@ pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::
     }
     let rules = stops::rules(change.connection, StopPhase::Standing)?;
     let mut statements = Statements::prepare(change.connection)?;
+    let any_out = opt_outs::any(change.connection)?;
     let mut verdicts = Vec::with_capacity(batch.entries.len());
     for (index, entry) in batch.entries.iter().enumerate() {
-        let begins = Start::of(entry, tallies.see(entry));
+        let begins = Start::of(entry, tallies.see(entry)).unless(any_out && is_out(change, entry)?);
         let rule = rules.of_new(entry, begins);
         let start = if rule.is_some() { begins.stopped() } else { begins };
         let verdict = match insert(change, &mut statements, batch, entry, start)? {
@@ -62,6 +64,11 @@ pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::
         verdicts.push(verdict);
     }
     Ok(IntakeDone { verdicts, used: tallies.into_used() })
+}
+
+fn is_out(change: &Change<'_>, entry: &IntakeEntry) -> rusqlite::Result<bool> {
+    let content = &entry.message.content;
+    opt_outs::matches(change.connection, &entry.account, &content.channel, &content.recipient)
 }
 
 /// Records an entry if its id is new, with everything that its state brings with it.
@@ -109,6 +116,7 @@ fn insert(
         u8::from(ended),
         report_at,
         now,
+        entry.class.as_ref().map(PriceClass::as_str),
     ])?;
     if inserted == 0 {
         return Ok(None);

@@ -16,6 +16,7 @@ mod forget;
 mod intake;
 mod memory;
 mod mends;
+mod opt_outs;
 mod reads;
 mod recovery;
 mod restored;
@@ -54,6 +55,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
      CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
     include_str!("stops.sql"),
     include_str!("seeing.sql"),
+    include_str!("trade.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.

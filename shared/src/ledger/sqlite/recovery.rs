@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::{
     change::{Change, select},
+    opt_outs,
     rows::{content, load, row_columns},
     stops,
 };
@@ -95,11 +96,18 @@ pub(super) fn wake(
 ) -> rusqlite::Result<Woken> {
     let rules = stops::rules(change.connection, StopPhase::Standing)?;
     let mut woken = Woken::default();
-    for mut row in change.rows(DUE, (now.as_millis(), max))? {
-        match change.page.wake(&mut row, now, emit) {
-            Woke::Expired => woken.expired += 1,
-            Woke::Ready if change.page.stop_if(&mut row, &rules, How::Swept, now) => {}
-            Woke::Ready => woken.ready += 1,
+    let due = change.rows(DUE, (now.as_millis(), max))?;
+    let any_out = !due.is_empty() && opt_outs::any(change.connection)?;
+    for mut row in due {
+        if any_out && opt_outs::is_out(change.connection, &row)? {
+            change.page.opted_out(&mut row, now, emit);
+            woken.expired += 1;
+        } else {
+            match change.page.wake(&mut row, now, emit) {
+                Woke::Expired => woken.expired += 1,
+                Woke::Ready if change.page.stop_if(&mut row, &rules, How::Swept, now) => {}
+                Woke::Ready => woken.ready += 1,
+            }
         }
         change.save(&row)?;
     }
@@ -131,9 +139,11 @@ pub(super) fn due_reports(
 
 pub(super) fn give_back(change: &mut Change<'_>, rows: &[(RowRef, u32)]) -> rusqlite::Result<()> {
     let rules = stops::rules(change.connection, StopPhase::Standing)?;
+    let any_out = opt_outs::any(change.connection)?;
     for (at, attempt) in rows {
         let Some(mut row) = load(change.connection, *at)? else { continue };
-        if change.page.give_back(&mut row, *attempt) {
+        let is_out = any_out && opt_outs::is_out(change.connection, &row)?;
+        if change.page.give_back(&mut row, *attempt, is_out) {
             change.page.stop_if(&mut row, &rules, How::CameBack, change.page.clock);
             change.save(&row)?;
         }

@@ -103,6 +103,7 @@ async fn what_an_operator_s_command_makes_ready_is_counted_by_the_server() {
         lane: Lane::Bulk,
         day: Day::from_i32(20_251_009),
         disposition: Disposition::Hold(Code::Restored),
+        class: None,
         message: Arc::new(message),
     };
     let batch = IntakeBatch {

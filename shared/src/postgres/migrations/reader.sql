@@ -9,7 +9,7 @@ GRANT SELECT ON naru.migration, naru.message, naru.unread, naru.usage, naru.entr
 -- How a message that ended stands, but not what it said.
 GRANT SELECT (row, token, incarnation, wake_at, expires_at, accepted_at, send_at, sent_at, final_at, day, units, attempt,
               revision, state, code, charge, lane, sandbox, possible_duplicate, id, fingerprint, customer, route, channel,
-              recipient, key, reference, backend_id, detail, intake_at, taken_at, read_at, read_revision) ON naru.archive TO naru_ingress;
+              recipient, key, reference, backend_id, detail, intake_at, taken_at, read_at, read_revision, class) ON naru.archive TO naru_ingress;
 -- Reports are handed out and acknowledged.
 GRANT UPDATE (free_at), DELETE ON naru.unread TO naru_ingress;
 GRANT UPDATE (read_at, read_revision) ON naru.message, naru.archive TO naru_ingress;

@@ -45,6 +45,7 @@ pub(super) fn entries(from: u64, count: u64) -> anyhow::Result<Vec<IntakeEntry>>
             lane: Lane::Express,
             day: Day::of(now, &TimeZone::UTC),
             disposition: Disposition::Ready,
+            class: None,
             message: Arc::new(message(number, now)?),
         })
     };

@@ -20,7 +20,7 @@ use naru_shared::{
     },
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerDesk, LedgerError,
-        LedgerMends, LedgerReads, PassedOver, RowRef, Settled, Settlement, TakeRequest, Work,
+        LedgerMends, LedgerReads, OptOuts, PassedOver, RowRef, Settled, Settlement, TakeRequest, Work,
     },
     outbox::Outbox,
 };
@@ -38,6 +38,8 @@ pub struct Engine {
     pub desk: Arc<dyn LedgerDesk>,
     /// The operator's hand for what concerns many messages.
     pub mends: Arc<dyn LedgerMends>,
+    /// Those who want no messages.
+    pub opt_outs: Arc<dyn OptOuts>,
     /// Events to publish.
     pub outbox: Arc<dyn Outbox>,
     /// Kept until the test has ended.
@@ -123,6 +125,7 @@ impl Bed {
             lane: Lane::Express,
             day: Day::of(self.now(), &TimeZone::UTC),
             disposition,
+            class: None,
             message: Arc::new(message),
         })
     }

@@ -8,6 +8,7 @@ pub mod dead;
 pub mod forget;
 pub mod intake;
 pub mod money;
+pub mod opt_outs;
 pub mod outbox;
 pub mod recovery;
 pub mod reports;
@@ -105,6 +106,16 @@ macro_rules! ledger_conformance {
             seeing: a_tombstone_is_told_of_and_a_message_is_none,
             seeing: a_count_after_the_fact_agrees_to_the_row,
             seeing: what_was_forgotten_is_known_to_be_missing,
+            opt_outs: what_comes_for_who_opted_out_is_rejected_with_a_report_and_not_charged,
+            opt_outs: a_list_is_of_its_customer_and_channel_or_of_all,
+            opt_outs: what_waits_for_who_opted_out_ends_and_what_is_under_way_does_not_begin_again,
+            opt_outs: doubt_about_who_opted_out_ends_as_uncertain,
+            opt_outs: a_person_s_retry_does_not_reach_who_opted_out,
+            opt_outs: what_is_given_back_does_not_reach_who_opted_out,
+            opt_outs: an_intake_under_way_knows_of_whoever_opted_out_before_it_ended,
+            opt_outs: whoever_opts_in_again_is_reached,
+            opt_outs: lists_are_read_in_order_and_from_where_one_ended,
+            opt_outs: the_class_of_prices_stays_with_a_message,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
             outbox: operators_are_told_of_what_waits_for_a_person,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
@@ -139,6 +150,7 @@ mod tests {
             ("forget", include_str!("forget.rs")),
             ("intake", include_str!("intake.rs")),
             ("money", include_str!("money.rs")),
+            ("opt_outs", include_str!("opt_outs.rs")),
             ("outbox", include_str!("outbox.rs")),
             ("recovery", include_str!("recovery.rs")),
             ("reports", include_str!("reports.rs")),
