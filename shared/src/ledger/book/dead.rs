@@ -12,6 +12,10 @@ use crate::{
     ledger::{Dead, Disposition, IntakeEntry, Redriven},
 };
 
+/// The shortest time to live of a message that begins anew: workers look only now and then for what another process made
+/// ready, so that what asked for a second would be over before anybody saw it.
+const LEAST: Duration = Duration::from_secs(60);
+
 /// Whether a message ended without being delivered and can be sent again.
 pub(in crate::ledger) const fn is_dead(row: &Row) -> bool {
     matches!(row.state, State::Failed | State::Expired)
@@ -73,7 +77,7 @@ impl Page {
         let key = if row.possible_duplicate { before.key } else { number };
         message.again = Some(Again { number, key, after: row.attempt, at: now });
         let ttl = message.content.ttl.unwrap_or(row.lane.default_ttl_seconds());
-        row.expires_at = now.plus(Duration::from_secs(u64::from(ttl)));
+        row.expires_at = now.plus(Duration::from_secs(u64::from(ttl)).max(LEAST));
         row.final_at = None;
         self.make_ready(row);
         self.joins(row);

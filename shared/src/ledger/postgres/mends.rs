@@ -14,7 +14,7 @@ use crate::{
 #[async_trait]
 impl LedgerMends for PostgresLedger {
     async fn stop(&self, order: StopOrder) -> Result<StopRule, LedgerError> {
-        let made = self.database.statement("stop", &order, |c, order| Box::pin(stops::stop(c, order)));
+        let made = self.database.transact("stop", &order, |c, order| Box::pin(stops::stop(c, order)));
         Ok(made.await?)
     }
 

@@ -81,9 +81,12 @@ pub(super) async fn stop(connection: &mut PgConnection, order: &StopOrder) -> Re
     let made = sqlx::query("INSERT INTO stop_rule (phase, document) VALUES ($1, $2) RETURNING number")
         .bind(i16::from(phase.as_u8()))
         .bind(json(order)?)
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await?;
-    Ok(StopRule { number: made.try_get(0)?, phase, order: order.clone() })
+    let number = made.try_get(0)?;
+    // With the rule itself: whoever gave it may be killed before it looks.
+    filtered(NOTE_FLIGHTS, number, None, &order.filter).execute(connection).await?;
+    Ok(StopRule { number, phase, order: order.clone() })
 }
 
 pub(super) async fn stops(

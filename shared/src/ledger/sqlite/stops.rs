@@ -60,7 +60,10 @@ pub(super) fn stop(change: &Change<'_>, order: StopOrder) -> rusqlite::Result<St
     change
         .connection
         .execute("INSERT INTO stop_rule (phase, document) VALUES (?1, ?2)", (phase.as_u8(), json(&order)?))?;
-    Ok(StopRule { number: change.connection.last_insert_rowid(), phase, order })
+    let number = change.connection.last_insert_rowid();
+    // With the rule itself: whoever gave it may be killed before it looks.
+    note_flights(change, number)?;
+    Ok(StopRule { number, phase, order })
 }
 
 pub(super) fn stops(connection: &Connection, number: Option<i64>) -> rusqlite::Result<Vec<StopRule>> {
