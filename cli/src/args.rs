@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
-    alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb, slack::SlackVerb,
-    status::StatusArgs, subscription::SubscriptionVerb, uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
+    alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb,
+    infra::InfraVerb, keys::KeysVerb, message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb,
+    route::RouteVerb, slack::SlackVerb, status::StatusArgs, subscription::SubscriptionVerb,
+    uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.

@@ -54,13 +54,21 @@ fn lives(customer: &mut Customer, verb: Verb<'_>) -> u64 {
     let held = accept(customer, &text("doubt", "97"), None);
     until(customer, &held, &["held"], PATIENCE);
     let told = shown(verb, &held);
-    assert_eq!(timeline(&told), ["accepted", "taken-in", "attempt-began", "attempt-ended", "waits"], "{told}");
+    assert_eq!(
+        timeline(&told),
+        ["accepted", "taken-in", "attempt-began", "attempt-ended", "waits"],
+        "{told}"
+    );
     verb(&["uncertain", "resolve", &held, "--as", "delivered"]);
     assert_eq!(reports(customer, 5, PATIENCE).len(), 5);
     let told = within(PATIENCE, "the report is read", || {
         Some(shown(verb, &plain)).filter(|told| told["report_read"]["state"] == "read")
     });
-    assert_eq!(timeline(&told), ["accepted", "taken-in", "attempt-began", "report", "acknowledged"], "{told}");
+    assert_eq!(
+        timeline(&told),
+        ["accepted", "taken-in", "attempt-began", "report", "acknowledged"],
+        "{told}"
+    );
     let moments: Vec<&str> =
         told["timeline"].as_array().unwrap().iter().map(|step| step["at"].as_str().unwrap()).collect();
     assert!(moments.is_sorted(), "{moments:?}");
@@ -118,7 +126,11 @@ fn agree(bill: &Value, counted: &[u64], acknowledged: u64, used: u64) {
     let names = ["submitted", "accepted", "reported", "units_reserved", "units_captured", "units_released"];
     let told: Vec<u64> = names.iter().map(|name| of(name)).collect();
     assert_eq!(told, counted, "{bill}");
-    assert_eq!((of("acknowledged"), of("units_reserved") + of("units_captured")), (acknowledged, used), "{bill}");
+    assert_eq!(
+        (of("acknowledged"), of("units_reserved") + of("units_captured")),
+        (acknowledged, used),
+        "{bill}"
+    );
 }
 
 fn numbers(line: &str) -> Vec<u64> {
@@ -175,7 +187,11 @@ fn of_a_message_that_no_worker_has_seen_it_is_said_what_can_be() {
     let verb = |arguments: &[&str]| gateway.verb(arguments).unwrap();
     let queued = accept(&mut customer, &text("sms", "00"), None);
     let told = shown(&verb, &queued);
-    assert_eq!((told["status"].as_str(), told["environment"].as_str()), (Some("queued"), Some("live")), "{told}");
+    assert_eq!(
+        (told["status"].as_str(), told["environment"].as_str()),
+        (Some("queued"), Some("live")),
+        "{told}"
+    );
     assert!(customer.cancel(&queued).unwrap().status < 300);
     let told = shown(&verb, &queued);
     assert_eq!(told["status"], "cancelled", "{told}");

@@ -171,7 +171,8 @@ async fn remove(name: &AlarmName, desk: &Desk) -> anyhow::Result<()> {
 
 async fn rules(book: &Book) -> anyhow::Result<Vec<(AlarmRule, bool)>> {
     let entries = book.all(Kind::Alarm, "").await?;
-    let of_record = entries.into_iter().filter_map(|e| if let Entry::Alarm(rule) = e { Some(rule) } else { None });
+    let of_record =
+        entries.into_iter().filter_map(|e| if let Entry::Alarm(rule) = e { Some(rule) } else { None });
     let mut rules: Vec<(AlarmRule, bool)> = of_record.map(|rule| (rule, false)).collect();
     for rule in AlarmRule::standard() {
         if rules.iter().all(|(other, _)| other.name != rule.name) {
@@ -196,8 +197,10 @@ async fn list(desk: &Desk) -> anyhow::Result<()> {
             (false, true) => "standard",
             (false, false) => "by hand",
         };
-        let told =
-            one.raised.iter().map(|raised| format!("{} for {}", raised.subject, age(now.since(raised.raised_at))));
+        let told = one
+            .raised
+            .iter()
+            .map(|raised| format!("{} for {}", raised.subject, age(now.since(raised.raised_at))));
         vec![one.rule.name.to_string(), words(&one.rule), set.to_owned(), told.collect::<Vec<_>>().join(", ")]
     })
 }

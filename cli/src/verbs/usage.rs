@@ -48,9 +48,12 @@ fn month(text: &str) -> Result<i32, String> {
     if year.len() != 4 || month.len() != 2 {
         return Err(wrong());
     }
-    let (year, month): (i32, i32) =
-        (year.parse().map_err(|_| wrong())?, month.parse().map_err(|_| wrong())?);
-    if (1970..=9998).contains(&year) && (1..=12).contains(&month) { Ok(year * 100 + month) } else { Err(wrong()) }
+    let (year, month): (i32, i32) = (year.parse().map_err(|_| wrong())?, month.parse().map_err(|_| wrong())?);
+    if (1970..=9998).contains(&year) && (1..=12).contains(&month) {
+        Ok(year * 100 + month)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// One line of the answer.
@@ -149,7 +152,8 @@ async fn count(
             sums.entry((customer, sandbox, cell.channel, cell.route, at)).or_default().add(&cell.tally);
         }
         if sums.len() > ROWS {
-            let why = format!("there are more than {ROWS} hours to tell of: ask for one --customer after another");
+            let why =
+                format!("there are more than {ROWS} hours to tell of: ask for one --customer after another");
             return Err(Failure::Refused(why).into());
         }
         from = page.next;
@@ -253,7 +257,13 @@ mod tests {
         assert_eq!(told("2026-10-25T01:15:00Z"), "2026-10-25T02:00:00+01:00");
         assert_eq!(told("2026-03-29T01:30:00Z"), "2026-03-29T03:00:00+02:00");
         let half: TimeZone = "Asia/Kathmandu".parse().unwrap();
-        assert_eq!(half.hour(half.hour_begins("2026-11-25T00:15:00Z".parse().unwrap())), "2026-11-25T06:00:00+05:45");
-        assert_eq!(half.hour(half.hour_begins("2026-11-25T00:00:00Z".parse().unwrap())), "2026-11-25T05:00:00+05:45");
+        assert_eq!(
+            half.hour(half.hour_begins("2026-11-25T00:15:00Z".parse().unwrap())),
+            "2026-11-25T06:00:00+05:45"
+        );
+        assert_eq!(
+            half.hour(half.hour_begins("2026-11-25T00:00:00Z".parse().unwrap())),
+            "2026-11-25T05:00:00+05:45"
+        );
     }
 }

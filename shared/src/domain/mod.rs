@@ -36,7 +36,8 @@ pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub(crate) use ids::{read_type_id, type_id};
 pub use message::{Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
-    AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName, WebhookName,
+    AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName,
+    WebhookName,
 };
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};

@@ -64,7 +64,7 @@ impl Records {
                     desk: Arc::<SqliteLedger>::clone(&ledger),
                     outbox: Arc::<SqliteLedger>::clone(&ledger),
                     callbacks: Arc::<SqliteLedger>::clone(&ledger),
-watch: Arc::<SqliteLedger>::clone(&ledger),
+                    watch: Arc::<SqliteLedger>::clone(&ledger),
                 };
                 Ok(Self { reads: ledger, faces: Some(faces).filter(|_| part.works()), probes })
             }
@@ -99,7 +99,7 @@ watch: Arc::<SqliteLedger>::clone(&ledger),
             desk: Arc::<PostgresLedger>::clone(&ledger),
             outbox: Arc::<PostgresLedger>::clone(&ledger),
             callbacks: Arc::<PostgresLedger>::clone(&ledger),
-watch: Arc::<PostgresLedger>::clone(&ledger),
+            watch: Arc::<PostgresLedger>::clone(&ledger),
         };
         Ok(Self { reads, faces: Some(faces), probes: vec![ledger.fitness("ledger-tables")] })
     }
@@ -183,7 +183,7 @@ pub fn open_desk(
                 desk: Arc::<SqliteLedger>::clone(&ledger),
                 reads: Arc::<SqliteLedger>::clone(&ledger),
                 callbacks: Arc::<SqliteLedger>::clone(&ledger),
-watch: Arc::<SqliteLedger>::clone(&ledger),
+                watch: Arc::<SqliteLedger>::clone(&ledger),
                 outbox: Arc::<SqliteLedger>::clone(&ledger),
                 ledger,
             })
@@ -196,7 +196,7 @@ watch: Arc::<SqliteLedger>::clone(&ledger),
                 desk: Arc::<PostgresLedger>::clone(&ledger),
                 reads: Arc::<PostgresLedger>::clone(&ledger),
                 callbacks: Arc::<PostgresLedger>::clone(&ledger),
-watch: Arc::<PostgresLedger>::clone(&ledger),
+                watch: Arc::<PostgresLedger>::clone(&ledger),
                 outbox: Arc::<PostgresLedger>::clone(&ledger),
                 ledger,
             })

@@ -47,9 +47,9 @@ impl Watch for PostgresLedger {
 
     async fn take_turn(&self, period: Duration) -> Result<Option<Timestamp>, LedgerError> {
         let call = (self.now(), period);
-        let taken = self.database().statement("alarm-turn", &call, |c, (now, period)| {
-            Box::pin(take_turn(c, *now, *period))
-        });
+        let taken = self
+            .database()
+            .statement("alarm-turn", &call, |c, (now, period)| Box::pin(take_turn(c, *now, *period)));
         Ok(taken.await?)
     }
 
@@ -186,11 +186,10 @@ async fn take_turn(
 }
 
 async fn raised(connection: &mut PgConnection) -> Result<Vec<Raised>, PgError> {
-    let rows = sqlx::query(
-        "SELECT alarm, subject, raised_at, calm_since, data FROM alarm ORDER BY alarm, subject",
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows =
+        sqlx::query("SELECT alarm, subject, raised_at, calm_since, data FROM alarm ORDER BY alarm, subject")
+            .fetch_all(connection)
+            .await?;
     rows.iter()
         .map(|row| {
             let data: &str = row.try_get(4)?;

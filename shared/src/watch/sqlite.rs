@@ -169,12 +169,14 @@ const OLDEST_RETRYING: &str = "SELECT route, lane, customer, min(since) FROM ( \
 fn oldest(c: &Connection) -> rusqlite::Result<Vec<Oldest>> {
     let mut all = Vec::new();
     for query in [OLDEST_READY, OLDEST_RETRYING] {
-        let found = c.prepare_cached(query)?.query_map([], |row| {
-            let lane = if row.get::<_, u8>(1)? == 0 { Lane::Express } else { Lane::Bulk };
-            let since = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis);
-            Ok((parsed(row, 0)?, lane, parsed(row, 2)?, since))
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+        let found = c
+            .prepare_cached(query)?
+            .query_map([], |row| {
+                let lane = if row.get::<_, u8>(1)? == 0 { Lane::Express } else { Lane::Bulk };
+                let since = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis);
+                Ok((parsed(row, 0)?, lane, parsed(row, 2)?, since))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
         all.extend(found.into_iter().filter_map(|(route, lane, customer, since)| {
             Some(Oldest { route, lane, customer, since: since? })
         }));

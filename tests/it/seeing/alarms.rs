@@ -11,7 +11,10 @@ use crate::stage::{accept, alone, until, within};
 fn raised(verb: Verb<'_>) -> Vec<String> {
     let status: Value = serde_json::from_str(&verb(&["status", "--json"])).unwrap();
     let alarms = status["alarms"].as_array().unwrap();
-    alarms.iter().map(|one| format!("{} {}", one["alarm"].as_str().unwrap(), one["subject"].as_str().unwrap())).collect()
+    alarms
+        .iter()
+        .map(|one| format!("{} {}", one["alarm"].as_str().unwrap(), one["subject"].as_str().unwrap()))
+        .collect()
 }
 
 fn becomes(verb: Verb<'_>, expected: &[&str]) {
@@ -23,7 +26,19 @@ fn becomes(verb: Verb<'_>, expected: &[&str]) {
 
 fn set(verb: Verb<'_>) {
     verb(&["alarm", "set", "old", "--kind", "oldest-age", "--route", "demo", "--over", "1s"]);
-    verb(&["alarm", "set", "failing", "--kind", "failure-ratio", "--over", "4s", "--percent", "60", "--least", "5"]);
+    verb(&[
+        "alarm",
+        "set",
+        "failing",
+        "--kind",
+        "failure-ratio",
+        "--over",
+        "4s",
+        "--percent",
+        "60",
+        "--least",
+        "5",
+    ]);
     verb(&["alarm", "set", "silent", "--kind", "no-traffic", "--customer", "c0", "--over", "31d"]);
     let list = verb(&["alarm", "list"]);
     assert!(list.contains("express-waits") && list.contains("nothing has come of c0"), "{list}");
@@ -33,6 +48,8 @@ fn set(verb: Verb<'_>) {
 fn alarms(customer: &mut Customer, verb: Verb<'_>, hurt: &mut dyn FnMut()) {
     set(verb);
     verb(&["route", "pause", "demo"]);
+    // What operators change is in force within a second.
+    std::thread::sleep(Duration::from_millis(1_500));
     let id = accept(customer, &text("sms", "00"), None);
     becomes(verb, &["old route/demo"]);
     hurt();

@@ -47,7 +47,9 @@ macro_rules! watch_conformance {
 }
 
 /// Whichever way an outcome takes through the engine.
-pub async fn what_came_and_ended_is_counted_once_written_down<F: Fixture>(fixture: &mut F) -> anyhow::Result<()> {
+pub async fn what_came_and_ended_is_counted_once_written_down<F: Fixture>(
+    fixture: &mut F,
+) -> anyhow::Result<()> {
     let (bed, watch) = (fixture.bed(), fixture.watch());
     ensure!(!watch.note_flow().await?, "nothing has come");
     let (one, two) = (bed.start("acme").await?, bed.start("acme").await?);
@@ -75,7 +77,9 @@ pub async fn what_came_and_ended_is_counted_once_written_down<F: Fixture>(fixtur
 }
 
 /// Of what is ready, and of what is tried again.
-pub async fn what_has_waited_longest_is_told_for_each_place<F: Fixture>(fixture: &mut F) -> anyhow::Result<()> {
+pub async fn what_has_waited_longest_is_told_for_each_place<F: Fixture>(
+    fixture: &mut F,
+) -> anyhow::Result<()> {
     let (bed, watch) = (fixture.bed(), fixture.watch());
     ensure!(watch.oldest().await?.is_empty());
     let begun = bed.now();
@@ -133,8 +137,14 @@ pub async fn an_alarm_is_raised_once_and_cleared_once_whoever_sees_it<F: Fixture
     ensure!(watch.raised().await?.len() == 1);
     let quiet = AlarmChange::Raise(raised(bed, "route/c"), event(bed, "six"));
     ensure!(watch.change(vec![quiet], false).await?.len() == 1, "raised although nobody listens");
-    let mut ids: Vec<String> =
-        bed.engine.outbox.claim(10, Duration::from_secs(60)).await?.into_iter().map(|row| row.event.id).collect();
+    let mut ids: Vec<String> = bed
+        .engine
+        .outbox
+        .claim(10, Duration::from_secs(60))
+        .await?
+        .into_iter()
+        .map(|row| row.event.id)
+        .collect();
     ids.sort();
     ensure!(ids == ["five", "one", "three"], "{ids:?}");
     Ok(())

@@ -163,7 +163,12 @@ async fn tell(
             }
             AlarmChange::Clear(raised, _) => {
                 let lasted = now.since(raised.raised_at).as_secs();
-                tracing::info!(alarm = raised.alarm, subject = raised.subject, seconds = lasted, "an alarm is cleared");
+                tracing::info!(
+                    alarm = raised.alarm,
+                    subject = raised.subject,
+                    seconds = lasted,
+                    "an alarm is cleared"
+                );
             }
             AlarmChange::Calm(..) => {}
         }

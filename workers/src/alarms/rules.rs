@@ -29,7 +29,8 @@ impl Rules {
 }
 
 fn in_force(entries: Vec<Entry>) -> Vec<AlarmRule> {
-    let of_record = entries.into_iter().filter_map(|e| if let Entry::Alarm(rule) = e { Some(rule) } else { None });
+    let of_record =
+        entries.into_iter().filter_map(|e| if let Entry::Alarm(rule) = e { Some(rule) } else { None });
     let mut rules: Vec<AlarmRule> = of_record.collect();
     for rule in AlarmRule::standard() {
         if rules.iter().all(|other| other.name != rule.name) {

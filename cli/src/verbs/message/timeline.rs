@@ -113,7 +113,13 @@ fn ended(note: &AttemptNote) -> String {
 }
 
 fn late(note: &AttemptNote) -> String {
-    format!("a late word about attempt {}: {}{}{}", note.attempt, note.outcome, id(note), detail(&note.detail))
+    format!(
+        "a late word about attempt {}: {}{}{}",
+        note.attempt,
+        note.outcome,
+        id(note),
+        detail(&note.detail)
+    )
 }
 
 fn id(note: &AttemptNote) -> String {

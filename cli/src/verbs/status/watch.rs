@@ -66,7 +66,8 @@ struct Waits {
 
 /// Looks until it is interrupted, or nobody reads any more.
 pub(super) async fn run(every: Duration, desk: &Desk) -> anyhow::Result<()> {
-    let mut watch = Watch { eyes: Eyes::open(desk)?, desk, known: None, queue: None, place: Place::find(desk) };
+    let mut watch =
+        Watch { eyes: Eyes::open(desk)?, desk, known: None, queue: None, place: Place::find(desk) };
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
@@ -194,7 +195,9 @@ impl Watch<'_> {
             Place::Json => serde_json::to_string(look)? + "\n",
             Place::Lines => line(look) + "\n",
             // From the upper left corner on, each line cleared behind its end, and all that is left below.
-            Place::Terminal => format!("\u{1b}[H{}\u{1b}[K\n\u{1b}[J", page(look).replace('\n', "\u{1b}[K\n")),
+            Place::Terminal => {
+                format!("\u{1b}[H{}\u{1b}[K\n\u{1b}[J", page(look).replace('\n', "\u{1b}[K\n"))
+            }
         };
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     domain::{Account, CustomerId, Lane, MessageId, RouteName, State, Timestamp},
     ledger::{
-        Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search, TallyCursor,
-        TallyPage, TallyRange,
+        Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search, TallyCursor, TallyPage,
+        TallyRange,
         book::{Charge, Row, lane_number, sandbox},
     },
 };

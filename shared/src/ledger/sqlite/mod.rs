@@ -7,8 +7,8 @@
 mod backlog;
 mod change;
 mod desk;
-mod due;
 mod dossier;
+mod due;
 mod find;
 mod forget;
 mod intake;

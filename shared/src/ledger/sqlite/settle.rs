@@ -73,7 +73,8 @@ impl<'c> Quick<'c> {
             }
             Next::Sent { backend_id, look_at } => {
                 let backend_id = kept_id(backend_id.as_deref());
-                let done = self.sent.execute((row, id, look_at.as_millis(), backend_id, now.as_millis()))? > 0;
+                let done =
+                    self.sent.execute((row, id, look_at.as_millis(), backend_id, now.as_millis()))? > 0;
                 change.page.news.due(look_at.as_millis());
                 Ok(done)
             }

@@ -34,7 +34,9 @@ pub async fn every_moment_of_a_message_s_life_is_kept(bed: &Bed) -> Result<()> {
     let notes: Vec<_> = told
         .attempts_log
         .iter()
-        .map(|note| (note.attempt, note.began_at, note.at, note.possible_duplicate, note.backend_id.as_deref()))
+        .map(|note| {
+            (note.attempt, note.began_at, note.at, note.possible_duplicate, note.backend_id.as_deref())
+        })
         .collect();
     let first = (1, Some(taken_in), in_doubt, false, None);
     ensure!(notes == [first, (2, Some(second), bed.now(), true, Some("b-77"))], "{notes:?}");

@@ -81,13 +81,16 @@ fn an_age_that_swings_about_its_limit_calls_once() {
 fn few_outcomes_say_nothing_and_a_window_that_has_passed_neither() {
     let rules = [rule(AlarmKind::FailureRatio, 60)];
     let view = |now: i64, flow: Vec<FlowStep>| Seen { flow, ..seen(now) };
-    let told = play(&rules, vec![
-        view(100, vec![ended(0, 9, 90)]),
-        view(110, vec![ended(0, 9, 20), ended(20, 10, 100)]),
-        view(120, vec![ended(5, 5, 100)]),
-        view(130, vec![ended(5, 4, 100)]),
-        view(160, vec![ended(20, 5, 150)]),
-    ]);
+    let told = play(
+        &rules,
+        vec![
+            view(100, vec![ended(0, 9, 90)]),
+            view(110, vec![ended(0, 9, 20), ended(20, 10, 100)]),
+            view(120, vec![ended(5, 5, 100)]),
+            view(130, vec![ended(5, 4, 100)]),
+            view(160, vec![ended(20, 5, 150)]),
+        ],
+    );
     assert_eq!(told, [(120, "raised route/a".to_owned()), (160, "cleared route/a".to_owned())]);
 }
 
@@ -100,7 +103,8 @@ fn a_silence_is_counted_from_what_came_last_and_not_from_before_the_rule() {
         vec![LastCame { route: "a".parse().unwrap(), customer: "acme".parse().unwrap(), at: at(seconds) }]
     };
     let view = |now: i64, last: i64| Seen { came: came(last), ..seen(now) };
-    let told = play(&[silent], vec![view(510, 1), view(560, 1), view(561, 1), view(600, 599), view(630, 599)]);
+    let told =
+        play(&[silent], vec![view(510, 1), view(560, 1), view(561, 1), view(600, 599), view(630, 599)]);
     assert_eq!(told, [(561, "raised customer/acme".to_owned()), (630, "cleared customer/acme".to_owned())]);
 }
 
