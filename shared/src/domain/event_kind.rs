@@ -171,8 +171,8 @@ pub mod kinds {
         RECOVERED = "naru.route.recovered", Operator, Route, "The backend of a route that rested takes messages again";
         ALARM_RAISED = "naru.alarm.raised", Operator, Alarm, "What a rule of alarms holds has come: messages wait too long, fail too often, or do not come";
         ALARM_CLEARED = "naru.alarm.cleared", Operator, Alarm, "What an alarm was raised for is well again, or its rule is gone";
-        ALARM_CREATED = "naru.alarm-rule.created", Operator, Act, "A rule of alarms was set";
-        ALARM_CHANGED = "naru.alarm-rule.changed", Operator, Act, "A rule of alarms was changed, or switched on or off";
+        ALARM_CREATED = "naru.alarm.created", Operator, Act, "A rule of alarms was set";
+        ALARM_CHANGED = "naru.alarm.changed", Operator, Act, "A rule of alarms was changed, or switched on or off";
         REPLACED = "naru.worker.replaced", Operator, Worker, "A loop of the workers panicked or stood still and is begun anew";
     }
 

@@ -48,6 +48,8 @@ fn set(verb: Verb<'_>) {
 fn alarms(customer: &mut Customer, verb: Verb<'_>, hurt: &mut dyn FnMut()) {
     set(verb);
     verb(&["route", "pause", "demo"]);
+    // What operators change is in force within a second.
+    std::thread::sleep(Duration::from_millis(1_500));
     let id = accept(customer, &text("sms", "00"), None);
     becomes(verb, &["old route/demo"]);
     hurt();

@@ -149,7 +149,7 @@ impl Watch<'_> {
         let flow = self.eyes.ports.watch.flow(now.minus(LATE)).await?;
         let rates = self.rates(flow);
         let mut oldest = self.eyes.ports.watch.oldest().await?;
-        oldest.sort_by(|a, b| a.since.cmp(&b.since));
+        oldest.sort_by_key(|one| one.since);
         oldest.truncate(SHOWN);
         let waits = |oldest: Oldest| Waits { seconds: now.since(oldest.since).as_secs(), oldest };
         let oldest = oldest.into_iter().map(waits).collect();
