@@ -7,8 +7,8 @@ use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
     config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb, slack::SlackVerb,
-    subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
+    message::MessageVerb, quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, route::RouteVerb,
+    slack::SlackVerb, subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -74,6 +74,9 @@ pub enum Command {
     /// How many units a customer may send
     #[command(subcommand)]
     Quota(QuotaVerb),
+    /// Hours in which a customer's messages wait
+    #[command(subcommand)]
+    Quiet(QuietVerb),
     /// What became of a message
     #[command(subcommand)]
     Message(MessageVerb),

@@ -129,6 +129,7 @@ async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
         Command::Credential(verb) => verbs::credential::run(verb, &desk).await,
         Command::Route(verb) => verbs::route::run(verb, &desk).await,
         Command::Quota(verb) => verbs::quota::run(verb, &desk).await,
+        Command::Quiet(verb) => verbs::quiet::run(verb, &desk).await,
         Command::Message(verb) => verbs::message::run(verb, &desk).await,
         Command::Uncertain(verb) => verbs::uncertain::run(verb, &desk).await,
         Command::Quarantine(verb) => verbs::quarantine::run(verb, &desk).await,

@@ -105,6 +105,10 @@ mod table;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod time;
+#[cfg(test)]
+mod turns;
+#[cfg(test)]
 mod webhooks;
 #[cfg(test)]
 mod wide;

@@ -26,6 +26,7 @@ use crate::{
     backend::BackendFactory,
     callbacks::{self, TargetError},
     config::{ConfigError, WorkersConfig},
+    courier,
     crew::Crew,
     heartbeat, herald, observer,
     outcome::{self, Committer},
@@ -134,6 +135,7 @@ impl Workers {
         if let Some(office) = &office {
             quarters.house(slack::routine(&crew, office));
         }
+        quarters.house(courier::detour(&crew));
         quarters.house(sweeper::routine(&crew));
         quarters.house(observer::routine(&crew));
         quarters.house(roster::routine(&crew, &quarters));

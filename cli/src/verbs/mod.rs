@@ -12,6 +12,7 @@ pub mod keys;
 pub mod message;
 pub mod migrate;
 pub mod quarantine;
+pub mod quiet;
 pub mod quota;
 pub mod route;
 pub mod slack;

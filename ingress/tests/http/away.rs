@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use naru_shared::{
     domain::{Account, ChannelName, Day, Fingerprint, GatePolicy, Key, Quota, RatePolicy, RouteName, Units},
-    gate::{FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
+    gate::{Delay, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
     ledger::{QuotaUse, Waiting},
 };
 use serde_json::json;
@@ -64,7 +64,11 @@ impl Gate for Away {
         away()
     }
 
-    async fn observe_waiting(&self, _: &[Waiting]) -> Result<(), GateError> {
+    async fn observe_waiting(&self, _: &[Waiting], _: &[Delay]) -> Result<(), GateError> {
+        away()
+    }
+
+    async fn delay(&self, _: &Account, _: &RouteName) -> Result<Option<Duration>, GateError> {
         away()
     }
 

@@ -86,6 +86,7 @@ async fn deliver(gateway: &Gateway) {
         lane,
         day: Day::of(now, &TimeZone::UTC),
         disposition: Disposition::Start,
+        quiet: std::time::Duration::ZERO,
         message: Arc::new(message),
     });
     let batch = IntakeBatch {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::{CredentialId, CustomerId, Environment, TimeZone, Timestamp};
+use super::{CredentialId, CustomerId, Environment, QuietHours, TimeZone, Timestamp};
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,9 @@ pub struct Customer {
     /// What becomes of its calls while nobody can be asked about its rates.
     #[serde(default)]
     pub gate_policy: GatePolicy,
+    /// When no attempt of its messages begins; one rule for a channel at the most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quiet: Vec<QuietHours>,
     /// Grows with every change of this row.
     pub version: u64,
 }
@@ -79,6 +82,7 @@ impl Customer {
             weight: 1,
             rates: Vec::new(),
             gate_policy: GatePolicy::Local,
+            quiet: Vec::new(),
             version: 0,
         }
     }

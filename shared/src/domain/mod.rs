@@ -13,6 +13,7 @@ mod message;
 mod names;
 mod outcome;
 mod pack;
+mod quiet;
 mod quota;
 mod report;
 mod retry;
@@ -38,6 +39,7 @@ pub use names::{
 };
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};
+pub use quiet::{Hours, Hushed, InvalidHours, QuietHours, QuietRules, TimeOfDay};
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
 pub use retry::{Lifetime, RetryPolicy};

@@ -206,11 +206,17 @@ pub struct Route {
     /// How fast attempts follow each other.
     #[serde(default)]
     pub pacing: Pacing,
+    /// Where messages go that it cannot begin, in this order: of the same environment, and never in a circle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<RouteName>,
     /// Grows with every change of this row.
     pub version: u64,
 }
 
 impl Route {
+    /// Routes that messages may go on to from one, at the most.
+    pub const FALLBACKS: usize = 4;
+
     /// A route with the defaults that protect.
     #[must_use]
     pub fn new(name: RouteName, environment: Environment, backend: BackendConfig) -> Self {
@@ -225,6 +231,7 @@ impl Route {
             max_attempts: 50,
             paused: false,
             pacing: Pacing::default(),
+            fallback: Vec::new(),
             version: 0,
         }
     }

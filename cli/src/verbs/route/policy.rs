@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use clap::{Args, ValueEnum};
-use naru_shared::domain::{OnUncertain, Route};
+use naru_shared::domain::{OnUncertain, Route, RouteName};
 
 use crate::{exit::Failure, units::Span};
 
@@ -42,6 +42,13 @@ pub struct Policy {
     /// Messages that may be tried again, of a hundred that are tried for the first time, beside 10 in a second [default: 20]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=1000))]
     retry_budget: Option<u32>,
+    /// Another route that takes what this one cannot begin while it is paused, sick or full; may be given several times, the
+    /// first that takes messages is taken
+    #[arg(long = "fallback", value_name = "ROUTE")]
+    fallback: Vec<RouteName>,
+    /// No other route takes anything
+    #[arg(long, conflicts_with = "fallback")]
+    no_fallback: bool,
 }
 
 impl Policy {
@@ -58,6 +65,11 @@ impl Policy {
         route.concurrency = self.concurrency.unwrap_or(route.concurrency);
         route.max_attempts = self.max_attempts.unwrap_or(route.max_attempts);
         route.pacing.retry_percent = self.retry_budget.unwrap_or(route.pacing.retry_percent);
+        if self.no_fallback {
+            route.fallback.clear();
+        } else if !self.fallback.is_empty() {
+            route.fallback.clone_from(&self.fallback);
+        }
         if let Some(rate) = self.rate {
             route.pacing.per_second = NonZeroU32::new(rate);
         }

@@ -11,6 +11,7 @@ mod page;
 mod quotas;
 mod row;
 mod search;
+mod share;
 mod turns;
 mod usage;
 
@@ -23,5 +24,6 @@ pub(super) use page::{End, Page};
 pub(super) use quotas::Tallies;
 pub(super) use row::{BACKEND_ID, Charge, Row, cut, lane_number, lane_of, own_words, sandbox};
 pub(super) use search::{matches, told};
+pub(super) use share::Tally;
 pub(super) use turns::{LaneTurns, RouteTurns};
 pub(super) use usage::UsageChanges;

@@ -1,5 +1,7 @@
 //! One transaction's page of the book: the steps that every way to an end shares, and what is written beside the rows.
 
+use std::borrow::Cow;
+
 use super::{
     news::News,
     row::{BACKEND_ID, DETAIL, Row, cut, own_words},
@@ -16,7 +18,7 @@ pub(in crate::ledger) struct Note {
     pub(in crate::ledger) at: RowRef,
     pub(in crate::ledger) attempt: u32,
     pub(in crate::ledger) late: bool,
-    pub(in crate::ledger) outcome: &'static str,
+    pub(in crate::ledger) outcome: Cow<'static, str>,
     pub(in crate::ledger) when: Timestamp,
     pub(in crate::ledger) detail: String,
 }
@@ -174,6 +176,6 @@ impl Page {
             Next::Held { detail } => ("held", detail.as_str()),
         };
         let detail = cut(detail, DETAIL).to_owned();
-        self.notes.push(Note { at, attempt, late, outcome, when, detail });
+        self.notes.push(Note { at, attempt, late, outcome: outcome.into(), when, detail });
     }
 }

@@ -10,10 +10,10 @@ use super::{
     write,
 };
 use crate::{
-    domain::{Code, CustomerId, Lane, Message, RouteName, State, Timestamp},
+    domain::{Account, Code, CustomerId, Lane, Message, RouteName, State, Timestamp},
     ledger::{
-        TakeRequest, Taken, Work,
-        book::{End, LaneTurns, News, Page, RouteTurns, Row, lane_number},
+        Reroute, TakeRequest, Taken, Work,
+        book::{End, LaneTurns, News, Page, RouteTurns, Row, Tally, lane_number},
     },
     postgres::PgError,
 };
@@ -105,7 +105,11 @@ struct Take<'t> {
     request: &'t TakeRequest,
     page: Page,
     saved: Vec<Row>,
+    tally: Tally,
+    /// Nobody who holds less than its share has anything left.
+    beyond: bool,
     expired: usize,
+    put_off: usize,
 }
 
 /// Customers in turn, and how many rows each may give.
@@ -128,28 +132,40 @@ pub(super) async fn take(
     turns: &mut RouteTurns,
     clock: Timestamp,
 ) -> Result<(Taken, News), PgError> {
-    let mut take = Take { connection, request, page: Page::new(clock), saved: Vec::new(), expired: 0 };
-    let bulk_share = turns.bulk_of(request.max);
-    let mut express = take.lane(Lane::Express, turns.lane(Lane::Express), request.max - bulk_share).await?;
-    let bulk = take.lane(Lane::Bulk, turns.lane(Lane::Bulk), request.max - express.len()).await?;
-    let room = request.max - express.len() - bulk.len();
-    if room > 0 && express.len() == request.max - bulk_share {
-        express.extend(take.lane(Lane::Express, turns.lane(Lane::Express), room).await?);
+    let (page, tally) = (Page::new(clock), Tally::new(&request.shares));
+    let saved = Vec::new();
+    let mut take = Take { connection, request, page, saved, tally, beyond: false, expired: 0, put_off: 0 };
+    let mut work = take.round(turns, request.max).await?;
+    let room = request.max.saturating_sub(work.len()).min(request.shares.beyond);
+    if room > 0 && request.shares.each != usize::MAX {
+        take.beyond = true;
+        work.extend(take.round(turns, room).await?);
     }
-    let Take { connection, page, expired, .. } = take;
+    let Take { connection, page, expired, put_off, .. } = take;
     // A route that did not give all that was asked for has nothing that is not in other hands.
-    let full = express.len() + bulk.len() >= request.max || expired >= EXPIRED;
+    let full = work.len() >= request.max.min(request.shares.beyond) || expired + put_off >= EXPIRED;
     let more = full && is_ready(connection, &request.route, &request.passed_over).await?;
-    let work = turns.merge(express, bulk);
     let news = write::page(connection, page).await?;
     Ok((Taken { work, expired, more }, news))
 }
 
 impl Take<'_> {
+    /// Up to `max` rows of both lanes, in the order in which to start them.
+    async fn round(&mut self, turns: &mut RouteTurns, max: usize) -> Result<Vec<Work>, PgError> {
+        let bulk_share = turns.bulk_of(max);
+        let mut express = self.lane(Lane::Express, turns.lane(Lane::Express), max - bulk_share).await?;
+        let bulk = self.lane(Lane::Bulk, turns.lane(Lane::Bulk), max - express.len()).await?;
+        let room = max - express.len() - bulk.len();
+        if room > 0 && express.len() == max - bulk_share {
+            express.extend(self.lane(Lane::Express, turns.lane(Lane::Express), room).await?);
+        }
+        Ok(turns.merge(express, bulk))
+    }
+
     /// Up to `max` rows of a lane.
     async fn lane(&mut self, lane: Lane, turns: &mut LaneTurns, max: usize) -> Result<Vec<Work>, PgError> {
         let mut work = Vec::new();
-        while work.len() < max && self.expired < EXPIRED {
+        while work.len() < max && self.expired + self.put_off < EXPIRED {
             let plan = self.plan(lane, turns, max - work.len()).await?;
             if plan.customers.is_empty() {
                 break;
@@ -161,7 +177,10 @@ impl Take<'_> {
                 if let Some(index) = plan.position(row.account.customer.as_str()) {
                     given[index] += 1;
                 }
-                work.extend(self.hand_out(row, message));
+                let customer = row.account.customer.clone();
+                let one = self.hand_out(row, message);
+                self.tally.give(customer.as_str(), usize::from(one.is_some()));
+                work.extend(one);
             }
             plan.move_on(turns, &given);
             self.save().await?;
@@ -174,7 +193,8 @@ impl Take<'_> {
 
     /// Whose turn it is, and how much of the room each of them may fill, as if each had enough.
     async fn plan(&mut self, lane: Lane, turns: &LaneTurns, room: usize) -> Result<Plan, PgError> {
-        let mut plan = Plan::of_turn(self.request, turns, room);
+        let (mut tally, beyond) = (self.tally.clone(), self.beyond);
+        let mut plan = Plan::of_turn(self.request, turns, room, &mut tally, beyond);
         if plan.room == 0 {
             return Ok(plan);
         }
@@ -183,7 +203,7 @@ impl Take<'_> {
             let again = self.customers(lane, "").await?;
             ring.extend(again.into_iter().take_while(|name| *name <= turns.customer));
         }
-        plan.fill(self.request, &ring);
+        plan.fill(self.request, &ring, &mut tally, beyond);
         Ok(plan)
     }
 
@@ -218,6 +238,9 @@ impl Take<'_> {
             self.page.end(&mut row, &end, now, emit);
             self.expired += 1;
             None
+        } else if self.page.hush(&mut row, message.as_ref(), &self.request.quiet, now) {
+            self.put_off += 1;
+            None
         } else if let Some(message) = message {
             self.page.begin_attempt(&mut row, self.request.incarnation, now);
             Some(row.clone().into_work(message))
@@ -232,25 +255,34 @@ impl Take<'_> {
 
 impl Plan {
     /// What is left of the turn that somebody has.
-    pub(super) fn of_turn(request: &TakeRequest, turns: &LaneTurns, room: usize) -> Self {
+    pub(super) fn of_turn(
+        request: &TakeRequest,
+        turns: &LaneTurns,
+        room: usize,
+        tally: &mut Tally,
+        beyond: bool,
+    ) -> Self {
         let mut plan = Self { room: i64::try_from(room).unwrap_or(i64::MAX), ..Self::default() };
         if turns.left > 0 && !request.passed_over.contains(turns.customer.as_str()) {
-            plan.add(&turns.customer, i64::from(turns.left));
+            plan.add(&turns.customer, i64::from(turns.left), tally, beyond);
         }
         plan
     }
 
-    /// Fills the room that is left with turns of these, as if each had enough.
-    pub(super) fn fill(&mut self, request: &TakeRequest, ring: &[String]) {
+    /// Fills the room that is left with turns of these, as if each had enough; none gets more than its share, unless it is `beyond`
+    /// that.
+    pub(super) fn fill(&mut self, request: &TakeRequest, ring: &[String], tally: &mut Tally, beyond: bool) {
         let quantum = |customer: &String| {
             let weight = customer.parse().map_or(1, |customer| (request.weights)(&customer));
             i64::from(weight.clamp(1, 100) * QUANTUM)
         };
         let quanta: Vec<i64> = ring.iter().map(quantum).collect();
         self.is_whole = self.room > 0;
-        while self.room > 0 && !ring.is_empty() {
+        let mut before = None;
+        while self.room > 0 && before != Some(self.room) {
+            before = Some(self.room);
             for (customer, quantum) in ring.iter().zip(&quanta) {
-                self.add(customer, *quantum);
+                self.add(customer, *quantum, tally, beyond);
                 if self.room == 0 {
                     break;
                 }
@@ -268,8 +300,13 @@ impl Plan {
     }
 
     /// A turn of this customer, or as much of it as there is room for.
-    fn add(&mut self, customer: &str, turn: i64) {
-        let wanted = turn.min(self.room);
+    fn add(&mut self, customer: &str, turn: i64, tally: &mut Tally, beyond: bool) {
+        let most = if beyond { usize::MAX } else { tally.left(customer) };
+        let wanted = turn.min(self.room).min(i64::try_from(most).unwrap_or(i64::MAX));
+        if wanted == 0 {
+            return;
+        }
+        tally.give(customer, usize::try_from(wanted).unwrap_or(0));
         self.room -= wanted;
         self.left = turn - wanted;
         if let Some(index) = self.position(customer) {
@@ -288,4 +325,77 @@ impl Plan {
         turns.left = if spent { 0 } else { u32::try_from(self.left).unwrap_or(0) };
         turns.customer = self.customers.into_iter().nth(self.last).unwrap_or_default();
     }
+}
+
+/// So many of each customer that certainly were not taken by a backend, oldest first. What another holds is passed over.
+pub(super) const REROUTED: &str = concat!(
+    "SELECT ",
+    row_columns!(),
+    " FROM unnest($3::text[], $4::bigint[]) WITH ORDINALITY AS turn (customer, wanted, number) \
+     CROSS JOIN LATERAL (SELECT * FROM message r \
+       WHERE r.state = 1 AND r.route = $1 AND r.lane = $2 AND r.customer = turn.customer \
+         AND NOT r.possible_duplicate AND r.accepted_at <= $5 \
+       ORDER BY r.row LIMIT turn.wanted FOR UPDATE SKIP LOCKED) AS m ORDER BY turn.number, m.row"
+);
+
+pub(super) const MOVE: &str = "UPDATE message m SET route = $2 WHERE m.id = ANY($1)";
+
+/// Rows of each customer in turn go on to another route.
+pub(super) async fn reroute(
+    connection: &mut PgConnection,
+    order: &Reroute,
+    now: Timestamp,
+    clock: Timestamp,
+) -> Result<(usize, News), PgError> {
+    let (mut page, mut moved) = (Page::new(clock), Vec::new());
+    for lane in Lane::ALL {
+        let mut names = customers(connection, &order.from, lane, "", &BTreeSet::new()).await?;
+        names.truncate(order.max);
+        let room = order.max.saturating_sub(moved.len());
+        let wanted: Vec<i64> = (0..names.len()).map(|index| limit((room + index) / names.len())).collect();
+        let rows = sqlx::query(REROUTED)
+            .bind(order.from.as_str())
+            .bind(i16::from(lane_number(lane)))
+            .bind(&names)
+            .bind(&wanted)
+            .bind(order.accepted_by.as_millis())
+            .fetch_all(&mut *connection)
+            .await?;
+        for row in &rows {
+            let mut row = read(row)?;
+            page.reroute(&mut row, &order.to, now);
+            moved.push(row.at.id);
+        }
+    }
+    moved.sort_unstable();
+    if !moved.is_empty() {
+        sqlx::query(MOVE)
+            .bind(super::rows::bytes(&moved))
+            .bind(order.to.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok((moved.len(), write::page(connection, page).await?))
+}
+
+pub(super) const COUNTED: &str = "SELECT customer, sandbox, count(*) FROM (SELECT customer, sandbox FROM message \
+     WHERE state = 1 AND route = $1 AND lane = $2 ORDER BY route, lane, customer LIMIT $3) AS first \
+     GROUP BY customer, sandbox";
+
+/// How much each account has ready, counted among the first rows.
+pub(super) async fn ready(
+    connection: &mut PgConnection,
+    route: &RouteName,
+    lane: Lane,
+    max: usize,
+) -> Result<Vec<(Account, u64)>, PgError> {
+    let rows = sqlx::query(COUNTED)
+        .bind(route.as_str())
+        .bind(i16::from(lane_number(lane)))
+        .bind(limit(max))
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((super::rows::account(row, 0)?, u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0))))
+        .collect()
 }

@@ -44,6 +44,7 @@ pub(super) fn entries(from: u64, count: u64) -> anyhow::Result<Vec<IntakeEntry>>
             lane: Lane::Express,
             day: Day::of(now, &TimeZone::UTC),
             disposition: Disposition::Ready,
+            quiet: std::time::Duration::ZERO,
             message: Arc::new(message(number, now)?),
         })
     };

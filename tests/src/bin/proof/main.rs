@@ -21,6 +21,7 @@ use naru_tests::{
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
+    turns,
 };
 use serde_json::json;
 
@@ -42,6 +43,7 @@ fn main() -> anyhow::Result<()> {
             roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
         }
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
+        Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
@@ -112,6 +114,18 @@ fn carriers(seed: u64, small: bool, rows: Option<usize>) -> anyhow::Result<()> {
     let (postgres, mariadb) = (carriers::on_postgres(&plan)?, carriers::on_mariadb(&plan)?);
     say(&json!({ "seed": seed, "rows": plan.rows, "kills": plan.kills,
         "reports": { "naru_on_postgresql": postgres, "em_tran_on_mariadb": mariadb } }))
+}
+
+fn turns_of(engine: Option<&str>, small: bool) -> anyhow::Result<()> {
+    let plan = if small { turns::Plan::small() } else { turns::Plan::full() };
+    let mut kept = true;
+    for on in turns::On::ALL.into_iter().filter(|on| engine.is_none_or(|name| name == on.as_str())) {
+        let told = turns::run(on, &plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
+        kept &= told.is_kept();
+        say(&serde_json::to_value(&told)?)?;
+    }
+    anyhow::ensure!(kept, "others waited for longer than they may");
+    Ok(())
 }
 
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {

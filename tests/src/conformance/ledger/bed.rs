@@ -20,7 +20,7 @@ use naru_shared::{
     },
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerDesk, LedgerError,
-        LedgerReads, PassedOver, RowRef, Settled, Settlement, TakeRequest, Work,
+        LedgerReads, PassedOver, Quiet, RowRef, Settled, Settlement, Shares, TakeRequest, Work,
     },
     outbox::Outbox,
 };
@@ -120,6 +120,7 @@ impl Bed {
             lane: Lane::Express,
             day: Day::of(self.now(), &TimeZone::UTC),
             disposition,
+            quiet: std::time::Duration::ZERO,
             message: Arc::new(message),
         })
     }
@@ -194,7 +195,8 @@ impl Bed {
         Ok(self.engine.ledger.take(self.request(max, weight)?).await?.work)
     }
 
-    fn request(
+    /// What takes from the route `r` with these weights.
+    pub fn request(
         &self,
         max: usize,
         weight: impl Fn(&CustomerId) -> u32 + Send + Sync + 'static,
@@ -207,6 +209,8 @@ impl Bed {
             emit: false,
             weights: Arc::new(weight),
             passed_over: PassedOver::default(),
+            shares: Shares::default(),
+            quiet: Quiet::default(),
         })
     }
 
