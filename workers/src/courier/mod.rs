@@ -46,7 +46,7 @@ use pacer::Pacer;
 pub(crate) use permits::Permit;
 use permits::Permits;
 use serde_json::json;
-use share::{Held, Standing};
+use share::{Couriers, Held, Standing};
 
 use crate::{
     backend::Backend,
@@ -180,9 +180,11 @@ impl Desk {
 
     /// How the couriers are shared out, now that so many more are to be filled.
     pub(crate) fn standing(&self, permits: usize) -> Standing {
-        let limit = self.limit();
-        let free = (limit + permits).saturating_sub(self.permits.out());
-        self.held.standing(limit, free, permits)
+        self.held.standing(self.couriers(self.permits.out().saturating_sub(permits)), permits)
+    }
+
+    fn couriers(&self, out: usize) -> Couriers {
+        Couriers { all: self.limit(), out, longest: self.plan.load().limit() }
     }
 
     /// Whether somebody is left to wait who has its share of the couriers.
@@ -262,8 +264,8 @@ impl Desk {
             return None;
         }
         let permit = self.permit()?;
-        let (limit, out) = (self.limit(), self.permits.out());
-        let begins = self.held.begin_at_once(customer, limit, out, waits || self.is_behind());
+        let couriers = self.couriers(self.permits.out());
+        let begins = self.held.begin_at_once(customer, couriers, waits || self.is_behind());
         begins.then(|| permit.of(&self.held, customer))
     }
 
