@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
-    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, infra::InfraVerb, keys::KeysVerb,
-    message::MessageVerb, quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, route::RouteVerb,
-    slack::SlackVerb, subscription::SubscriptionVerb, uncertain::UncertainVerb, webhook::WebhookVerb,
+    config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb, erase::EraseArgs,
+    infra::InfraVerb, keys::KeysVerb, message::MessageVerb, quarantine::QuarantineVerb, quiet::QuietVerb,
+    quota::QuotaVerb, route::RouteVerb, slack::SlackVerb, stop::StopArgs, subscription::SubscriptionVerb,
+    uncertain::UncertainVerb, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -83,6 +84,13 @@ pub enum Command {
     /// Messages of which it cannot be known whether they were sent
     #[command(subcommand)]
     Uncertain(UncertainVerb),
+    /// Stop messages that must not go out, and decide about them
+    Stop(StopArgs),
+    /// Messages that failed or expired, and how they are sent again
+    #[command(subcommand)]
+    Dead(DeadVerb),
+    /// Remove what is known of a recipient
+    Erase(EraseArgs),
     /// Packs that could not be opened
     #[command(subcommand)]
     Quarantine(QuarantineVerb),

@@ -104,6 +104,16 @@ impl Keyring {
         WebhookSecrets::new(&self.credentials)
     }
 
+    /// What stands in the place of a recipient that was erased: always the same for the same one, and nothing that leads back
+    /// to it without these secrets.
+    #[must_use]
+    pub fn pseudonym(&self, recipient: &str) -> String {
+        let mut mac = self.ids.derive("erased recipient").hmac();
+        mac.update(recipient.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        format!("erased:{}", data_encoding::HEXLOWER.encode(&digest[..16]))
+    }
+
     /// Seals what routes must know of others' secrets.
     #[must_use]
     pub fn sealer(&self) -> Sealer {

@@ -35,7 +35,7 @@ fn post(gateway: &Gateway, user: &str, base: &str, headers: &[&str], content: &[
 }
 
 /// An upload of a customer that must be taken; its id.
-fn upload(gateway: &Gateway, index: usize, media_type: &str, content: &[u8]) -> String {
+pub(crate) fn upload(gateway: &Gateway, index: usize, media_type: &str, content: &[u8]) -> String {
     let user = gateway.users.live[index].clone();
     let reply = post(gateway, &user, "/v1.0", &[&format!("Content-Type: {media_type}")], content);
     assert_eq!(reply.status, 201, "{}", reply.json());

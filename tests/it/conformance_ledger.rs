@@ -12,6 +12,7 @@ pub(crate) async fn sqlite(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
         ledger: ledger.clone(),
         reads: ledger.clone(),
         desk: ledger.clone(),
+        mends: ledger.clone(),
         outbox: ledger,
         keep: Box::new(dir),
     })

@@ -23,6 +23,7 @@ pub(crate) async fn postgres(clock: Arc<ManualClock>) -> anyhow::Result<Engine> 
         ledger: ledger.clone(),
         reads: ledger.clone(),
         desk: ledger.clone(),
+        mends: ledger.clone(),
         outbox: ledger,
         keep: Box::new(()),
     })
@@ -51,6 +52,7 @@ pub(crate) async fn tidied(clock: Arc<ManualClock>) -> anyhow::Result<Engine> {
         ledger: ledger.clone(),
         reads: ledger.clone(),
         desk: ledger.clone(),
+        mends: ledger.clone(),
         outbox: ledger,
         keep: Box::new(Tidying(tidying)),
     })

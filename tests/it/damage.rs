@@ -13,7 +13,7 @@ use naru_tests::{
 };
 use serde_json::Value;
 
-use crate::stage::{accept, alone, message, until, within};
+use crate::stage::{accept, beside_others, message, until, within};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -33,7 +33,7 @@ fn readiness(gateway: &Gateway) -> (u16, Value) {
 
 #[test]
 fn damage_found_while_it_runs_is_told_by_readiness_and_counted_and_the_next_start_is_refused() {
-    let _alone = alone();
+    let _alone = beside_others();
     let mut gateway = Gateway::spawn(&Setup::default()).unwrap();
     let mut customer = gateway.customer(0);
     // Enough for more pages than the first commits' log holds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use naru_shared::domain::OnUncertain;
 use naru_tests::gateway::{Gateway, RouteSpec, Setup};
 
-use crate::stage::{Receiver, accept, alone, message, until, used};
+use crate::stage::{Receiver, accept, beside_others, message, until, used};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -21,7 +21,7 @@ fn gateway(receiver: &Receiver) -> Gateway {
 
 #[test]
 fn a_route_that_fails_tells_so_and_releases_the_charge() {
-    let _alone = alone();
+    let _alone = beside_others();
     let receiver = Receiver::start(&["--cutting"]);
     let gateway = gateway(&receiver);
     let mut customer = gateway.customer(0);
@@ -33,7 +33,7 @@ fn a_route_that_fails_tells_so_and_releases_the_charge() {
 
 #[test]
 fn a_route_that_retries_labels_what_it_sends_again() {
-    let _alone = alone();
+    let _alone = beside_others();
     let receiver = Receiver::start(&["--cutting"]);
     let gateway = gateway(&receiver);
     let mut customer = gateway.customer(0);
@@ -47,7 +47,7 @@ fn a_route_that_retries_labels_what_it_sends_again() {
 
 #[test]
 fn a_route_that_holds_waits_for_a_person_with_the_charge_reserved() {
-    let _alone = alone();
+    let _alone = beside_others();
     let receiver = Receiver::start(&["--cutting"]);
     let gateway = gateway(&receiver);
     let mut customer = gateway.customer(0);

@@ -1,15 +1,19 @@
 //! What survives, and that the checker would see it if it did not.
 
 use naru_tests::durability::{Outcome, Plan, run};
-use parking_lot::MutexGuard;
 
-use crate::stage::alone;
+use crate::stage::{alone, beside_others};
 
-fn play(plan: &Plan) -> (Outcome, MutexGuard<'static, ()>) {
-    let alone = alone();
+fn play(plan: &Plan) -> Outcome {
     let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
     eprintln!("{}", outcome.told(plan.seed));
-    (outcome, alone)
+    outcome
+}
+
+/// A saboteur's run mostly waits for what is tried again.
+fn sabotaged(sabotage: &'static str, kills: usize) -> Outcome {
+    let _beside = beside_others();
+    play(&Plan::sabotaged(seed(), sabotage, kills))
 }
 
 /// A seed that differs from run to run and is printed with the outcome.
@@ -19,8 +23,9 @@ fn seed() -> u64 {
 
 #[test]
 fn what_was_accepted_survives_kills_stops_and_every_window() {
+    let _alone = alone();
     let plan = Plan::small(seed());
-    let (outcome, _alone) = play(&plan);
+    let outcome = play(&plan);
     assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);
     assert!(outcome.kills >= 8 && outcome.stops >= 2, "{} kills, {} stops", outcome.kills, outcome.stops);
     assert_eq!(outcome.windows.len(), 6, "{:?}", outcome.windows);
@@ -29,31 +34,29 @@ fn what_was_accepted_survives_kills_stops_and_every_window() {
 
 #[test]
 fn the_checker_sees_a_pack_acknowledged_before_the_ledger_holds_it() {
-    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "early-ack", 6));
+    let outcome = sabotaged("early-ack", 6);
     assert!(outcome.findings.lost > 0);
     assert!(outcome.findings.broken.iter().any(|broken| broken.contains("was accepted and is queued")));
 }
 
 #[test]
 fn the_checker_sees_a_dropped_fence_and_a_kept_one_passes() {
-    let seed = seed();
-    let (outcome, alone) = play(&Plan::sabotaged(seed, "dropped-fence", 0));
+    let outcome = sabotaged("dropped-fence", 0);
     assert!(outcome.findings.broken.iter().any(|broken| broken.contains("duplicate without a label")));
-    drop(alone);
-    let (outcome, _alone) = play(&Plan::sabotaged(seed, "kept-fence", 0));
-    assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {seed}");
+    let outcome = sabotaged("kept-fence", 0);
+    assert_eq!(outcome.findings.broken, Vec::<String>::new());
 }
 
 #[test]
 fn the_checker_sees_a_lost_event() {
-    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "lost-event", 0));
+    let outcome = sabotaged("lost-event", 0);
     assert!(outcome.findings.broken.iter().all(|broken| broken.contains("never heard")));
     assert!(!outcome.findings.broken.is_empty());
 }
 
 #[test]
 fn the_checker_sees_a_charge_made_twice() {
-    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "double-charge", 0));
+    let outcome = sabotaged("double-charge", 0);
     assert!(outcome.findings.used > outcome.findings.due);
     assert!(outcome.findings.broken.iter().all(|broken| broken.contains("are used")));
     assert!(!outcome.findings.broken.is_empty());
@@ -61,7 +64,7 @@ fn the_checker_sees_a_charge_made_twice() {
 
 #[test]
 fn the_checker_sees_a_charge_that_another_customer_pays() {
-    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "anothers-charge", 0));
+    let outcome = sabotaged("anothers-charge", 0);
     // The sum of all customers is right: only each one's own tells.
     assert!(outcome.findings.broken.iter().all(|broken| broken.contains("are used")));
     assert_eq!(outcome.findings.broken.len(), 2, "{:?}", outcome.findings.broken);
@@ -69,7 +72,7 @@ fn the_checker_sees_a_charge_that_another_customer_pays() {
 
 #[test]
 fn the_checker_sees_messages_mixed_up() {
-    let (outcome, _alone) = play(&Plan::sabotaged(seed(), "mixed-recipients", 0));
+    let outcome = sabotaged("mixed-recipients", 0);
     assert!(outcome.findings.broken.iter().any(|broken| broken.contains("and sent to")));
     assert!(outcome.findings.broken.iter().any(|broken| broken.contains("is told as")));
 }

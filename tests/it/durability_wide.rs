@@ -5,10 +5,9 @@ use naru_tests::durability::{
     wide::{WidePlan, run},
 };
 
-use crate::stage::alone;
+use crate::stage::{alone, beside_others};
 
 fn play(plan: &WidePlan) -> Outcome {
-    let _alone = alone();
     let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
     eprintln!("{}", outcome.told(plan.seed));
     outcome
@@ -21,6 +20,7 @@ fn seed() -> u64 {
 
 #[test]
 fn what_several_fronts_accepted_survives_kills_stops_restarts_and_a_failing_network() {
+    let _alone = alone();
     let plan = WidePlan::small(seed());
     let outcome = play(&plan);
     assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);
@@ -35,6 +35,7 @@ fn what_several_fronts_accepted_survives_kills_stops_restarts_and_a_failing_netw
 /// The emulator keeps what it holds on disk; a program of boto3 listens outside.
 #[test]
 fn what_was_accepted_on_aws_survives_kills_partial_failures_and_an_emulator_that_stands_still() {
+    let _alone = alone();
     let plan = WidePlan::small(seed()).on_aws();
     let outcome = play(&plan);
     assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);
@@ -47,6 +48,7 @@ fn what_was_accepted_on_aws_survives_kills_partial_failures_and_an_emulator_that
 
 #[test]
 fn the_checker_sees_a_pack_acknowledged_before_the_shared_ledger_holds_it() {
+    let _beside = beside_others();
     let outcome = play(&WidePlan::sabotaged(seed(), "early-ack", 6));
     assert!(outcome.findings.lost > 0);
     assert!(outcome.findings.broken.iter().any(|broken| broken.contains("was accepted and is queued")));
@@ -54,6 +56,7 @@ fn the_checker_sees_a_pack_acknowledged_before_the_shared_ledger_holds_it() {
 
 #[test]
 fn the_checker_sees_a_charge_made_twice_in_the_shared_ledger() {
+    let _beside = beside_others();
     let outcome = play(&WidePlan::sabotaged(seed(), "double-charge", 0));
     assert!(outcome.findings.used > outcome.findings.due);
     assert!(outcome.findings.broken.iter().all(|broken| broken.contains("are used")));

@@ -5,13 +5,13 @@ use std::time::Duration;
 use naru_tests::gateway::{Gateway, Setup};
 use serde_json::Value;
 
-use crate::stage::{accept, alone, message, reports, until, used, within};
+use crate::stage::{accept, beside_others, message, reports, until, used, within};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_text_is_let_go_when_its_time_is_over_and_the_report_can_still_be_read() {
-    let _alone = alone();
+    let _alone = beside_others();
     let config = "[workers]\ntexts_ms = 0\n".to_owned();
     let mut gateway = Gateway::spawn(&Setup { config, quota: Some(10), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);

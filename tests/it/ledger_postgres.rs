@@ -25,6 +25,7 @@ fn faces(ledger: &Arc<PostgresLedger>) -> Engine {
         ledger: Arc::<PostgresLedger>::clone(ledger),
         reads: Arc::<PostgresLedger>::clone(ledger),
         desk: Arc::<PostgresLedger>::clone(ledger),
+        mends: Arc::<PostgresLedger>::clone(ledger),
         outbox: Arc::<PostgresLedger>::clone(ledger),
         keep: Box::new(()),
     }

@@ -99,6 +99,8 @@ mod sqs;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
+mod stopping;
+#[cfg(test)]
 mod sync;
 #[cfg(test)]
 mod table;

@@ -5,6 +5,7 @@ mod pace;
 mod standin;
 mod tls;
 mod twilio;
+mod wide;
 
 use std::{fs, path::Path, time::Duration};
 

@@ -17,7 +17,7 @@ use naru_tests::{
 };
 use serde_json::Value;
 
-use crate::stage::{alone, within};
+use crate::stage::{beside_others, within};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -173,7 +173,7 @@ fn settled(gateway: &Gateway, users: &[String; 2], id: &str) {
 
 #[test]
 fn every_example_is_answered_as_it_is_printed() {
-    let _alone = alone();
+    let _alone = beside_others();
     let (gateway, users) = stage();
     let (mut id, mut file) = (String::new(), String::new());
     for example in examples() {

@@ -18,7 +18,7 @@ use naru_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::stage::{accept, alone, message, until};
+use crate::stage::{accept, beside_others, message, until};
 
 /// A program of boto3 (`sns.py`).
 pub(crate) struct Boto {
@@ -62,7 +62,7 @@ pub(crate) const TOPIC: &str = "naru-main-events";
 
 #[test]
 fn others_see_what_packs_are_and_hear_of_what_they_asked_for() {
-    let _alone = alone();
+    let _alone = beside_others();
     let carries = Carries::Aws { flavour: Flavour::Ministack, counted: false };
     let setup = Setup { customers: 2, ..Setup::default() };
     let mut site =

@@ -1,4 +1,4 @@
-//! What tests of whole processes share: one at a time, a receiver that writes down, and patience.
+//! What tests of whole processes share: whether they run alone, a receiver that writes down, and patience.
 
 use std::{
     thread,
@@ -12,14 +12,19 @@ use naru_tests::{
     receiver::journaling::Arrival,
     witness::Journals,
 };
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde_json::{Value, json};
 
-static STAGE: Mutex<()> = Mutex::new(());
+static STAGE: RwLock<()> = RwLock::new(());
 
-/// Runs of many processes come one after the other: they would only disturb each other.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    STAGE.lock()
+/// For what measures time or needs the whole machine: no other test of whole processes runs meanwhile.
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    STAGE.write()
+}
+
+/// For what waits more than it works: such tests run beside each other, as many as there are threads for tests.
+pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
+    STAGE.read()
 }
 
 /// A receiver and its journal.

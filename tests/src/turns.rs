@@ -83,6 +83,9 @@ pub struct Plan {
     pub span: Duration,
     /// Rounds of both.
     pub rounds: usize,
+    /// A wait that is no more than the machine's, where it is busy with other things and the programs are not optimised: within the
+    /// engine's bound otherwise.
+    pub busy: Duration,
 }
 
 /// Messages of the one who floods, for each one of all others together.
@@ -99,19 +102,21 @@ impl Plan {
             every: Duration::from_secs(4),
             span: Duration::from_secs(75),
             rounds: 3,
+            busy: Duration::ZERO,
         }
     }
 
-    /// A few seconds.
+    /// A few seconds. Whoever had to wait for a courier would wait for most of the four seconds that the backend takes.
     #[must_use]
     pub const fn small() -> Self {
         Self {
-            slow: Duration::from_secs(3),
-            couriers: 32,
-            others: 4,
-            every: Duration::from_millis(800),
-            span: Duration::from_secs(6),
+            slow: Duration::from_secs(4),
+            couriers: 24,
+            others: 2,
+            every: Duration::from_millis(1_000),
+            span: Duration::from_secs(8),
             rounds: 1,
+            busy: Duration::from_millis(1_500),
         }
     }
 }
@@ -198,7 +203,7 @@ impl Engines {
 
     /// Lines of a process that shares nothing with the one before.
     fn config(&self, on: On) -> String {
-        let own = format!("t{:016x}", fastrand::u64(..));
+        let own = format!("t{:07x}", fastrand::u32(..) >> 4);
         match on {
             On::Sqlite => String::new(),
             On::RabbitMq | On::Sqs => format!("{}namespace = {own:?}\n", self.config),
@@ -229,7 +234,7 @@ pub fn run(on: On, plan: &Plan, say: &mut dyn FnMut(&str) -> anyhow::Result<()>)
     }
     let ratio = median(rounds.iter().map(|round| round.beside.p99 / round.alone.p99.max(0.1)));
     let p99 = median(rounds.iter().map(|round| round.beside.p99));
-    Ok(Told { engine: on, rounds, ratio, p99, bound: on.bound().as_secs_f64() * 1_000.0 })
+    Ok(Told { engine: on, rounds, ratio, p99, bound: on.bound().max(plan.busy).as_secs_f64() * 1_000.0 })
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

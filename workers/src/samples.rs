@@ -40,6 +40,7 @@ pub(crate) fn message(number: u8, recipient: &str) -> Message {
         units: Units::ONE,
         accepted_at: Timestamp::from_millis(1_000_000),
         traceparent: None,
+        again: None,
         content,
     }
 }

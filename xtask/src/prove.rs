@@ -21,6 +21,10 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(carriers.success(), "a carrier's report is wrong or missing");
     let turns = release::proof()?.arg("turns").status()?;
     ensure!(turns.success(), "a flood held up others on a slow backend");
+    for on in [&["stop"][..], &["stop", "--wide"], &["stop", "--aws"]] {
+        let stopped = release::proof()?.args(on).status()?;
+        ensure!(stopped.success(), "a stop amid a stream was not exact");
+    }
     let scale = release::proof()?.arg("scale").status()?;
     ensure!(scale.success(), "the scale run failed or missed a goal");
     let idle = release::proof()?.args(["idle", "--wide", "--details"]).status()?;

@@ -80,6 +80,7 @@ pub async fn admit(
         units: answer.units,
         accepted_at: now,
         traceparent: traceparent.map(str::to_owned),
+        again: None,
         content: draft.content,
     };
     let fragment = PackEncoder::fragment(&message).map_err(|error| {

@@ -74,6 +74,7 @@ mod tests {
             units: Units::ONE,
             accepted_at,
             traceparent: None,
+            again: None,
             content,
         };
         let last = message.expires_at(Lane::Bulk).plus(QUEUE_RETENTION);

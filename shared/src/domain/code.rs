@@ -42,11 +42,13 @@ pub enum Code {
     NotTaken = 11,
     /// An attachment was gone or damaged when the message was to be sent.
     AttachmentLost = 12,
+    /// The operator recalled it before it was sent.
+    Recalled = 13,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Ok,
         Self::BackendRefused,
         Self::Uncertain,
@@ -60,6 +62,7 @@ impl Code {
         Self::Restored,
         Self::NotTaken,
         Self::AttachmentLost,
+        Self::Recalled,
     ];
 
     /// As stores keep it.
@@ -90,7 +93,8 @@ impl Code {
             | Self::Indigestible
             | Self::Restored
             | Self::NotTaken
-            | Self::AttachmentLost => ChargeEffect::Released,
+            | Self::AttachmentLost
+            | Self::Recalled => ChargeEffect::Released,
         }
     }
 
@@ -111,6 +115,7 @@ impl Code {
             Self::Restored => "restored",
             Self::NotTaken => "not-taken",
             Self::AttachmentLost => "attachment-lost",
+            Self::Recalled => "recalled",
         }
     }
 
@@ -131,6 +136,7 @@ impl Code {
             Self::Restored => "restored from a backup: it may have been sent after the backup was made",
             Self::NotTaken => "the backend did not take the message in as many attempts as the route allows",
             Self::AttachmentLost => "an attachment was gone or damaged when the message was to be sent",
+            Self::Recalled => "recalled by the operator before it was sent",
         }
     }
 }

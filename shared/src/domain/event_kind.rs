@@ -34,6 +34,12 @@ pub enum DataShape {
     Held,
     /// What a person decided about such a message.
     Resolved,
+    /// A rule that stops messages, and who did what about it.
+    Stop,
+    /// Messages that were sent again, and by whom.
+    Redriven,
+    /// How much of a recipient was removed, and by whom; not whom.
+    Erased,
     /// A document of the catalog, and who wrote it.
     Act,
     /// An envelope that was set aside.
@@ -63,6 +69,9 @@ impl DataShape {
             Self::Conflict => "ConflictData",
             Self::Held => "HeldData",
             Self::Resolved => "ResolvedData",
+            Self::Stop => "StopData",
+            Self::Redriven => "RedrivenData",
+            Self::Erased => "ErasedData",
             Self::Act => "ActData",
             Self::Quarantined => "QuarantinedData",
             Self::Newer => "NewerData",
@@ -119,10 +128,15 @@ pub mod kinds {
         FAILED = "naru.message.failed", Customer, Report, "A message was not delivered and is not tried again";
         EXPIRED = "naru.message.expired", Customer, Report, "A message's time was over before it was delivered";
         REJECTED = "naru.message.rejected", Customer, Report, "A message that was accepted is refused: by its quota, its customer or for want of a route";
-        CANCELLED = "naru.message.cancelled", Customer, Report, "The customer took a message back";
+        CANCELLED = "naru.message.cancelled", Customer, Report, "A message was taken back: by its customer, or by an operator who stopped it";
         CONFLICT = "naru.message.idempotency-conflict", Customer, Conflict, "A key came again with another content: that message is not sent";
         HELD = "naru.uncertain.held", Operator, Held, "It cannot be known whether a message was sent, and it waits for a person";
         RESOLVED = "naru.uncertain.resolved", Operator, Resolved, "A person decided about a message that waited";
+        STOP_ORDERED = "naru.stop.ordered", Operator, Stop, "A person stopped messages";
+        STOP_UNDONE = "naru.stop.undone", Operator, Stop, "A person let messages go that had been stopped";
+        STOP_COMMITTED = "naru.stop.committed", Operator, Stop, "A person cancelled messages that had been stopped";
+        DEAD_REDRIVEN = "naru.dead.redriven", Operator, Redriven, "A person sent messages again that had failed or expired";
+        RECIPIENT_ERASED = "naru.recipient.erased", Operator, Erased, "A person removed what was known of a recipient";
         CUSTOMER_CREATED = "naru.customer.created", Operator, Act, "A customer was made";
         CUSTOMER_CHANGED = "naru.customer.changed", Operator, Act, "A customer was changed, suspended or resumed";
         CREDENTIAL_CREATED = "naru.credential.created", Operator, Act, "A credential was made";

@@ -160,6 +160,20 @@ impl<'de> Deserialize<'de> for Fingerprint {
     }
 }
 
+/// A message that ended without being delivered was sent again by an operator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// For the how manieth time, from 1.
+    pub number: u32,
+    /// The time that gave it the key by which its backend knows it: another after a known failure, the same after one that is
+    /// in doubt. 0: the message's own.
+    pub key: u32,
+    /// Attempts that there had been before.
+    pub after: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// One accepted message as it travels from ingress to the ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -177,6 +191,9 @@ pub struct Message {
     /// W3C Trace Context of the accepting call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// That it was sent again after it had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
     /// What to deliver.
     #[serde(flatten)]
     pub content: Content,
@@ -188,6 +205,15 @@ impl Message {
     pub fn opens_at(&self) -> Timestamp {
         // A `send_at` that had passed when the message came asks for nothing but "at once".
         self.content.send_at.map_or(self.accepted_at, |at| at.max(self.accepted_at))
+    }
+
+    /// By what its backend tells one message from another: the id, and which time gave it another key.
+    #[must_use]
+    pub fn backend_key(&self) -> String {
+        match self.again.map_or(0, |again| again.key) {
+            0 => self.id.to_string(),
+            key => format!("{}.r{key}", self.id),
+        }
     }
 
     /// The last moment at which an attempt may begin.

@@ -33,7 +33,7 @@ pub use event::{Event, HeldMessage};
 pub use event_kind::{Audience, DataShape, EventKind, kinds};
 pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub(crate) use ids::{read_type_id, type_id};
-pub use message::{Content, Fingerprint, Key, Message, Units, masked};
+pub use message::{Again, Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
     ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName, WebhookName,
 };

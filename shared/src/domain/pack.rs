@@ -239,6 +239,7 @@ mod tests {
             units: Units::ONE,
             accepted_at: Timestamp::from_millis(1),
             traceparent: None,
+            again: None,
             content,
         }
     }

@@ -165,7 +165,7 @@ impl TimeZone {
         for days in 0..4 {
             let Ok(date) = today.checked_add(jiff::Span::new().days(days)) else { break };
             let moment = self.0.to_ambiguous_timestamp(date.at(hour, minutes, 0, 0));
-            let both = [moment.clone().earlier(), moment.later()];
+            let both = [moment.earlier(), moment.later()];
             let found = both.into_iter().flatten().map(Timestamp::from_jiff);
             shown = found.filter(|moment| *moment > at && self.minute_of_day(*moment) == minute).min();
             if shown.is_some() {

@@ -1,11 +1,12 @@
 //! The port `ledger`: the relational database of truth, where everything waits.
 //!
-//! Three faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
-//! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator.
+//! Four faces of one engine, so that nobody holds more than it needs: [`Ledger`] for workers, [`LedgerReads`] for
+//! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator, [`LedgerMends`] for what concerns many messages.
 
 mod book;
 mod desk;
 mod intake;
+mod mend;
 mod postgres;
 mod reads;
 mod sqlite;
@@ -13,6 +14,10 @@ mod work;
 
 pub use desk::{AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, Resolution, Search, Unseen};
 pub use intake::{Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, QuotaUse};
+pub use mend::{
+    Dead, DeadFilter, DeadPage, Erased, Erasure, LedgerMends, Redrive, Redriven, StopCounts, StopEnd,
+    StopFilter, StopOrder, StopPhase, StopRule, Swept,
+};
 pub use postgres::{PostgresLedger, postgres_callback_statements, postgres_statements};
 pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;

@@ -104,7 +104,14 @@ impl Work {
     /// The time within which its attempts may begin.
     #[must_use]
     pub fn life(&self) -> Lifetime {
-        Lifetime { from: self.message.opens_at(), until: self.expires_at }
+        let from = self.message.again.map_or(self.message.opens_at(), |again| again.at);
+        Lifetime { from, until: self.expires_at }
+    }
+
+    /// The number of this attempt since the message was last begun anew: what a route's limit counts.
+    #[must_use]
+    pub fn tries(&self) -> u32 {
+        self.attempt.saturating_sub(self.message.again.map_or(0, |again| again.after))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     data_dir::DataDir,
     domain::{Clock, SystemClock},
     engines::{CatalogEngine, LedgerEngine, PostgresLedgerEngine},
-    ledger::{Ledger, LedgerDesk, LedgerReads, PostgresLedger, SqliteLedger},
+    ledger::{Ledger, LedgerDesk, LedgerMends, LedgerReads, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
 };
@@ -149,6 +149,8 @@ pub fn open_catalog(
 pub struct DeskPorts {
     /// The operator's.
     pub desk: Arc<dyn LedgerDesk>,
+    /// The operator's hand for what concerns many messages.
+    pub mends: Arc<dyn LedgerMends>,
     /// The customers'.
     pub reads: Arc<dyn LedgerReads>,
     /// The workers'.
@@ -175,6 +177,7 @@ pub fn open_desk(
             let ledger = Arc::new(SqliteLedger::open(&dir.ledger()).map_err(of("ledger"))?);
             Ok(DeskPorts {
                 desk: Arc::<SqliteLedger>::clone(&ledger),
+                mends: Arc::<SqliteLedger>::clone(&ledger),
                 reads: Arc::<SqliteLedger>::clone(&ledger),
                 callbacks: Arc::<SqliteLedger>::clone(&ledger),
                 outbox: Arc::<SqliteLedger>::clone(&ledger),
@@ -187,6 +190,7 @@ pub fn open_desk(
             let ledger = Arc::new(ledger.map_err(at("ledger"))?);
             Ok(DeskPorts {
                 desk: Arc::<PostgresLedger>::clone(&ledger),
+                mends: Arc::<PostgresLedger>::clone(&ledger),
                 reads: Arc::<PostgresLedger>::clone(&ledger),
                 callbacks: Arc::<PostgresLedger>::clone(&ledger),
                 outbox: Arc::<PostgresLedger>::clone(&ledger),

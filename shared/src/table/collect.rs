@@ -32,6 +32,8 @@ pub enum Turn {
 pub struct Told {
     /// The message.
     pub row: RowRef,
+    /// The key under which it was inserted.
+    key: String,
     /// The attempt that it was last inserted by.
     pub attempt: u32,
     /// What became of it.
@@ -51,27 +53,37 @@ impl MessageTable {
     /// # Errors
     /// If the database does not answer.
     pub async fn collect(&self, turn: Turn, max: usize) -> Result<Vec<Told>, TableError> {
-        let revised = self.mapping.columns.report_rev.is_some();
         let mut found = Vec::new();
         for source in self.sources().await? {
-            let is_live = source == self.mapping.table;
-            if turn == Turn::Quick && revised && !is_live {
-                continue;
+            for which in self.news(turn, source == self.mapping.table) {
+                let text = self.select(&source, &which);
+                let statement = Statement { sql: format!("{text} LIMIT {max}"), arguments: Vec::new() };
+                found.extend(self.read(statement, &source).await?);
             }
-            let mut statement = Statement::default();
-            let which = match (turn, &self.mapping.columns.report_rev, &self.mapping.columns.collected_rev) {
-                (Turn::Quick, Some(said), Some(taken)) => format!("t.{said} > t.{taken}"),
-                (Turn::Quick, ..) => "b.seen IS NULL".to_owned(),
-                (Turn::Whole, ..) => {
-                    let since = SystemClock.now().minus(CORRECTED).as_millis();
-                    format!("b.made_at > {since} AND (b.seen IS NULL OR {})", self.differs())
-                }
-            };
-            let text = self.select(&source, &which);
-            statement.sql = format!("{text} LIMIT {max}");
-            found.extend(self.read(statement, &source).await?);
         }
         Ok(found)
+    }
+
+    /// The conditions by which a turn finds what is news in the live table, or in a log table; no row is found by two.
+    fn news(&self, turn: Turn, is_live: bool) -> Vec<String> {
+        let columns = &self.mapping.columns;
+        let since = SystemClock.now().minus(CORRECTED).as_millis();
+        match (turn, columns.report_rev.as_ref().zip(columns.collected_rev.as_ref())) {
+            // An index holds just these.
+            (Turn::Quick, Some((said, taken))) if is_live => vec![format!("t.{said} > t.{taken}")],
+            (Turn::Quick, Some(_)) => Vec::new(),
+            (Turn::Quick, None) => vec!["b.seen IS NULL".to_owned()],
+            // Besides them, what a later attempt wants to be told once more.
+            (Turn::Whole, Some((said, taken))) if is_live => {
+                vec![format!("t.{said} > t.{taken}"), format!("t.{said} <= t.{taken} AND b.seen IS NULL")]
+            }
+            (Turn::Whole, Some((said, taken))) => {
+                vec![format!("b.made_at > {since} AND (b.seen IS NULL OR t.{said} > t.{taken})")]
+            }
+            (Turn::Whole, None) => {
+                vec![format!("b.made_at > {since} AND (b.seen IS NULL OR {})", self.differs())]
+            }
+        }
     }
 
     /// What the row of a message says, wherever it lies; `None`: nothing yet.
@@ -103,7 +115,7 @@ impl MessageTable {
         let mut rows: Vec<Vec<Option<String>>> = told
             .iter()
             .map(|told| {
-                let (id, row) = (told.row.id.to_string(), told.row.row.to_string());
+                let (id, row) = (told.key.clone(), told.row.row.to_string());
                 vec![Some(id), Some(row), Some(told.attempt.to_string()), Some(told.seen.clone())]
             })
             .collect();
@@ -140,7 +152,7 @@ impl MessageTable {
     fn revise(&self, source: &str, taken: &str, told: &[Told]) -> Statement {
         let (beside, key) = (self.mapping.beside(), &self.mapping.columns.key);
         let mut statement = Statement::default();
-        let ids = told.iter().filter(|told| told.source == source).map(|told| told.row.id.to_string());
+        let ids = told.iter().filter(|told| told.source == source).map(|told| told.key.clone());
         let ids = self.dialect.list(&mut statement, ids);
         let seen = self.dialect.as_number("b.seen");
         statement.sql = format!(
@@ -264,8 +276,12 @@ impl MessageTable {
             .filter(|word| !word.is_empty())
             .collect();
         let detail = if words.is_empty() { format!("state {status}") } else { words.join(" ") };
+        // What was sent again after a failure has a key of its own: the id, and which time it was.
+        let key = id.clone()?;
+        let id = key.split_once('.').map_or(key.as_str(), |(id, _)| id);
         Some(Told {
-            row: RowRef { row: ledger_row.as_deref()?.parse().ok()?, id: id.as_deref()?.parse().ok()? },
+            row: RowRef { row: ledger_row.as_deref()?.parse().ok()?, id: id.parse().ok()? },
+            key: key.clone(),
             attempt: attempt.as_deref()?.parse().ok()?,
             verdict,
             detail: format!("the carrier: {detail}"),

@@ -53,7 +53,7 @@ impl MessageTable {
 
     /// The id as the table beside keeps it.
     pub(super) fn key_of(&self, work: &Work) -> String {
-        work.row.id.to_string()
+        work.message.backend_key()
     }
 
     /// The columns that are written, in one order for all messages, and what they hold of this one.

@@ -1,4 +1,6 @@
 //! Statements, in the words of each database. Every argument is text, and cast where the column is not.
+//!
+//! Rows go to PostgreSQL column by column, each in one array, so that a statement is as short for many as for one.
 
 use crate::domain::TableEngine;
 
@@ -6,7 +8,25 @@ use crate::domain::TableEngine;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Statement {
     pub(super) sql: String,
-    pub(super) arguments: Vec<Option<String>>,
+    pub(super) arguments: Vec<Argument>,
+}
+
+/// What is bound.
+#[derive(Debug, Clone)]
+pub(super) enum Argument {
+    One(Option<String>),
+    /// For PostgreSQL alone.
+    Column(Vec<Option<String>>),
+}
+
+impl Argument {
+    /// The one text that it is. Nothing but PostgreSQL is given anything else.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::One(text) => text.as_deref(),
+            Self::Column(_) => None,
+        }
+    }
 }
 
 /// How a database wants to be spoken to.
@@ -76,36 +96,45 @@ impl Dialect {
         columns: &[&str],
         rows: Vec<Vec<Option<String>>>,
     ) -> String {
-        let mut text = String::new();
-        for (number, row) in rows.into_iter().enumerate() {
-            let first = number == 0;
-            if !first {
-                text.push_str(if self == Self::MySql { " UNION ALL " } else { ", " });
-            }
-            let marks: Vec<String> = row.into_iter().map(|value| self.argument(statement, value)).collect();
-            if self == Self::MySql {
-                let named = marks.iter().zip(columns).map(|(mark, column)| format!("{mark} AS {column}"));
-                text.push_str("SELECT ");
-                text.push_str(&named.collect::<Vec<_>>().join(", "));
-            } else {
-                text.push_str(&format!("({})", marks.join(", ")));
-            }
-        }
         match self {
-            Self::MySql => format!("({text}) AS v"),
-            Self::Postgres => format!("(VALUES {text}) AS v ({})", columns.join(", ")),
-            // A common table expression names the columns; see `with`.
+            Self::Postgres => {
+                let mut turned: Vec<Vec<Option<String>>> =
+                    columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+                for row in rows {
+                    turned.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                }
+                let marks: Vec<String> = turned.into_iter().map(|column| array(statement, column)).collect();
+                format!("unnest({}) AS v ({})", marks.join(", "), columns.join(", "))
+            }
+            Self::MySql => {
+                let selects = rows.into_iter().map(|row| {
+                    let named = row
+                        .into_iter()
+                        .zip(columns)
+                        .map(|(value, column)| format!("{} AS {column}", self.argument(statement, value)));
+                    format!("SELECT {}", named.collect::<Vec<_>>().join(", "))
+                });
+                format!("({}) AS v", selects.collect::<Vec<_>>().join(" UNION ALL "))
+            }
             Self::Sqlite => {
-                let names =
-                    columns.iter().enumerate().map(|(at, name)| format!("column{} AS {name}", at + 1));
-                format!("(SELECT {} FROM (VALUES {text})) AS v", names.collect::<Vec<_>>().join(", "))
+                let names: Vec<String> = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(at, name)| format!("column{} AS {name}", at + 1))
+                    .collect();
+                let tuples = rows.into_iter().map(|row| {
+                    let marks = row.into_iter().map(|value| self.argument(statement, value));
+                    format!("({})", marks.collect::<Vec<_>>().join(", "))
+                });
+                let tuples = tuples.collect::<Vec<_>>().join(", ");
+                format!("(SELECT {} FROM (VALUES {tuples})) AS v", names.join(", "))
             }
         }
     }
 
     /// Adds an argument; where it stands.
     pub(super) fn argument(self, statement: &mut Statement, value: Option<String>) -> String {
-        statement.arguments.push(value);
+        statement.arguments.push(Argument::One(value));
         match self {
             Self::Postgres => format!("CAST(${} AS text)", statement.arguments.len()),
             Self::MySql => "?".to_owned(),
@@ -113,12 +142,21 @@ impl Dialect {
         }
     }
 
-    /// Arguments in a list.
+    /// Arguments in a list, for `IN`.
     pub(super) fn list(self, statement: &mut Statement, values: impl IntoIterator<Item = String>) -> String {
-        let marks: Vec<String> =
-            values.into_iter().map(|value| self.argument(statement, Some(value))).collect();
+        let values = values.into_iter().map(Some);
+        if self == Self::Postgres {
+            return format!("(SELECT unnest({}))", array(statement, values.collect()));
+        }
+        let marks: Vec<String> = values.map(|value| self.argument(statement, value)).collect();
         format!("({})", marks.join(", "))
     }
+}
+
+/// Adds a column of arguments; where it stands.
+fn array(statement: &mut Statement, column: Vec<Option<String>>) -> String {
+    statement.arguments.push(Argument::Column(column));
+    format!("CAST(${} AS text[])", statement.arguments.len())
 }
 
 /// A value as part of a statement.

@@ -4,7 +4,7 @@ use naru_tests::gateway::{Gateway, Setup};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, refusal, to};
-use crate::stage::{alone, message, reports, used};
+use crate::stage::{beside_others, message, reports, used};
 
 fn keyed(key: &str, mut message: Value) -> Value {
     message["key"] = key.into();
@@ -13,7 +13,7 @@ fn keyed(key: &str, mut message: Value) -> Value {
 
 #[test]
 fn each_item_stands_on_its_own() {
-    let _alone = alone();
+    let _alone = beside_others();
     let gateway = Gateway::spawn(&Setup { quota: Some(100), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let mut strange = message("sms", "strange");
@@ -57,7 +57,7 @@ fn each_item_stands_on_its_own() {
 
 #[test]
 fn a_batch_of_which_nothing_was_accepted_is_no_202() {
-    let _alone = alone();
+    let _alone = beside_others();
     let gateway = Gateway::spawn(&Setup { quota: Some(1), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let bad = customer.batch(&[to("010", message("sms", "bad")), json!({})]).unwrap();

@@ -5,11 +5,11 @@ use std::fs;
 use naru_tests::gateway::Gateway;
 
 use super::{PATIENCE, carrying, catcher::Catcher, file, png, setup, upload};
-use crate::stage::{accept, alone, until};
+use crate::stage::{accept, beside_others, until};
 
 #[test]
 fn a_copy_holds_attachments_and_a_check_names_what_is_damaged() {
-    let _alone = alone();
+    let _alone = beside_others();
     let catcher = Catcher::start();
     let mut gateway = Gateway::spawn(&setup(&catcher)).unwrap();
     let content = png("to be restored");

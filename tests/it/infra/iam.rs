@@ -22,7 +22,7 @@ use naru_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::stage::{alone, within};
+use crate::stage::{beside_others, within};
 
 /// What a process that was denied held comes back after the visibility time of 60 s.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -157,7 +157,7 @@ fn as_the_emulator_names_it(policy: &Value) -> Value {
 
 #[test]
 fn each_process_can_do_its_work_with_its_policy_and_no_statement_can_be_spared() {
-    let _alone = alone();
+    let _alone = beside_others();
     let mut guarded = Guarded::start();
     everything_works(&mut guarded);
     let mut told = Vec::new();

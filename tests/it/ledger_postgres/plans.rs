@@ -52,14 +52,16 @@ fn plan(settings: &PostgresSettings, session: &str, name: &str, statement: &str)
     Ok(plan)
 }
 
-/// Whether a plan reads a table, or an index, from end to end. Few processes live at a time: theirs may be.
+/// Whether a plan reads a table, or an index, from end to end. Few processes live at a time, and few rules are in force: theirs
+/// may be.
 fn reads_whole(plan: &str) -> bool {
     let lines: Vec<&str> = plan.lines().collect();
     lines.iter().enumerate().any(|(number, line)| {
-        let whole_table = line.contains("Seq Scan on") && !line.contains("Seq Scan on incarnation");
+        let few = line.contains("on incarnation") || line.contains("on stop_rule");
+        let whole_table = line.contains("Seq Scan on") && !few;
         let index = line.contains("Index Scan") || line.contains("Index Only Scan");
         let by_condition = lines.get(number + 1).is_some_and(|next| next.contains("Index Cond:"));
-        whole_table || (index && !by_condition && !line.contains("on incarnation"))
+        whole_table || (index && !by_condition && !few)
     })
 }
 

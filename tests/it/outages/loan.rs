@@ -10,7 +10,7 @@ use naru_tests::{
     deployment::{Deployment, Shape},
     gateway::Setup,
 };
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLockWriteGuard};
 
 use super::PATIENCE;
 use crate::stage::{alone, within};
@@ -24,7 +24,7 @@ static LEFT: AtomicUsize = AtomicUsize::new(BORROWERS);
 /// The deployment for as long as a test lasts. A test that fails leaves none to others: they begin another.
 pub(super) struct Loan {
     site: MutexGuard<'static, Option<Deployment>>,
-    _alone: MutexGuard<'static, ()>,
+    _alone: RwLockWriteGuard<'static, ()>,
 }
 
 /// Customers that no two tests share, by number.

@@ -9,18 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use naru_tests::wire::Wire;
+
 use super::{
     PATIENCE, add, gateway, send,
     standin::{Call, Reply, StandIn},
 };
 use crate::stage::{alone, until, within};
 
-fn description(port: u16) -> String {
+pub(super) fn description(port: u16) -> String {
     format!("url = \"http://127.0.0.1:{port}/\"\n[json]\nto = \"{{recipient}}\"\n")
 }
 
 /// The most calls in any span.
-fn most(calls: &[Call], span: Duration) -> usize {
+pub(super) fn most(calls: &[Call], span: Duration) -> usize {
     let within = |from: Instant| calls.iter().filter(|call| (from..from + span).contains(&call.at)).count();
     calls.iter().map(|call| within(call.at)).max().unwrap_or(0)
 }
@@ -91,4 +93,44 @@ fn a_backend_that_takes_nothing_is_asked_by_one_probe_at_a_time_until_it_takes_a
     for id in &ids {
         until(&mut customer, id, &["delivered"], 2 * PATIENCE);
     }
+}
+
+#[test]
+fn a_route_s_retries_keep_to_their_budget() {
+    const MESSAGES: usize = 700;
+    // What a route has saved when its worker starts, and what a second pays for.
+    const SAVED: usize = 1_000;
+    const A_SECOND: usize = 10;
+    const SPAN: Duration = Duration::from_secs(10);
+    let _alone = alone();
+    let provider = StandIn::start(|_| Reply::new(503, ""));
+    // It never rests: nothing but the budget holds retries back.
+    let gateway = gateway("[workers]\nbreaker_failures = 1000000\n");
+    add(&gateway, &description(provider.port()), &["--retry-budget", "0", "--concurrency", "256"]);
+    let mut customer = gateway.customer(0);
+    let messages: Vec<_> = (0..MESSAGES).map(|_| super::message("+821000000001")).collect();
+    let begun = Instant::now();
+    let reply = customer.batch(&messages).unwrap();
+    assert_eq!((reply.status, &reply.json()["accepted"]), (202, &MESSAGES.into()));
+    thread::sleep(SPAN.saturating_sub(begun.elapsed()));
+    let retries = |call: &&Call| call.header("x-naru-attempt") != "1";
+    let (firsts, again): (Vec<_>, Vec<_>) = {
+        let calls = provider.calls();
+        (
+            calls.iter().filter(|c| !retries(c)).cloned().collect(),
+            calls.iter().filter(retries).cloned().collect(),
+        )
+    };
+    let elapsed = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    println!("{} first attempts, {} retries in {elapsed} s", firsts.len(), again.len());
+    assert!(firsts.len() >= MESSAGES, "every message was tried: {}", firsts.len());
+    // Each is tried again within 1 s, and within 5 s of that: without a budget there were 1,400 retries by now.
+    assert!(again.len() > SAVED / 2, "it is used: {}", again.len());
+    assert!(again.len() <= SAVED + A_SECOND * elapsed, "{} retries in {elapsed} s", again.len());
+    let reply = Wire::new(gateway.operator(), PATIENCE).call("GET", "/metrics", &[], b"").unwrap();
+    let metrics = String::from_utf8(reply.body).unwrap();
+    let held =
+        metrics.lines().find(|line| line.starts_with("naru_retries_held_back_total{route=\"carrier\"}"));
+    let held: u64 = held.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap();
+    assert!(held > 0, "what was put off is counted");
 }

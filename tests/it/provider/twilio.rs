@@ -13,7 +13,7 @@ use super::{
     PATIENCE, SECRET, add, gateway, holds, send,
     standin::{Call, Reply, StandIn},
 };
-use crate::stage::{alone, until};
+use crate::stage::{beside_others, until};
 
 const ACCOUNT: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -132,7 +132,7 @@ fn fields(call: &Call) -> Vec<(String, String)> {
 
 #[test]
 fn twilios_messages_resource_is_served_by_configuration_alone() {
-    let _alone = alone();
+    let _alone = beside_others();
     let (complaints, busy) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
     let heard = Arc::clone(&complaints);
     let twilio = StandIn::start(move |call| {

@@ -9,7 +9,7 @@ use naru_tests::{
 use serde_json::{Value, json};
 
 use super::{Boto, TOPIC};
-use crate::stage::{accept, alone, message, until, within};
+use crate::stage::{accept, beside_others, message, until, within};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -49,7 +49,7 @@ fn ids(events: &[Value]) -> BTreeSet<String> {
 
 #[test]
 fn an_http_endpoint_that_confirmed_hears_of_the_same_events_as_a_queue() {
-    let _alone = alone();
+    let _alone = beside_others();
     let carries = Carries::Aws { flavour: Flavour::Ministack, counted: false };
     let mut site =
         Deployment::prepare(&Shape { ingress: 1, workers: 1, carries, ..Shape::default() }).unwrap();

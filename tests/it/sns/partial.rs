@@ -21,7 +21,7 @@ use naru_tests::{
 use serde_json::{Value, json};
 
 use super::{Boto, TOPIC};
-use crate::stage::{accept, alone, message, within};
+use crate::stage::{accept, beside_others, message, within};
 
 /// Three requests: ten, ten and five.
 const EVENTS: usize = 25;
@@ -108,7 +108,7 @@ fn what_sns_refused_is_published_again_by_the_relay_and_nothing_else_is() {
     const MESSAGES: usize = 24;
     // A claim on what was refused lasts for 30 s.
     const PATIENCE: Duration = Duration::from_secs(90);
-    let _alone = alone();
+    let _alone = beside_others();
     let carries = Carries::Aws { flavour: Flavour::Ministack, counted: true };
     let mut site =
         Deployment::prepare(&Shape { ingress: 1, workers: 1, carries, ..Shape::default() }).unwrap();

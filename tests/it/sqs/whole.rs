@@ -7,7 +7,7 @@ use naru_tests::{
     gateway::{Gateway, Setup},
 };
 
-use crate::stage::{accept, alone, message, reports, until, within};
+use crate::stage::{accept, beside_others, message, reports, until, within};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -22,7 +22,7 @@ fn on(emulator: &AwsEmulator, redis: &Redis) -> String {
 
 #[test]
 fn a_gateway_on_sqs_refuses_while_it_is_down_and_delivers_when_it_is_back() {
-    let _alone = alone();
+    let _alone = beside_others();
     let mut emulator = AwsEmulator::start(Flavour::FauxqsOnDisk).unwrap();
     let redis = Redis::start().unwrap();
     let mut gateway = Gateway::prepare(&Setup { config: on(&emulator, &redis), ..Setup::default() }).unwrap();

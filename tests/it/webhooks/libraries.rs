@@ -13,7 +13,7 @@ use naru_tests::{
 use serde_json::{Value, json};
 
 use super::{PATIENCE, add, verb};
-use crate::stage::{accept, alone, message, within};
+use crate::stage::{accept, beside_others, message, within};
 
 /// The program that a document shows in a language.
 fn shown(language: &str) -> String {
@@ -64,7 +64,7 @@ fn case(secret: &str, posted: &Posted) -> Value {
 
 #[test]
 fn python_s_and_javascript_s_libraries_verify_with_either_secret_and_refuse_a_changed_byte() {
-    let _alone = alone();
+    let _alone = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let target = Target::start(Manner::well()).unwrap();
     let added = add(&gateway, "main", &target.url(), &[]);

@@ -11,6 +11,7 @@ pub mod scale;
 mod stage;
 pub mod suite;
 mod table;
+mod table_route;
 pub mod wide;
 
 pub use table::Table;

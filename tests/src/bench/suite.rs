@@ -10,6 +10,7 @@ use super::{
     cpu, fsync,
     stage::{self, Measured, counter, gateway, measure, per_1000, tally},
     table::Table,
+    table_route,
 };
 use crate::{
     gateway::{Helper, Programs, RouteSpec},
@@ -19,6 +20,9 @@ use crate::{
 /// Rates at which end to end is tried, in messages a second, from the highest down by a tenth each.
 const HIGHEST_RATE: f64 = 12_000.0;
 const LOWEST_RATE: f64 = 1_000.0;
+
+/// Messages of the stage of a route into a table.
+const TABLE_ROWS: usize = 100_000;
 
 /// `f_type` of a file system in memory (`statfs(2)`): a sync there costs nothing and proves nothing.
 const TMPFS: i64 = 0x0102_1994;
@@ -63,6 +67,10 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table
     }
     if wanted('e') {
         suite.calm()?;
+    }
+    if wanted('l') {
+        let Suite { programs, table, say, .. } = &mut suite;
+        table_route::run(programs, TABLE_ROWS, options.seconds, table, say)?;
     }
     Ok(suite.table)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{CarrierAgent, Database, compare, send};
 use crate::{
-    deployment::{Deployment, Shape},
+    deployment::{Carrier, Carries, Deployment, Shape},
     engines::{MariaDb, Postgres},
     gateway::Setup,
 };
@@ -46,8 +46,9 @@ impl Plan {
     }
 }
 
-fn deployment() -> anyhow::Result<Deployment> {
+fn deployment(carries: Carries) -> anyhow::Result<Deployment> {
     Deployment::spawn(&Shape {
+        carries,
         setup: Setup { config: CONFIG.to_owned(), ..Setup::default() },
         ..Shape::default()
     })
@@ -58,6 +59,9 @@ fn add(site: &Deployment, arguments: &[&str]) -> anyhow::Result<String> {
     let rest = ["--assign", "c0/sms", "--attempt-timeout", "3s", "--json"];
     let told: Value = serde_json::from_str(&site.verb(&[&["route", "add"], arguments, &rest].concat())?)?;
     ensure!(told["backend"]["kind"] == "table", "{told}");
+    if matches!(site.carrier, Carrier::Aws(_)) {
+        site.verb(&["infra", "apply"])?;
+    }
     Ok(told["carrier"]["password"].as_str().context("a role was made")?.to_owned())
 }
 
@@ -65,8 +69,8 @@ fn add(site: &Deployment, arguments: &[&str]) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// If a report is wrong, or nothing comes of it in time.
-pub fn on_postgres(plan: &Plan) -> anyhow::Result<usize> {
-    let mut site = deployment()?;
+pub fn on_postgres(plan: &Plan, carries: Carries) -> anyhow::Result<usize> {
+    let mut site = deployment(carries)?;
     let carrier = Postgres::start()?;
     let url = carrier.database()?;
     let password = add(&site, &["carrier", "table", &url, "--carrier", "agent_a"])?;
@@ -80,7 +84,7 @@ pub fn on_postgres(plan: &Plan) -> anyhow::Result<usize> {
 /// # Errors
 /// As [`on_postgres`].
 pub fn on_mariadb(plan: &Plan) -> anyhow::Result<usize> {
-    let mut site = deployment()?;
+    let mut site = deployment(Carries::RabbitMq)?;
     let carrier = MariaDb::start()?;
     let name = carrier.database()?;
     let url = carrier.url(&name);

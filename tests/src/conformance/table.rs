@@ -79,6 +79,7 @@ fn work(number: u128, attempt: u32) -> anyhow::Result<Work> {
         units: Units::ONE,
         accepted_at: SystemClock.now(),
         traceparent: None,
+        again: None,
         content,
     };
     Ok(Work {

@@ -52,7 +52,7 @@ impl MariaDb {
         }
         let mut install = Command::new(program("mariadb-install-db", PACKAGE)?);
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
-        install.arg(format!("--datadir={}", data.display()));
+        install.arg(format!("--datadir={}", data.display())).arg(format!("--tmpdir={}", data.display()));
         if is_root() {
             install.arg(format!("--user={USER}"));
         }
@@ -69,6 +69,8 @@ impl MariaDb {
         let data = self.server.home().join("data");
         let mut command = Command::new(program("/usr/sbin/mariadbd", PACKAGE)?);
         command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
+        // Not what TMPDIR says: the server's user may not write there.
+        command.arg(format!("--tmpdir={}", data.display()));
         command.arg(format!("--socket={}", data.join("socket").display()));
         command.args(["--bind-address=127.0.0.1", &format!("--port={}", self.port)]);
         command.args(["--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=1"]);

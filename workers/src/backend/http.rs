@@ -232,7 +232,7 @@ fn encode(work: &Work, attachments: &[Attachment]) -> Result<Bytes, serde_json::
 pub(super) fn headers(work: &Work) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(ATTEMPT, HeaderValue::from(work.attempt));
-    if let Ok(id) = HeaderValue::try_from(work.message.id.to_string()) {
+    if let Ok(id) = HeaderValue::try_from(work.message.backend_key()) {
         headers.insert(IDEMPOTENCY_KEY, id);
     }
     if work.possible_duplicate {

@@ -25,7 +25,7 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, work: Work) {
         Next::out_of_time(work.possible_duplicate)
     } else {
         let outcome = attempt(&crew, &desk, &plan, &work).await;
-        if work.attempt == 1 {
+        if work.tries() == 1 {
             desk.budget.first(plan.route.pacing.retry_percent);
         }
         let hold_back = desk.held_back(&outcome);
@@ -73,7 +73,7 @@ async fn deliver(plan: &Plan, work: &Work, attachments: &[Attachment], limit: Du
 /// What becomes of a message of which an attempt ended so, by the policy of its route. It is not tried again before `hold_back` is over.
 pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome, hold_back: Duration) -> Next {
     let facts = Facts {
-        attempt: work.attempt,
+        attempt: work.tries(),
         now: crew.now(),
         life: work.life(),
         possible_duplicate: work.possible_duplicate,

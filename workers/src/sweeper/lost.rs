@@ -123,7 +123,7 @@ async fn bury(crew: &Arc<Crew>, incarnation: IncarnationId, progress: &Progress)
 async fn uncertain(crew: &Arc<Crew>, work: &Work) -> Settlement {
     let route = crew.deps.registry.route(&work.route).await.ok().flatten();
     let facts = Facts {
-        attempt: work.attempt,
+        attempt: work.tries(),
         now: crew.now(),
         life: work.life(),
         possible_duplicate: work.possible_duplicate,

@@ -16,7 +16,7 @@ pub(in crate::ledger) struct Start {
     pub(in crate::ledger) code: Option<Code>,
     pub(in crate::ledger) charge: Charge,
     /// When quiet hours end, if it waits for that.
-    until: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Start {

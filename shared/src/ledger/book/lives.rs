@@ -235,7 +235,8 @@ fn waits(row: &mut Row, state: State, code: Option<Code>, detail: &str) {
 fn already(row: &Row, next: &Next) -> bool {
     match next {
         Next::Final { state, code, .. } => row.state == *state && row.code == Some(*code),
-        Next::Retry { .. } => row.state == State::Retrying,
+        // What would have been tried again may have been stopped.
+        Next::Retry { .. } => matches!(row.state, State::Retrying | State::Stopped),
         Next::Held { .. } => row.state == State::Held,
         Next::Sent { .. } => row.state == State::Sent,
     }

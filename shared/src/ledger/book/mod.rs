@@ -4,6 +4,7 @@
 
 mod begin;
 mod bells;
+mod dead;
 mod due;
 mod lives;
 mod news;
@@ -12,11 +13,13 @@ mod quotas;
 mod row;
 mod search;
 mod share;
+mod stops;
 mod turns;
 mod usage;
 
 pub(super) use begin::{Judged, Known, Start, conflict};
 pub(super) use bells::{Bells, rung};
+pub(super) use dead::{as_entry, erased, in_json, is_charged_again, is_dead, told_dead, whose_in_json};
 pub(super) use due::{DueBell, wait_for_due};
 pub(super) use lives::Woke;
 pub(super) use news::{News, Place};
@@ -25,5 +28,6 @@ pub(super) use quotas::Tallies;
 pub(super) use row::{BACKEND_ID, Charge, Row, cut, lane_number, lane_of, own_words, sandbox};
 pub(super) use search::{matches, told};
 pub(super) use share::Tally;
+pub(super) use stops::{Fate, Halt, How, Rules};
 pub(super) use turns::{LaneTurns, RouteTurns};
 pub(super) use usage::UsageChanges;

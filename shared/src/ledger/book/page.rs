@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{
     news::News,
     row::{BACKEND_ID, DETAIL, Row, cut, own_words},
+    stops::Halt,
     usage::UsageChanges,
 };
 use crate::{
@@ -34,6 +35,8 @@ pub(in crate::ledger) struct Page {
     pub(in crate::ledger) notes: Vec<Note>,
     /// Reports that a later revision replaces.
     pub(in crate::ledger) kept: Vec<(RowRef, Report)>,
+    /// Messages that are stopped.
+    pub(in crate::ledger) halts: Vec<Halt>,
     /// Events to publish, and from when.
     pub(in crate::ledger) events: Vec<(Timestamp, Event)>,
     last_report: Option<Account>,
@@ -72,6 +75,7 @@ impl Page {
             news: News::default(),
             notes: Vec::new(),
             kept: Vec::new(),
+            halts: Vec::new(),
             events: Vec::new(),
             last_report: None,
         }

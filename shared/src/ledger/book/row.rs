@@ -124,6 +124,7 @@ impl Row {
             units: Units::new(self.units).unwrap_or(Units::ONE),
             accepted_at: self.accepted_at,
             traceparent: None,
+            again: None,
             content,
         }
     }

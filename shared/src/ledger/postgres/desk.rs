@@ -10,13 +10,14 @@ use super::{
     find::{LOOKED, find},
     rows::{bytes, find_all, lane, parsed, read_all, state},
     settle::LOCK,
+    stops,
     write::{self, sorted},
 };
 use crate::{
     domain::{CustomerId, MessageId, State, Timestamp},
     ledger::{
         AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, RowRef, Search,
-        book::{News, Page},
+        book::{How, News, Page},
     },
     postgres::PgError,
 };
@@ -108,6 +109,7 @@ async fn resolve(
             page.joins(row);
         }
     }
+    stops::stop_some(connection, &mut page, &mut rows, How::CameBack, now).await?;
     write::save(connection, &rows).await?;
     let news = write::page(connection, page).await?;
     Ok((rows.into_iter().map(|row| row.at.id).collect(), news))

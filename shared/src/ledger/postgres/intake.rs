@@ -6,14 +6,16 @@ use sqlx::{PgConnection, Row as _};
 
 use super::{
     rows::{bytes, id, known},
-    usage,
+    stops, usage,
     write::{self, Unread, int, json},
 };
 use crate::{
     domain::{Code, Key, MessageId, State, Timestamp},
     ledger::{
-        Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef,
-        book::{Charge, Judged, Known, News, Page, Row, Start, Tallies, conflict, lane_number, sandbox},
+        Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef, StopPhase,
+        book::{
+            Charge, Judged, Known, News, Page, Row, Rules, Start, Tallies, conflict, lane_number, sandbox,
+        },
     },
     postgres::PgError,
 };
@@ -36,11 +38,14 @@ pub(super) const INSERT: &str = "WITH e AS MATERIALIZED (SELECT * FROM unnest( \
      text AS (INSERT INTO content (row, message) SELECT new.row, e.message FROM new JOIN e USING (id)) \
      SELECT row, id FROM new";
 
-/// Asked after the insert, in a snapshot of its own: a row that was moved while the insert waited for it is seen.
+/// Asked after the insert, in a snapshot of its own: a row that was moved while the insert waited for it is seen. A row without
+/// an id says that there are rules that stop messages: whoever does not see it has a transaction that they wait for.
 pub(super) const KNOWN: &str = "SELECT false, row, id, customer, sandbox, state, token, fingerprint FROM message \
      WHERE id = ANY($1) \
      UNION ALL \
-     SELECT true, row, id, customer, sandbox, state, token, fingerprint FROM archive WHERE id = ANY($2)";
+     SELECT true, row, id, customer, sandbox, state, token, fingerprint FROM archive WHERE id = ANY($2) \
+     UNION ALL \
+     SELECT false, 0, '', '', false, 0::smallint, 0, NULL WHERE EXISTS (SELECT FROM stop_rule WHERE phase <= 2)";
 
 /// What the ledger holds of a group's ids.
 struct Found {
@@ -50,6 +55,8 @@ struct Found {
     known: HashMap<MessageId, Known>,
     /// Tombstones whose place was taken.
     filled: HashSet<MessageId>,
+    /// Rules in force.
+    rules: Rules,
 }
 
 pub(super) async fn intake(
@@ -66,7 +73,9 @@ pub(super) async fn intake(
     let mut over: Vec<Row> = Vec::new();
     let mut ended: Vec<Row> = Vec::new();
     for (index, entry) in batch.entries.iter().enumerate() {
-        let start = Start::of(entry, tallies.see(entry));
+        let begins = Start::of(entry, tallies.see(entry));
+        let rule = found.rules.of_new(entry, begins);
+        let start = if rule.is_some() { begins.stopped() } else { begins };
         if found.filled.remove(&entry.message.id) {
             verdicts.push(IntakeVerdict::Cancelled);
             continue;
@@ -81,6 +90,11 @@ pub(super) async fn intake(
         page.begun(batch, entry, start, at);
         if let Some(due) = start.wake_at(entry.message.content.send_at, entry.expires_at()) {
             page.news.due(due);
+        }
+        if let Some(rule) = rule {
+            page.halts.push(begins.halt(rule, entry, batch.now));
+            // It stood as if nothing had stopped it.
+            over.push(start.row(batch, entry, at, page.from(batch.now)));
         }
         if start.state.is_final() {
             let row = start.row(batch, entry, at, page.from(batch.now));
@@ -151,7 +165,12 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
     let rows = sqlx::query(KNOWN).bind(bytes(&others)).bind(bytes(&all)).fetch_all(&mut *connection).await?;
     let mut known_ids = HashMap::with_capacity(rows.len());
     let mut returned = Vec::new();
+    let mut rules = Rules::default();
     for row in &rows {
+        if row.try_get::<&[u8], _>(2)?.is_empty() {
+            rules = stops::rules(connection, StopPhase::Standing).await?;
+            continue;
+        }
         let found = known(row, 1)?;
         if row.try_get::<bool, _>(0)?
             && let Some(at) = new.remove(&found.at.id)
@@ -163,7 +182,7 @@ async fn insert(connection: &mut PgConnection, batch: &IntakeBatch) -> Result<Fo
     if !returned.is_empty() {
         undo(connection, &returned).await?;
     }
-    Ok(Found { new, known: known_ids, filled: HashSet::new() })
+    Ok(Found { new, known: known_ids, filled: HashSet::new(), rules })
 }
 
 async fn insert_rows(

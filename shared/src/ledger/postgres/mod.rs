@@ -5,17 +5,22 @@
 //! last; sweepers pass over what is locked. Commits are synchronous, or the server is refused.
 
 mod archive;
+mod dead;
 mod desk;
+mod detour;
+mod erase;
 mod find;
 mod forget;
 mod intake;
 mod memory;
+mod mends;
 mod quick;
 mod reads;
 mod recovery;
 mod rows;
 mod settle;
 mod statements;
+mod stops;
 mod take;
 mod usage;
 mod write;
@@ -167,7 +172,7 @@ impl Ledger for PostgresLedger {
     async fn reroute(&self, order: Reroute, now: Timestamp) -> Result<usize, LedgerError> {
         let call = (order, now, self.now());
         let moved = self.database.transact("reroute", &call, |c, (order, now, clock)| {
-            Box::pin(take::reroute(c, order, *now, *clock))
+            Box::pin(detour::reroute(c, order, *now, *clock))
         });
         Ok(self.told(moved.await?))
     }
@@ -179,9 +184,9 @@ impl Ledger for PostgresLedger {
         max: usize,
     ) -> Result<Vec<(Account, u64)>, LedgerError> {
         let call = (route, lane, max);
-        let asked = self
-            .database
-            .read("count-ready", &call, |c, (route, lane, max)| Box::pin(take::ready(c, route, *lane, *max)));
+        let asked = self.database.read("count-ready", &call, |c, (route, lane, max)| {
+            Box::pin(detour::ready(c, route, *lane, *max))
+        });
         Ok(asked.await?)
     }
 

@@ -38,7 +38,8 @@ pub(super) const RINGS: &str = "WITH RECURSIVE turn (number, lane, customer, ste
      SELECT number, customer FROM turn WHERE customer IS NOT NULL ORDER BY number, step";
 
 /// So many of each customer, oldest first; what another holds is passed over. Rows are found again by where they lie, since they
-/// are locked. One that was changed in between, or is over, is counted and not begun.
+/// are locked. One that was changed in between, or is over, is counted and not begun; none is while a rule is being carried out
+/// that may have to stop it.
 pub(super) const BEGIN: &str = concat!(
     "WITH picked AS MATERIALIZED (SELECT r.ctid AS place, r.row, turn.number \
        FROM unnest($2::smallint[], $3::text[], $4::bigint[]) WITH ORDINALITY AS turn (lane, customer, wanted, number) \
@@ -48,6 +49,7 @@ pub(super) const BEGIN: &str = concat!(
      m AS (UPDATE message SET state = 3, attempt = message.attempt + 1, incarnation = $5, sent_at = $6, wake_at = NULL \
        FROM picked JOIN content c ON c.row = picked.row \
        WHERE message.ctid = picked.place AND message.expires_at >= $6 \
+         AND NOT (SELECT EXISTS (SELECT FROM stop_rule WHERE phase = 1)) \
        RETURNING message.*, c.message AS text, picked.number), \
      fewer AS (INSERT INTO backlog (route, lane, customer, sandbox, messages) \
        SELECT route, lane, customer, sandbox, -count(*) FROM m GROUP BY route, lane, customer, sandbox) \

@@ -7,13 +7,14 @@ use sqlx::{PgConnection, Row as _};
 use super::{
     rows::{COLUMNS, message, read, read_all, row_columns},
     settle::LOCK,
+    stops,
     write::{self, sorted},
 };
 use crate::{
-    domain::{IncarnationId, MessageId, Timestamp},
+    domain::{IncarnationId, MessageId, State, Timestamp},
     ledger::{
         RowRef, Woken, Work,
-        book::{News, Page, Row, Woke},
+        book::{How, News, Page, Row, Woke},
     },
     postgres::PgError,
 };
@@ -110,6 +111,9 @@ pub(super) async fn wake(
             Woke::Ready => woken.ready += 1,
         }
     }
+    let ready = rows.iter().filter(|row| row.state == State::Ready).count();
+    stops::stop_some(connection, &mut page, &mut rows, How::Swept, now).await?;
+    woken.ready -= ready - rows.iter().filter(|row| row.state == State::Ready).count();
     write::save(connection, &rows).await?;
     let news = write::page(connection, page).await?;
     Ok((woken, news))
@@ -164,7 +168,8 @@ pub(super) async fn give_back(
             saved.push(row.clone());
         }
     }
-    saved.sort_unstable_by_key(|row| row.at.id);
+    saved.sort_unstable_by_key(|row: &Row| row.at.id);
+    stops::stop_some(connection, &mut page, &mut saved, How::CameBack, clock).await?;
     write::save(connection, &saved).await?;
     write::page(connection, page).await
 }

@@ -101,6 +101,14 @@ pub(super) async fn find_all(
     Ok(found)
 }
 
+/// Rows that have not moved to the archive, locked in the order of the ids.
+pub(super) async fn lock_all(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Vec<Row>, PgError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    read_all(&sqlx::query(super::settle::LOCK).bind(bytes(ids)).fetch_all(connection).await?)
+}
+
 /// What is known of an id; columns row, id, customer, sandbox, state, token, fingerprint, from `index` on.
 pub(super) fn known(row: &PgRow, index: usize) -> Result<Known, PgError> {
     let fingerprint: Option<&[u8]> = row.try_get(index + 6)?;

@@ -7,13 +7,14 @@ use sqlx::PgConnection;
 use super::{
     archive,
     rows::{account, bytes, id, read_all, row_columns},
+    stops,
     write::{self, sorted},
 };
 use crate::{
     domain::{Code, MessageId, Next, State, Timestamp},
     ledger::{
         Settled, Settlement,
-        book::{BACKEND_ID, News, Page, Row, cut, own_words},
+        book::{BACKEND_ID, How, News, Page, Row, cut, own_words},
     },
     postgres::PgError,
 };
@@ -129,12 +130,12 @@ pub(super) async fn send(
 }
 
 /// Rows of a group, locked in the order of their ids, and which of them lie in the archive.
-struct Loaded {
-    rows: HashMap<MessageId, Row>,
-    archived: HashSet<MessageId>,
+pub(super) struct Loaded {
+    pub(super) rows: HashMap<MessageId, Row>,
+    pub(super) archived: HashSet<MessageId>,
 }
 
-async fn load(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Loaded, PgError> {
+pub(super) async fn load(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Loaded, PgError> {
     let mut loaded = Loaded { rows: HashMap::with_capacity(ids.len()), archived: HashSet::new() };
     // A row that is being moved is waited for, and then looked for where it went.
     for hot in [true, false, true] {
@@ -188,8 +189,10 @@ pub(super) async fn settle(
     let back: Vec<MessageId> =
         ids.iter().filter(|id| changed.contains(id) && archived.contains(id)).copied().collect();
     archive::bring_back(connection, &back).await?;
-    let saved: Vec<Row> =
+    let mut saved: Vec<Row> =
         ids.iter().filter(|id| changed.contains(id)).filter_map(|id| rows.remove(id)).collect();
+    // What would be tried again is not, if it was stopped meanwhile.
+    stops::stop_some(connection, &mut page, &mut saved, How::CameBack, outcomes.now).await?;
     write::save(connection, &saved).await?;
     let news = write::page(connection, page).await?;
     Ok((settled, news))

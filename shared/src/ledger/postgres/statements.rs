@@ -1,6 +1,8 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
-use super::{archive, forget, intake, memory, quick, reads, recovery, rows, settle, take, usage, write};
+use super::{
+    archive, detour, forget, intake, memory, quick, reads, recovery, rows, settle, stops, take, usage, write,
+};
 use crate::{callbacks, outbox};
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
@@ -14,9 +16,9 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("what a customer has ready", take::ROWS),
         ("customers with something ready", take::CUSTOMERS),
         ("is anything ready", take::READY),
-        ("rows for another route", take::REROUTED),
-        ("to another route", take::MOVE),
-        ("count what is ready", take::COUNTED),
+        ("rows for another route", detour::REROUTED),
+        ("to another route", detour::MOVE),
+        ("count what is ready", detour::COUNTED),
         ("whose turn it is", quick::RINGS),
         ("begin by turns", quick::BEGIN),
         ("delivered", settle::DELIVERED),
@@ -30,6 +32,7 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("earliest", recovery::EARLIEST),
         ("due reports", recovery::DUE_REPORTS),
         ("lost", recovery::LOST),
+        ("what a rule stops", stops::SWEEP),
         ("incarnations", recovery::INCARNATIONS),
         ("hand out reports", reads::LEND),
         ("acknowledge", reads::ACKNOWLEDGE),

@@ -7,13 +7,13 @@ use sqlx::{PgConnection, Row as _};
 use super::{
     recovery::limit,
     rows::{COLUMNS, message, read, row_columns},
-    write,
+    stops, write,
 };
 use crate::{
-    domain::{Account, Code, CustomerId, Lane, Message, RouteName, State, Timestamp},
+    domain::{Code, CustomerId, Lane, Message, RouteName, State, Timestamp},
     ledger::{
-        Reroute, TakeRequest, Taken, Work,
-        book::{End, LaneTurns, News, Page, RouteTurns, Row, Tally, lane_number},
+        StopPhase, TakeRequest, Taken, Work,
+        book::{End, How, LaneTurns, News, Page, RouteTurns, Row, Rules, Tally, lane_number},
     },
     postgres::PgError,
 };
@@ -45,7 +45,7 @@ pub(super) async fn is_ready(
 }
 
 /// Customers who have something ready and are not passed over, from a name on: enough to plan with.
-async fn customers(
+pub(super) async fn customers(
     connection: &mut PgConnection,
     route: &RouteName,
     lane: Lane,
@@ -110,6 +110,8 @@ struct Take<'t> {
     beyond: bool,
     expired: usize,
     put_off: usize,
+    /// Rules that are being carried out: what they have not come to yet must not begin.
+    rules: Rules,
 }
 
 /// Customers in turn, and how many rows each may give.
@@ -133,8 +135,9 @@ pub(super) async fn take(
     clock: Timestamp,
 ) -> Result<(Taken, News), PgError> {
     let (page, tally) = (Page::new(clock), Tally::new(&request.shares));
-    let saved = Vec::new();
-    let mut take = Take { connection, request, page, saved, tally, beyond: false, expired: 0, put_off: 0 };
+    let (saved, rules) = (Vec::new(), stops::rules(connection, StopPhase::Sweeping).await?);
+    let mut take =
+        Take { connection, request, page, saved, tally, beyond: false, expired: 0, put_off: 0, rules };
     let mut work = take.round(turns, request.max).await?;
     let room = request.max.saturating_sub(work.len()).min(request.shares.beyond);
     if room > 0 && request.shares.each != usize::MAX {
@@ -233,7 +236,9 @@ impl Take<'_> {
     /// A ready row begins its next attempt, unless its time is over or it cannot be read.
     fn hand_out(&mut self, mut row: Row, message: Option<Message>) -> Option<Work> {
         let (now, emit) = (self.request.now, self.request.emit);
-        let work = if now > row.expires_at {
+        let work = if self.page.stop_if(&mut row, &self.rules, How::Swept, now) {
+            None
+        } else if now > row.expires_at {
             let end = End::out_of_time(row.possible_duplicate);
             self.page.end(&mut row, &end, now, emit);
             self.expired += 1;
@@ -325,77 +330,4 @@ impl Plan {
         turns.left = if spent { 0 } else { u32::try_from(self.left).unwrap_or(0) };
         turns.customer = self.customers.into_iter().nth(self.last).unwrap_or_default();
     }
-}
-
-/// So many of each customer that certainly were not taken by a backend, oldest first. What another holds is passed over.
-pub(super) const REROUTED: &str = concat!(
-    "SELECT ",
-    row_columns!(),
-    " FROM unnest($3::text[], $4::bigint[]) WITH ORDINALITY AS turn (customer, wanted, number) \
-     CROSS JOIN LATERAL (SELECT * FROM message r \
-       WHERE r.state = 1 AND r.route = $1 AND r.lane = $2 AND r.customer = turn.customer \
-         AND NOT r.possible_duplicate AND r.accepted_at <= $5 \
-       ORDER BY r.row LIMIT turn.wanted FOR UPDATE SKIP LOCKED) AS m ORDER BY turn.number, m.row"
-);
-
-pub(super) const MOVE: &str = "UPDATE message m SET route = $2 WHERE m.id = ANY($1)";
-
-/// Rows of each customer in turn go on to another route.
-pub(super) async fn reroute(
-    connection: &mut PgConnection,
-    order: &Reroute,
-    now: Timestamp,
-    clock: Timestamp,
-) -> Result<(usize, News), PgError> {
-    let (mut page, mut moved) = (Page::new(clock), Vec::new());
-    for lane in Lane::ALL {
-        let mut names = customers(connection, &order.from, lane, "", &BTreeSet::new()).await?;
-        names.truncate(order.max);
-        let room = order.max.saturating_sub(moved.len());
-        let wanted: Vec<i64> = (0..names.len()).map(|index| limit((room + index) / names.len())).collect();
-        let rows = sqlx::query(REROUTED)
-            .bind(order.from.as_str())
-            .bind(i16::from(lane_number(lane)))
-            .bind(&names)
-            .bind(&wanted)
-            .bind(order.accepted_by.as_millis())
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in &rows {
-            let mut row = read(row)?;
-            page.reroute(&mut row, &order.to, now);
-            moved.push(row.at.id);
-        }
-    }
-    moved.sort_unstable();
-    if !moved.is_empty() {
-        sqlx::query(MOVE)
-            .bind(super::rows::bytes(&moved))
-            .bind(order.to.as_str())
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok((moved.len(), write::page(connection, page).await?))
-}
-
-pub(super) const COUNTED: &str = "SELECT customer, sandbox, count(*) FROM (SELECT customer, sandbox FROM message \
-     WHERE state = 1 AND route = $1 AND lane = $2 ORDER BY route, lane, customer LIMIT $3) AS first \
-     GROUP BY customer, sandbox";
-
-/// How much each account has ready, counted among the first rows.
-pub(super) async fn ready(
-    connection: &mut PgConnection,
-    route: &RouteName,
-    lane: Lane,
-    max: usize,
-) -> Result<Vec<(Account, u64)>, PgError> {
-    let rows = sqlx::query(COUNTED)
-        .bind(route.as_str())
-        .bind(i16::from(lane_number(lane)))
-        .bind(limit(max))
-        .fetch_all(connection)
-        .await?;
-    rows.iter()
-        .map(|row| Ok((super::rows::account(row, 0)?, u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0))))
-        .collect()
 }

@@ -8,7 +8,7 @@ use super::{
     change::Change,
     rows::{account, lane, parsed},
 };
-use crate::ledger::book::{Place, sandbox};
+use crate::ledger::book::{Place, lane_number, sandbox};
 
 fn place(row: &SqlRow<'_>) -> rusqlite::Result<(Place, i64)> {
     Ok(((parsed(row, 0)?, lane(row, 1)?, account(row, 2)?), row.get(4)?))
@@ -46,6 +46,27 @@ fn is_same((route_name, lane_of, account_of): &Place, row: &SqlRow<'_>) -> rusql
         && lane(row, 1)? == *lane_of
         && row.get_ref(2)?.as_str()? == account_of.customer.as_str()
         && row.get::<_, bool>(3)? == sandbox(account_of.environment))
+}
+
+/// What a command's change did to what waits, for the process that counts.
+pub(super) fn drift(change: &mut Change<'_>) -> rusqlite::Result<()> {
+    for ((route, lane, account), messages) in std::mem::take(&mut change.page.news.waiting) {
+        if messages != 0 {
+            change
+                .connection
+                .prepare_cached(
+                    "INSERT INTO drift (route, lane, customer, sandbox, messages) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute((
+                    route.as_str(),
+                    lane_number(lane),
+                    account.customer.as_str(),
+                    sandbox(account.environment),
+                    messages,
+                ))?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes in what an operator's command changed in another process.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params, types::Type};
 
 use super::{
     rows::{read, row_columns},
-    usage,
+    stops, usage,
 };
 use crate::{
     domain::{Account, Code, Environment, Timestamp},
@@ -73,7 +73,7 @@ impl<'a> Change<'a> {
 
     /// Writes what comes last, and gives what is to be told.
     pub(super) fn close(self) -> rusqlite::Result<News> {
-        let Page { usage, news, notes, kept, events, .. } = self.page;
+        let Page { usage, news, notes, kept, halts, events, .. } = self.page;
         for note in notes {
             self.connection
                 .prepare_cached(
@@ -94,6 +94,7 @@ impl<'a> Change<'a> {
                 .prepare_cached("INSERT INTO report_history (message, revision, report) VALUES (?1, ?2, ?3)")?
                 .execute((at.row, report.revision, json(&report)?))?;
         }
+        stops::write(halts, self.connection)?;
         for (free_at, event) in events {
             self.connection
                 .prepare_cached("INSERT INTO outbox (free_at, event) VALUES (?1, ?2)")?

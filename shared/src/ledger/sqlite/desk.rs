@@ -9,16 +9,16 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    SqliteLedger,
+    SqliteLedger, backlog,
     change::{by_id, unreadable},
     find::{LOOKED, find},
-    rows,
+    rows, stops,
 };
 use crate::{
     domain::{CustomerId, Lane, MessageId, Report, RouteName, State, Timestamp},
     ledger::{
-        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search,
-        book::{Charge, Row, lane_number, sandbox},
+        AttemptNote, Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search, StopPhase,
+        book::{Charge, How, lane_number},
     },
 };
 
@@ -40,17 +40,20 @@ impl LedgerDesk for SqliteLedger {
         emit: bool,
     ) -> Result<Vec<MessageId>, LedgerError> {
         self.change(move |change| {
+            let rules = stops::rules(change.connection, StopPhase::Standing)?;
             let mut decided = Vec::new();
             for id in ids {
                 if let Some(mut row) = by_id(change.connection, id)?.filter(|row| row.state == State::Held) {
                     change.page.resolve(&mut row, resolution, now, emit);
-                    change.save(&row)?;
                     if row.state.is_waiting() {
-                        drifts(change.connection, &row)?;
+                        change.page.joins(&row);
+                        change.page.stop_if(&mut row, &rules, How::CameBack, now);
                     }
+                    change.save(&row)?;
                     decided.push(id);
                 }
             }
+            backlog::drift(change)?;
             Ok(decided)
         })
         .await
@@ -89,21 +92,6 @@ fn dossier(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Do
         .collect::<rusqlite::Result<_>>()?;
     let account = row.account.clone();
     Ok(Some(Dossier { account, view: row.view(), attempts_log, earlier_reports }))
-}
-
-/// A row begins to wait by the hand of a process that does not count; the one that does reads this.
-fn drifts(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO drift (route, lane, customer, sandbox, messages) VALUES (?1, ?2, ?3, ?4, 1)",
-        )?
-        .execute((
-            row.route.as_str(),
-            lane_number(row.lane),
-            row.account.customer.as_str(),
-            sandbox(row.account.environment),
-        ))?;
-    Ok(())
 }
 
 /// One question for each state that has an index of its own, so that what has ended is never read.

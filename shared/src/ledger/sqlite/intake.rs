@@ -5,12 +5,13 @@ use rusqlite::{CachedStatement, Connection, ToSql, params};
 use super::{
     change::{Change, json},
     rows::known_of,
+    stops,
     usage::used,
 };
 use crate::{
     domain::{Code, State, Timestamp},
     ledger::{
-        IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef,
+        IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, RowRef, StopPhase,
         book::{Charge, Judged, Start, Tallies, conflict, lane_number, sandbox},
     },
 };
@@ -41,12 +42,16 @@ pub(super) fn intake(change: &mut Change<'_>, batch: &IntakeBatch) -> rusqlite::
     for tally in tallies.list() {
         tally.used = used(change.connection, &tally.quota, tally.day)?;
     }
+    let rules = stops::rules(change.connection, StopPhase::Standing)?;
     let mut statements = Statements::prepare(change.connection)?;
     let mut verdicts = Vec::with_capacity(batch.entries.len());
     for (index, entry) in batch.entries.iter().enumerate() {
-        let start = Start::of(entry, tallies.see(entry));
+        let begins = Start::of(entry, tallies.see(entry));
+        let rule = rules.of_new(entry, begins);
+        let start = if rule.is_some() { begins.stopped() } else { begins };
         let verdict = match insert(change, &mut statements, batch, entry, start)? {
             Some(at) => {
+                change.page.halts.extend(rule.map(|rule| begins.halt(rule, entry, batch.now)));
                 if start.charge == Charge::Reserved {
                     tallies.reserve(entry);
                 }

@@ -6,17 +6,21 @@
 
 mod backlog;
 mod change;
+mod dead;
 mod desk;
 mod due;
+mod erase;
 mod find;
 mod forget;
 mod intake;
 mod memory;
+mod mends;
 mod reads;
 mod recovery;
 mod restored;
 mod rows;
 mod settle;
+mod stops;
 mod take;
 mod usage;
 
@@ -46,6 +50,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     // Of events that are put by themselves: whoever puts one again has no second one waiting.
     "ALTER TABLE outbox ADD COLUMN event_id TEXT;
      CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
+    include_str!("stops.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.

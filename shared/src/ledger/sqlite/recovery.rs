@@ -7,12 +7,13 @@ use rusqlite::Connection;
 use super::{
     change::{Change, select},
     rows::{content, load, row_columns},
+    stops,
 };
 use crate::{
     domain::{IncarnationId, Timestamp},
     ledger::{
-        RowRef, Woken, Work,
-        book::{Row, Woke},
+        RowRef, StopPhase, Woken, Work,
+        book::{How, Row, Woke},
     },
 };
 
@@ -92,10 +93,12 @@ pub(super) fn wake(
     max: usize,
     emit: bool,
 ) -> rusqlite::Result<Woken> {
+    let rules = stops::rules(change.connection, StopPhase::Standing)?;
     let mut woken = Woken::default();
     for mut row in change.rows(DUE, (now.as_millis(), max))? {
         match change.page.wake(&mut row, now, emit) {
             Woke::Expired => woken.expired += 1,
+            Woke::Ready if change.page.stop_if(&mut row, &rules, How::Swept, now) => {}
             Woke::Ready => woken.ready += 1,
         }
         change.save(&row)?;
@@ -127,9 +130,11 @@ pub(super) fn due_reports(
 }
 
 pub(super) fn give_back(change: &mut Change<'_>, rows: &[(RowRef, u32)]) -> rusqlite::Result<()> {
+    let rules = stops::rules(change.connection, StopPhase::Standing)?;
     for (at, attempt) in rows {
         let Some(mut row) = load(change.connection, *at)? else { continue };
         if change.page.give_back(&mut row, *attempt) {
+            change.page.stop_if(&mut row, &rules, How::CameBack, change.page.clock);
             change.save(&row)?;
         }
     }

@@ -33,7 +33,7 @@ pub fn mark_restored(path: &Path, made_at: Timestamp) -> Result<usize, DbError> 
     )?;
     let held = change.execute(
         "UPDATE message SET state = ?1, code = ?2, detail = ?3, possible_duplicate = 1, incarnation = NULL, \
-         wake_at = NULL WHERE state IN (?4, ?5, ?6, ?7, ?8)",
+         wake_at = NULL WHERE state IN (?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             State::Held.as_u8(),
             Code::Restored.as_u8(),
@@ -43,6 +43,7 @@ pub fn mark_restored(path: &Path, made_at: Timestamp) -> Result<usize, DbError> 
             State::Retrying.as_u8(),
             State::Sending.as_u8(),
             State::Sent.as_u8(),
+            State::Stopped.as_u8(),
         ],
     )?;
     change.execute("DELETE FROM incarnation", [])?;

@@ -2,12 +2,12 @@
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::{change::Change, rows::load};
+use super::{change::Change, rows::load, stops};
 use crate::{
     domain::{Code, Next, State, Timestamp},
     ledger::{
-        Settled, Settlement,
-        book::{BACKEND_ID, cut, own_words},
+        Settled, Settlement, StopPhase,
+        book::{BACKEND_ID, How, cut, own_words},
     },
 };
 
@@ -93,6 +93,10 @@ fn settle_one(
     let Some(mut row) = load(change.connection, settlement.row)? else { return Ok(Settled::Unknown) };
     let (settled, changed) = change.page.settle(&mut row, settlement, now, emit);
     if changed {
+        if row.state == State::Retrying {
+            let rules = stops::rules(change.connection, StopPhase::Standing)?;
+            change.page.stop_if(&mut row, &rules, How::CameBack, now);
+        }
         change.save(&row)?;
     }
     Ok(settled)

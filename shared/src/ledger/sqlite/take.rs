@@ -8,12 +8,13 @@ use super::{
     change::Change,
     memory::Memory,
     rows::{content, row_columns},
+    stops,
 };
 use crate::{
     domain::{Code, CustomerId, Lane, State},
     ledger::{
-        Reroute, TakeRequest, Taken, Work,
-        book::{End, LaneTurns, RouteTurns, Row, Tally, lane_number},
+        Reroute, StopPhase, TakeRequest, Taken, Work,
+        book::{End, How, LaneTurns, RouteTurns, Row, Rules, Tally, lane_number},
     },
 };
 
@@ -32,6 +33,8 @@ struct Take<'t, 'c> {
     beyond: bool,
     expired: usize,
     put_off: usize,
+    /// Rules that are being carried out: what they have not come to yet must not begin.
+    rules: Rules,
 }
 
 pub(super) fn take(
@@ -42,8 +45,9 @@ pub(super) fn take(
     // Turns change here and not after the commit: two takes of one group must not give the same turn twice, and a
     // turn lost with a failed commit harms nobody.
     let mut turns = memory.turns.lock().entry(request.route.clone()).or_default().clone();
+    let rules = stops::rules(change.connection, StopPhase::Sweeping)?;
     let tally = Tally::new(&request.shares);
-    let mut take = Take { change, request, tally, beyond: false, expired: 0, put_off: 0 };
+    let mut take = Take { change, request, tally, beyond: false, expired: 0, put_off: 0, rules };
     let mut work = take.round(&mut turns, request.max)?;
     let room = request.max.saturating_sub(work.len()).min(request.shares.beyond);
     if room > 0 && request.shares.each != usize::MAX {
@@ -173,6 +177,10 @@ impl Take<'_, '_> {
     /// A ready row begins its next attempt, unless its time is over or it cannot be read.
     fn hand_out(&mut self, mut row: Row) -> rusqlite::Result<Option<Work>> {
         let (now, emit) = (self.request.now, self.request.emit);
+        if self.change.page.stop_if(&mut row, &self.rules, How::Swept, now) {
+            self.change.save(&row)?;
+            return Ok(None);
+        }
         if now > row.expires_at {
             let end = End::out_of_time(row.possible_duplicate);
             self.change.page.end(&mut row, &end, now, emit);
@@ -218,6 +226,10 @@ pub(super) fn reroute(
     now: crate::domain::Timestamp,
 ) -> rusqlite::Result<usize> {
     let mut moved = 0;
+    if !stops::rules(change.connection, StopPhase::Sweeping)?.0.is_empty() {
+        // What a rule of this route has not come to yet must not slip away from it.
+        return Ok(0);
+    }
     for lane in Lane::ALL {
         let mut names = Vec::new();
         let next =

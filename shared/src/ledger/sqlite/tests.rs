@@ -93,6 +93,7 @@ async fn what_an_operator_s_command_makes_ready_is_counted_by_the_server() {
         units: crate::domain::Units::ONE,
         accepted_at: now,
         traceparent: None,
+        again: None,
         content,
     };
     let id = message.id;

@@ -21,7 +21,7 @@ pub(in crate::table) struct MySql {
 
 fn bound(statement: &Statement) -> Query<'_, sqlx::MySql, MySqlArguments> {
     let query = sqlx::query(AssertSqlSafe(statement.sql.as_str())).persistent(false);
-    statement.arguments.iter().fold(query, |query, value| query.bind(value.as_deref()))
+    statement.arguments.iter().fold(query, |query, argument| query.bind(argument.text()))
 }
 
 /// What an error of a statement means before the transaction is committed.

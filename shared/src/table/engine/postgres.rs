@@ -11,7 +11,10 @@ use super::{ANSWER, Rows, line::Line};
 use crate::{
     domain::TableUrl,
     postgres::PostgresSettings,
-    table::{TableError, sql::Statement},
+    table::{
+        TableError,
+        sql::{Argument, Statement},
+    },
 };
 
 /// One connection to change by, one to ask by.
@@ -21,8 +24,12 @@ pub(in crate::table) struct Postgres {
 }
 
 fn bound(statement: &Statement) -> Query<'_, sqlx::Postgres, PgArguments> {
+    // Not kept: between us and the database there may be a pooler that hands out another connection for each transaction.
     let query = sqlx::query(AssertSqlSafe(statement.sql.as_str())).persistent(false);
-    statement.arguments.iter().fold(query, |query, value| query.bind(value.as_deref()))
+    statement.arguments.iter().fold(query, |query, argument| match argument {
+        Argument::One(text) => query.bind(text.as_deref()),
+        Argument::Column(texts) => query.bind(texts.as_slice()),
+    })
 }
 
 /// What an error of a statement means before the transaction is committed.

@@ -9,7 +9,10 @@ use super::{ANSWER, Rows};
 use crate::{
     domain::TableUrl,
     sqlite::{Db, DbError},
-    table::{TableError, sql::Statement},
+    table::{
+        TableError,
+        sql::{Argument, Statement},
+    },
 };
 
 /// How long a call may take; longer than the wait for an agent's write lock.
@@ -59,7 +62,9 @@ impl Sqlite {
     pub(super) async fn change(&self, statements: Vec<Statement>) -> Result<(), TableError> {
         let work = move |connection: &Connection| {
             for statement in &statements {
-                connection.prepare(&statement.sql)?.execute(params_from_iter(&statement.arguments))?;
+                connection
+                    .prepare(&statement.sql)?
+                    .execute(params_from_iter(statement.arguments.iter().map(Argument::text)))?;
             }
             Ok(())
         };
@@ -73,9 +78,14 @@ impl Sqlite {
         let work = move |connection: &Connection| {
             let mut prepared = connection.prepare(&statement.sql)?;
             let width = prepared.column_count();
-            let rows = prepared.query_map(params_from_iter(&statement.arguments), |row| {
-                (0..width).map(|at| row.get::<_, Option<String>>(at)).collect::<rusqlite::Result<Vec<_>>>()
-            })?;
+            let rows = prepared.query_map(
+                params_from_iter(statement.arguments.iter().map(Argument::text)),
+                |row| {
+                    (0..width)
+                        .map(|at| row.get::<_, Option<String>>(at))
+                        .collect::<rusqlite::Result<Vec<_>>>()
+                },
+            )?;
             rows.collect()
         };
         match timeout(CALL, self.db().await?.read(work)).await {

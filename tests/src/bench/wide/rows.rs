@@ -28,6 +28,7 @@ pub(super) fn message(number: u64, now: Timestamp) -> anyhow::Result<Message> {
         units: Units::ONE,
         accepted_at: now,
         traceparent: None,
+        again: None,
         content,
     })
 }

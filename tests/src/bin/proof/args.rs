@@ -78,6 +78,18 @@ pub enum Command {
         #[arg(long)]
         small: bool,
     },
+    /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
+    Stop {
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+        /// Over PostgreSQL, RabbitMQ and Redis.
+        #[arg(long)]
+        wide: bool,
+        /// Over PostgreSQL, AWS's emulator and Redis.
+        #[arg(long)]
+        aws: bool,
+    },
     /// The durability run, in full size unless told otherwise.
     Durability {
         /// Every draw follows from it; without it, from the clock.

@@ -12,16 +12,18 @@ use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
     carrier_agent::proof as carriers,
     compose, cost,
+    deployment::Carries,
     durability::{
         self, Outcome,
         rollout::{self, RolloutPlan},
         wide::{self, WidePlan},
     },
+    engines::Flavour,
     idle,
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
-    turns,
+    stopping, turns,
 };
 use serde_json::json;
 
@@ -44,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
+        Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
             if wide { durability_wide(seed, small, aws) } else { durability(seed, small) }
@@ -111,9 +114,23 @@ fn cost(span: Duration, details: bool) -> anyhow::Result<()> {
 fn carriers(seed: u64, small: bool, rows: Option<usize>) -> anyhow::Result<()> {
     let plan = if small { carriers::Plan::small(seed) } else { carriers::Plan::full(seed) };
     let plan = carriers::Plan { rows: rows.unwrap_or(plan.rows), ..plan };
-    let (postgres, mariadb) = (carriers::on_postgres(&plan)?, carriers::on_mariadb(&plan)?);
-    say(&json!({ "seed": seed, "rows": plan.rows, "kills": plan.kills,
-        "reports": { "naru_on_postgresql": postgres, "em_tran_on_mariadb": mariadb } }))
+    let postgres = carriers::on_postgres(&plan, Carries::RabbitMq)?;
+    let sqs = carriers::on_postgres(&plan, Carries::Aws { flavour: Flavour::Fauxqs, counted: false })?;
+    let mariadb = carriers::on_mariadb(&plan)?;
+    say(
+        &json!({ "seed": seed, "rows": plan.rows, "kills": plan.kills, "reports": { "naru_on_postgresql": postgres,
+        "naru_on_postgresql_over_sqs": sqs, "em_tran_on_mariadb": mariadb } }),
+    )
+}
+
+fn stop(small: bool, wide: bool, aws: bool) -> anyhow::Result<()> {
+    let plan = if small { stopping::Plan::small() } else { stopping::Plan::full() };
+    let on = match (wide, aws) {
+        (_, true) => stopping::On::Wide(Carries::Aws { flavour: Flavour::Ministack, counted: false }),
+        (true, false) => stopping::On::Wide(Carries::RabbitMq),
+        (false, false) => stopping::On::Embedded,
+    };
+    say(&stopping::run(on, &plan)?)
 }
 
 fn turns_of(engine: Option<&str>, small: bool) -> anyhow::Result<()> {

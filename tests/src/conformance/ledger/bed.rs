@@ -20,7 +20,7 @@ use naru_shared::{
     },
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerDesk, LedgerError,
-        LedgerReads, PassedOver, Quiet, RowRef, Settled, Settlement, Shares, TakeRequest, Work,
+        LedgerMends, LedgerReads, PassedOver, Quiet, RowRef, Settled, Settlement, Shares, TakeRequest, Work,
     },
     outbox::Outbox,
 };
@@ -36,6 +36,8 @@ pub struct Engine {
     pub reads: Arc<dyn LedgerReads>,
     /// The operator's face.
     pub desk: Arc<dyn LedgerDesk>,
+    /// The operator's hand for what concerns many messages.
+    pub mends: Arc<dyn LedgerMends>,
     /// Events to publish.
     pub outbox: Arc<dyn Outbox>,
     /// Kept until the test has ended.
@@ -112,6 +114,7 @@ impl Bed {
             units: Units::ONE,
             accepted_at: self.now(),
             traceparent: None,
+            again: None,
             content,
         };
         Ok(IntakeEntry {

@@ -4,6 +4,7 @@
 //! in that macro against the functions of these files, so that none is forgotten.
 
 mod bed;
+pub mod dead;
 pub mod forget;
 pub mod intake;
 pub mod money;
@@ -12,6 +13,8 @@ pub mod recovery;
 pub mod reports;
 pub mod settle;
 pub mod sharing;
+pub mod stops;
+pub mod stream;
 pub mod take;
 
 pub use bed::{Bed, Engine, LEASE, Step, live, quota};
@@ -89,6 +92,20 @@ macro_rules! ledger_conformance {
             forget: a_text_goes_and_a_recipient_is_masked_after_their_time,
             forget: letting_go_comes_by_everything_in_small_steps,
             forget: a_tombstone_is_removed_after_the_horizon,
+            stops: what_waits_and_matches_is_stopped_and_counted,
+            stops: what_arrives_later_and_matches_is_stopped_as_it_comes,
+            stops: nothing_begins_that_a_rule_has_not_come_to_yet,
+            stops: what_comes_back_is_stopped,
+            stops: a_rule_stops_what_matches_all_its_words_and_nothing_else,
+            stops: what_is_undone_waits_as_before_with_its_time_given_back,
+            stops: what_is_committed_is_cancelled_once_and_not_paid_for,
+            stops: of_two_rules_the_second_keeps_what_the_first_lets_go,
+            stops: what_ends_while_it_is_stopped_stays_as_it_ended,
+            stream: nothing_that_matches_begins_once_a_stop_has_returned,
+            dead: the_dead_are_listed_by_every_word_and_nobody_else,
+            dead: what_is_sent_again_is_charged_again_and_its_revisions_go_on,
+            dead: what_no_limit_holds_stays_dead,
+            dead: a_recipient_is_erased_from_what_has_ended,
             outbox: an_outbox_row_exists_exactly_when_its_state_does,
             outbox: operators_are_told_of_what_waits_for_a_person,
             outbox: what_is_claimed_is_not_claimed_again_within_its_lease,
@@ -119,6 +136,7 @@ mod tests {
     #[test]
     fn every_guarantee_is_in_the_list() {
         let parts = [
+            ("dead", include_str!("dead.rs")),
             ("forget", include_str!("forget.rs")),
             ("intake", include_str!("intake.rs")),
             ("money", include_str!("money.rs")),
@@ -127,6 +145,8 @@ mod tests {
             ("reports", include_str!("reports.rs")),
             ("settle", include_str!("settle.rs")),
             ("sharing", include_str!("sharing.rs")),
+            ("stops", include_str!("stops.rs")),
+            ("stream", include_str!("stream.rs")),
             ("take", include_str!("take.rs")),
         ];
         let list = include_str!("mod.rs");

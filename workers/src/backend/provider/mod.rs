@@ -194,7 +194,7 @@ impl Provider {
             }
         }
         if let Some(proof) = &self.understood.proof {
-            let id = work.message.id.to_string();
+            let id = work.message.backend_key();
             let moment = Moment { now: SystemClock.now(), id: &id, method: &shape.method };
             proof.add(&mut made, &self.secrets, moment).map_err(|error| error.to_string())?;
         }
