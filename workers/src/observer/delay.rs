@@ -49,7 +49,7 @@ pub(super) async fn observe(crew: &Crew, waiting: &[Waiting]) -> Result<Vec<Dela
             express,
         }));
     }
-    delays.sort_by(|a, b| b.express.cmp(&a.express));
+    delays.sort_by_key(|delay| std::cmp::Reverse(delay.express));
     delays.truncate(DELAYS);
     Ok(delays)
 }
