@@ -40,10 +40,7 @@ fn main() -> anyhow::Result<()> {
             let manners = seed.map(Manners::rough).or_else(|| slow_ms.map(Manners::slow));
             journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
         }
-        Command::Rollout { seed, small } => {
-            let seed = seed.unwrap_or_else(nanos);
-            roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
-        }
+        Command::Rollout { seed, small } => roll_out(rollout_plan(seed.unwrap_or_else(nanos), small)),
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
@@ -160,6 +157,10 @@ fn durability_wide(seed: u64, small: bool, aws: bool) -> anyhow::Result<()> {
     let plan = if small { WidePlan::small(seed) } else { WidePlan::full(seed) };
     let plan = if aws { plan.on_aws() } else { plan };
     judge(seed, |say| wide::run(&plan, say))
+}
+
+const fn rollout_plan(seed: u64, small: bool) -> RolloutPlan {
+    if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) }
 }
 
 fn roll_out(plan: RolloutPlan) -> anyhow::Result<()> {
