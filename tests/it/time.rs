@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use naru_shared::domain::OnUncertain;
+use naru_shared::domain::{Clock, OnUncertain, SystemClock};
 use naru_tests::{
     customer::Customer,
     deployment::{Deployment, Shape},
@@ -116,8 +116,7 @@ fn a_route_that_is_paused_or_sick_gives_way_to_the_next_with_two_workers() {
 
 /// Quiet hours around now; they end with a minute that is at least so many seconds ahead.
 fn hours(ahead: i64) -> (String, Duration) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seconds = i64::try_from(now.as_secs()).unwrap();
+    let seconds = SystemClock.now().as_millis().div_euclid(1_000);
     let end = (seconds + ahead).div_euclid(60) + 1;
     let clock = |minute: i64| format!("{:02}:{:02}", minute.rem_euclid(1_440) / 60, minute.rem_euclid(60));
     let left = Duration::from_secs(u64::try_from(end * 60 - seconds).unwrap());
