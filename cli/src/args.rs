@@ -8,9 +8,9 @@ use naru_shared::telemetry::LogFormat;
 use crate::verbs::{
     alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb,
     erase::EraseArgs, infra::InfraVerb, keys::KeysVerb, message::MessageVerb, opt_out::OptOutVerb,
-    quarantine::QuarantineVerb, quota::QuotaVerb, route::RouteVerb, sender::SenderVerb, slack::SlackVerb,
-    status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb, uncertain::UncertainVerb,
-    usage::UsageArgs, webhook::WebhookVerb,
+    quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, route::RouteVerb, sender::SenderVerb,
+    slack::SlackVerb, status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb,
+    uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -87,6 +87,9 @@ pub enum Command {
     /// Recipients who want no messages
     #[command(subcommand)]
     OptOut(OptOutVerb),
+    /// Hours in which a customer's messages wait
+    #[command(subcommand)]
+    Quiet(QuietVerb),
     /// What became of a message
     #[command(subcommand)]
     Message(MessageVerb),

@@ -131,6 +131,7 @@ async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
         Command::Quota(verb) => verbs::quota::run(verb, &desk).await,
         Command::Sender(verb) => verbs::sender::run(verb, &desk).await,
         Command::OptOut(verb) => verbs::opt_out::run(verb, &desk).await,
+        Command::Quiet(verb) => verbs::quiet::run(verb, &desk).await,
         Command::Message(verb) => verbs::message::run(verb, &desk).await,
         Command::Uncertain(verb) => verbs::uncertain::run(verb, &desk).await,
         Command::Stop(args) => verbs::stop::run(args, &desk).await,

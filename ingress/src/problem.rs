@@ -140,6 +140,8 @@ problem_table! {
         "The units of this period are used up. Retry-After says when the quota is renewed; a prepaid quota is renewed by buying more.";
     TooManyReads = "too-many-reads", TOO_MANY_REQUESTS, "Too many reads at once",
         "The customer has too many reads or long polls under way at once. Call again when one has been answered.";
+    RouteTooSlow = "route-too-slow", TOO_MANY_REQUESTS, "The message would not begin within its time to live",
+        "More of this customer's express messages wait on the route than it begins within the message's ttl, at the rate measured lately. Nothing was accepted. Retry-After says when there is room at that rate; a message with a longer ttl, or in the lane bulk, is taken now.";
     BacklogFull = "backlog-full", TOO_MANY_REQUESTS, "Too many messages of this customer are waiting",
         "The route still works on what this customer sent before. Nothing was accepted; call again later.";
     HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The head is too large",

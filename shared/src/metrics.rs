@@ -85,6 +85,8 @@ metrics_table! {
     counter ATTACHMENTS_READ = "naru_attachments_read_total", Count, "Attachments read for an attempt, by result: read, remembered, lost (gone or damaged), away";
     counter BLOBS_EXPIRED = "naru_blobs_expiry_steps_total", Count, "Steps of removing blobs whose time is over, by result: done, or failed";
     gauge ATTEMPTS_UNDER_WAY = "naru_attempts_under_way", Count, "Attempts begun whose outcome is not committed, by route";
+    counter REROUTED = "naru_messages_rerouted_total", Count, "Messages that went on to another route before anything can have taken them, by route, the other (`to`) and reason: paused, sick or full";
+    gauge ROUTE_PER_SECOND = "naru_route_starts_per_second", Count, "Attempts that begin in a second over all workers while a route has more to do than it can; 0 while it has not, or that is not known, by route";
     gauge ROUTE_RESTING = "naru_route_resting", Count, "1 while a route's attempts pause because its backend takes nothing, by route";
     counter RETRIES_HELD_BACK = "naru_retries_held_back_total", Count, "Retries put off because the route's retry budget was used up, by route";
     histogram SETTLE_SECONDS = "naru_settle_seconds", Seconds, "Time of one commit of outcomes";

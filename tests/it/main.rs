@@ -111,7 +111,11 @@ mod table;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod time;
+#[cfg(test)]
 mod trade;
+#[cfg(test)]
+mod turns;
 #[cfg(test)]
 mod webhooks;
 #[cfg(test)]

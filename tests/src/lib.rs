@@ -4,7 +4,7 @@
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`tools`] and [`engines`] (what it stands on), [`proxy`] and [`aws_proxy`] (what is between),
 //! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]), [`compose`] (the same as its containers are configured),
 //! [`receiver`] and [`carrier_agent`] (who take), [`stopping`] (an operator who takes back), [`faults`] (who interrupts), [`durability`] (all of them at once), [`outside`] and [`witness`] (who listen, who gathers)
-//! and [`checker`] (who judges); [`load`] and [`mod@bench`]
+//! and [`checker`] (who judges); [`load`], [`turns`] and [`mod@bench`]
 //! (who measure).
 
 pub mod conformance;
@@ -52,6 +52,8 @@ pub mod durability;
 pub mod witness;
 
 pub mod load;
+
+pub mod turns;
 
 pub mod bench;
 

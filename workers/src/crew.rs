@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     callbacks::Hooks,
     config::WorkersConfig,
-    courier::{Attachments, Desk},
+    courier::{self, Attachments, Desk},
     herald::Herald,
     incarnation::{Incarnations, Transit},
     intake::Newer,
@@ -132,6 +132,11 @@ impl Crew {
 
     pub(crate) fn desk(&self, route: &RouteName) -> Option<Arc<Desk>> {
         self.desks.read().get(route).cloned()
+    }
+
+    /// Whether what waits on a route goes on to another.
+    pub(crate) fn gives_way(&self, route: &RouteName) -> bool {
+        self.desk(route).is_some_and(|desk| courier::gives_way(self, &desk))
     }
 
     pub(crate) fn routes(&self) -> Vec<RouteName> {

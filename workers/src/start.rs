@@ -28,6 +28,7 @@ use crate::{
     backend::BackendFactory,
     callbacks::{self, TargetError},
     config::{ConfigError, WorkersConfig},
+    courier,
     crew::Crew,
     heartbeat, herald, observer,
     outcome::{self, Committer},
@@ -138,6 +139,7 @@ impl Workers {
         if let Some(office) = &office {
             quarters.house(slack::routine(&crew, office));
         }
+        quarters.house(courier::detour(&crew));
         quarters.house(sweeper::routine(&crew));
         quarters.house(observer::routine(&crew));
         quarters.house(alarms::routine(&crew));

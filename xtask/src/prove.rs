@@ -19,6 +19,8 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(rolled.success(), "the roll-out under load failed");
     let carriers = release::proof()?.arg("carriers").args(arguments).status()?;
     ensure!(carriers.success(), "a carrier's report is wrong or missing");
+    let turns = release::proof()?.arg("turns").status()?;
+    ensure!(turns.success(), "a flood held up others on a slow backend");
     for on in [&["stop"][..], &["stop", "--wide"], &["stop", "--aws"]] {
         let stopped = release::proof()?.args(on).status()?;
         ensure!(stopped.success(), "a stop amid a stream was not exact");

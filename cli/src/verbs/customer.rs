@@ -100,7 +100,7 @@ fn gate_policy(word: &str) -> Result<GatePolicy, String> {
         .ok_or_else(|| "expected local, open or closed".to_owned())
 }
 
-fn zone(name: &str) -> Result<TimeZone, String> {
+pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
     name.parse().map_err(|_| "expected an IANA time zone such as Asia/Seoul".to_owned())
 }
 

@@ -16,6 +16,7 @@ pub mod message;
 pub mod migrate;
 pub mod opt_out;
 pub mod quarantine;
+pub mod quiet;
 pub mod quota;
 pub mod route;
 pub mod sender;

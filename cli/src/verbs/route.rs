@@ -1,5 +1,6 @@
 //! `naru route`: where messages go.
 
+mod fallback;
 mod policy;
 mod provider;
 mod show;
@@ -141,6 +142,10 @@ pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
                 Some(file) => Some(provider::read(desk, &name, file).await?),
                 None => None,
             };
+            let book = desk.book()?;
+            let mut after = book.route(&name).await?;
+            policy.apply(&mut after)?;
+            fallback::check(&book, &after).await?;
             change(desk, &name, |route| {
                 if let Some(document) = &document {
                     provider::replace(route, document)?;
@@ -201,6 +206,7 @@ async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Resul
     new.policy.apply(&mut route)?;
     validate(desk, &route)?;
     let book = desk.book()?;
+    fallback::check(&book, &route).await?;
     let made = match &route.backend {
         BackendConfig::Table(table) => {
             if book.find(Kind::Route, route.name.as_str()).await?.is_some() {

@@ -1,11 +1,11 @@
 //! From a checked draft to a message that may be published: route, backlog, units, key, quota.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use naru_shared::{
     domain::{
-        Account, ChannelName, Day, Environment, Fingerprint, Key, Message, MessageId, PackEncoder, Quota,
-        Route, RouteName, Timestamp, Units,
+        Account, ChannelName, Day, Environment, Fingerprint, Key, Lane, Message, MessageId, PackEncoder,
+        QuietRules, Quota, Route, RouteName, Timestamp, Units,
     },
     gate::{FirstAnswer, KeyVerdict, QuotaVerdict},
 };
@@ -46,6 +46,7 @@ pub async fn admit(
     backlog(front, caller, &route.name).await?;
     sender(caller, &draft)?;
     let now = front.clock.now();
+    in_time(front, caller, &draft, &route.name, now).await?;
     let fingerprint = Fingerprint::of(&draft.content, draft.lane);
     let answer = FirstAnswer {
         id: identify(front, &caller.account, key.as_ref(), now),
@@ -168,6 +169,37 @@ async fn backlog(front: &Front, caller: &Caller, route: &RouteName) -> Result<()
         Ok(_) => Ok(()),
         Err(error) => front.without_gate(caller, &error),
     }
+}
+
+/// Whether an attempt of an `express` message that is to go now would begin within its time, as far as that was measured.
+async fn in_time(
+    front: &Front,
+    caller: &Caller,
+    draft: &Draft,
+    route: &RouteName,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let content = &draft.content;
+    if draft.lane != Lane::Express || content.send_at.is_some_and(|at| at > now) {
+        return Ok(());
+    }
+    let delay = match front.gate.delay(&caller.account, route).await {
+        Ok(delay) => delay,
+        Err(error) => return front.without_gate(caller, &error),
+    };
+    let ttl = Duration::from_secs(u64::from(content.ttl.unwrap_or(draft.lane.default_ttl_seconds())));
+    let Some(delay) = delay.filter(|delay| *delay > ttl) else { return Ok(()) };
+    let rules = QuietRules(caller.profile.customer.quiet.clone());
+    if rules.until(&content.channel, draft.lane, now).is_some() {
+        // It begins once these hours end, and not behind what waits now.
+        return Ok(());
+    }
+    let sentence = format!(
+        "What waits before this message on route {route} takes {} seconds, longer than its time to live of {}.",
+        delay.as_secs(),
+        ttl.as_secs()
+    );
+    Err(Problem::new(Code::RouteTooSlow, sentence).retry_after((delay - ttl).as_secs() + 1))
 }
 
 async fn begin(

@@ -124,14 +124,14 @@ async fn a_customer_with_too_much_waiting_is_refused_before_the_route_is() {
         },
         messages,
     };
-    gateway.gate.observe_waiting(&[waiting("acme", 5)]).await.unwrap();
+    gateway.gate.observe_waiting(&[waiting("acme", 5)], &[]).await.unwrap();
     let mine = gateway.post("/v1.0/messages", &sms("a")).await;
     assert_eq!((mine.status, mine.code().as_str()), (429, "backlog-full"));
-    gateway.gate.observe_waiting(&[waiting("other", 9)]).await.unwrap();
+    gateway.gate.observe_waiting(&[waiting("other", 9)], &[]).await.unwrap();
     let all = gateway.post("/v1.0/messages", &sms("a")).await;
     assert_eq!((all.status, all.code().as_str()), (503, "route-full"));
     assert!(mine.header("retry-after").is_some() && all.header("retry-after").is_some());
-    gateway.gate.observe_waiting(&[]).await.unwrap();
+    gateway.gate.observe_waiting(&[], &[]).await.unwrap();
     assert_eq!(gateway.post("/v1.0/messages", &sms("a")).await.status, 202);
 }
 

@@ -8,7 +8,7 @@ use naru_shared::{
         Account, ChannelName, Day, Fingerprint, GatePolicy, Key, MessageId, Quota, RatePolicy, RouteName,
         Units,
     },
-    gate::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
+    gate::{ContentMark, Delay, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
     ledger::{QuotaUse, Waiting},
 };
 use serde_json::json;
@@ -81,7 +81,11 @@ impl Gate for Away {
         away()
     }
 
-    async fn observe_waiting(&self, _: &[Waiting]) -> Result<(), GateError> {
+    async fn observe_waiting(&self, _: &[Waiting], _: &[Delay]) -> Result<(), GateError> {
+        away()
+    }
+
+    async fn delay(&self, _: &Account, _: &RouteName) -> Result<Option<Duration>, GateError> {
         away()
     }
 

@@ -87,6 +87,7 @@ async fn deliver(gateway: &Gateway) {
         day: Day::of(now, &TimeZone::UTC),
         disposition: Disposition::Start,
         class: None,
+        quiet: std::time::Duration::ZERO,
         message: Arc::new(message),
     });
     let batch = IntakeBatch {

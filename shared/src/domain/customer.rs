@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::{CredentialId, CustomerId, Environment, Senders, TimeZone, Timestamp};
+use super::{CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp};
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub struct Customer {
     /// For how many seconds the same content to the same recipient is refused, up to 86,400; `None`: it never is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuse_repeats: Option<NonZeroU32>,
+    /// When no attempt of its messages begins; one rule for a channel at the most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quiet: Vec<QuietHours>,
     /// Grows with every change of this row.
     pub version: u64,
 }
@@ -87,6 +90,7 @@ impl Customer {
             gate_policy: GatePolicy::Local,
             senders: Senders::default(),
             refuse_repeats: None,
+            quiet: Vec::new(),
             version: 0,
         }
     }

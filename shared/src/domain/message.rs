@@ -219,8 +219,13 @@ impl Message {
     /// The last moment at which an attempt may begin.
     #[must_use]
     pub fn expires_at(&self, lane: Lane) -> Timestamp {
-        let ttl = self.content.ttl.unwrap_or(lane.default_ttl_seconds());
-        self.opens_at().plus(std::time::Duration::from_secs(u64::from(ttl)))
+        self.opens_at().plus(self.time_to_live(lane))
+    }
+
+    /// The time within which an attempt must begin.
+    #[must_use]
+    pub fn time_to_live(&self, lane: Lane) -> std::time::Duration {
+        std::time::Duration::from_secs(u64::from(self.content.ttl.unwrap_or(lane.default_ttl_seconds())))
     }
 }
 

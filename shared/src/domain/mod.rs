@@ -15,6 +15,7 @@ mod names;
 mod outcome;
 mod pack;
 mod party;
+mod quiet;
 mod quota;
 mod report;
 mod retry;
@@ -44,6 +45,7 @@ pub use names::{
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};
 pub use party::{InvalidParty, Party, Senders};
+pub use quiet::{Hours, Hushed, InvalidHours, QuietHours, QuietRules, TimeOfDay};
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
 pub use retry::{Lifetime, RetryPolicy};

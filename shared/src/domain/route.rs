@@ -211,11 +211,17 @@ pub struct Route {
     /// What its messages count and cost.
     #[serde(default)]
     pub trade: Trade,
+    /// Where messages go that it cannot begin, in this order: of the same environment, and never in a circle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<RouteName>,
     /// Grows with every change of this row.
     pub version: u64,
 }
 
 impl Route {
+    /// Routes that messages may go on to from one, at the most.
+    pub const FALLBACKS: usize = 4;
+
     /// A route with the defaults that protect.
     #[must_use]
     pub fn new(name: RouteName, environment: Environment, backend: BackendConfig) -> Self {
@@ -231,6 +237,7 @@ impl Route {
             paused: false,
             pacing: Pacing::default(),
             trade: Trade::default(),
+            fallback: Vec::new(),
             version: 0,
         }
     }

@@ -168,6 +168,36 @@ impl TimeZone {
     pub(crate) fn civil(&self, at: Timestamp) -> jiff::Zoned {
         at.to_jiff().to_zoned(self.0.clone())
     }
+
+    /// Minutes since midnight, as a clock shows them.
+    pub(crate) fn minute_of_day(&self, at: Timestamp) -> u16 {
+        let civil = self.civil(at);
+        u16::from(civil.hour().unsigned_abs()) * 60 + u16::from(civil.minute().unsigned_abs())
+    }
+
+    /// The first moment after this one at which a clock shows so many minutes since midnight; or at which it is changed to show
+    /// something that is not `kept`, if that is sooner.
+    pub(crate) fn next_shown(&self, at: Timestamp, minute: u16, kept: impl Fn(u16) -> bool) -> Timestamp {
+        let (hour, minutes) = (minute / 60, minute % 60);
+        let (hour, minutes) = (i8::try_from(hour).unwrap_or(0), i8::try_from(minutes).unwrap_or(0));
+        let today = self.civil(at).date();
+        let mut shown = None;
+        // A day that skips the moment is followed by one that shows it.
+        for days in 0..4 {
+            let Ok(date) = today.checked_add(jiff::Span::new().days(days)) else { break };
+            let moment = self.0.to_ambiguous_timestamp(date.at(hour, minutes, 0, 0));
+            let both = [moment.earlier(), moment.later()];
+            let found = both.into_iter().flatten().map(Timestamp::from_jiff);
+            shown = found.filter(|moment| *moment > at && self.minute_of_day(*moment) == minute).min();
+            if shown.is_some() {
+                break;
+            }
+        }
+        let shown = shown.unwrap_or(Timestamp::MAX);
+        let changes = self.0.following(at.to_jiff()).map(|change| Timestamp::from_jiff(change.timestamp()));
+        let mut sooner = changes.take_while(|change| *change < shown);
+        sooner.find(|change| !kept(self.minute_of_day(*change))).unwrap_or(shown)
+    }
 }
 
 impl FromStr for TimeZone {

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict};
+use super::{ContentMark, Delay, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict};
 use crate::{
     domain::{
         Account, ChannelName, Clock, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units,
@@ -136,9 +136,13 @@ impl Gate for MemoryGate {
         Ok(())
     }
 
-    async fn observe_waiting(&self, waiting: &[Waiting]) -> Result<(), GateError> {
-        self.waiting.replace(waiting::Counts::of(waiting));
+    async fn observe_waiting(&self, waiting: &[Waiting], delays: &[Delay]) -> Result<(), GateError> {
+        self.waiting.replace(waiting::Counts::of(waiting, delays), (self.stopwatch)());
         Ok(())
+    }
+
+    async fn delay(&self, account: &Account, route: &RouteName) -> Result<Option<Duration>, GateError> {
+        Ok(self.waiting.delay(account, route, (self.stopwatch)()))
     }
 
     async fn waiting(&self, account: &Account, route: &RouteName) -> Result<(u64, u64), GateError> {

@@ -82,6 +82,20 @@ pub enum QuotaVerdict {
     Exceeded(Arc<Quota>),
 }
 
+/// How long what an account sends by a route now would wait before its attempt begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delay {
+    /// By which route.
+    pub route: RouteName,
+    /// Whose.
+    pub account: Account,
+    /// How long `express` would wait.
+    pub express: Duration,
+}
+
+/// What is told of delays is believed for so long.
+pub const DELAYS_LAST: Duration = Duration::from_secs(60);
+
 /// The gate did not answer in time; the customer's policy decides.
 #[derive(Debug, thiserror::Error)]
 #[error("the gate is not available")]
@@ -153,8 +167,11 @@ pub trait Gate: Send + Sync + 'static {
     /// Learns from an intake what the ledger holds; what it saw is no longer in flight.
     async fn observe_quota(&self, used: &[QuotaUse]) -> Result<(), GateError>;
 
-    /// Learns what waits; replaces what was known.
-    async fn observe_waiting(&self, waiting: &[Waiting]) -> Result<(), GateError>;
+    /// Learns what waits, and who would wait for long; replaces what was known. Of delays the longest are kept.
+    async fn observe_waiting(&self, waiting: &[Waiting], delays: &[Delay]) -> Result<(), GateError>;
+
+    /// How long a message of an account would wait on a route, in `express`, if that was observed a moment ago.
+    async fn delay(&self, account: &Account, route: &RouteName) -> Result<Option<Duration>, GateError>;
 
     /// Messages of an account that wait on a route, and of everybody, as last observed.
     async fn waiting(&self, account: &Account, route: &RouteName) -> Result<(u64, u64), GateError>;

@@ -20,7 +20,9 @@ use async_trait::async_trait;
 pub use times::Times;
 use tokio::runtime::Handle;
 
-use super::{ContentMark, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict, patience};
+use super::{
+    ContentMark, Delay, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict, patience,
+};
 use crate::{
     domain::{Account, ChannelName, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units},
     ledger::{QuotaUse, Waiting},
@@ -166,8 +168,9 @@ impl Gate for RedisGate {
         Ok(self.quotas.observe(used).await?)
     }
 
-    async fn observe_waiting(&self, waiting: &[Waiting]) -> Result<(), GateError> {
-        let Some((digest, text)) = self.backlog.observe(waiting, self.times.now()) else { return Ok(()) };
+    async fn observe_waiting(&self, waiting: &[Waiting], delays: &[Delay]) -> Result<(), GateError> {
+        let observed = self.backlog.observe(waiting, delays, self.times.now());
+        let Some((digest, text)) = observed else { return Ok(()) };
         let mut calls = redis::pipe();
         calls.atomic();
         for (key, value) in [(self.names.waiting(), text), (self.names.stamp(), format!("{digest:016x}"))] {
@@ -187,5 +190,9 @@ impl Gate for RedisGate {
         // Whoever asks is a front, and looks.
         let _sight = self.watch.sight();
         Ok(self.backlog.of(account, route))
+    }
+
+    async fn delay(&self, account: &Account, route: &RouteName) -> Result<Option<Duration>, GateError> {
+        Ok(self.backlog.delay(account, route, self.times.now()))
     }
 }

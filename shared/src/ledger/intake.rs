@@ -1,6 +1,6 @@
 //! What an intake brings to the ledger, and what it is told.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::RowRef;
 use crate::domain::{
@@ -17,6 +17,8 @@ pub enum Disposition {
     Start,
     /// Waits until its `send_at`.
     Schedule,
+    /// Waits until quiet hours end, at that moment.
+    Quiet(Timestamp),
     /// Restored from a copy, may have been sent: waits for a person.
     Hold(Code),
     /// Ends here, refused; never charged.
@@ -38,8 +40,18 @@ pub struct IntakeEntry {
     pub disposition: Disposition,
     /// The class of prices that holds for it.
     pub class: Option<PriceClass>,
+    /// Quiet hours within its time, which do not count.
+    pub quiet: Duration,
     /// The message; `Arc`, since the courier that starts it keeps it too.
     pub message: Arc<Message>,
+}
+
+impl IntakeEntry {
+    /// The last moment at which an attempt may begin.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.message.expires_at(self.lane).plus(self.quiet)
+    }
 }
 
 /// A group of messages recorded in one transaction.

@@ -1,12 +1,16 @@
 //! The workers' face: intake, take, outcome, recovery.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
 use super::{IntakeBatch, IntakeDone, LedgerError, RowRef};
 use crate::domain::{
-    Account, CustomerId, IncarnationId, Lane, Lifetime, Message, Next, RouteName, Timestamp,
+    Account, CustomerId, IncarnationId, Lane, Lifetime, Message, Next, QuietRules, RouteName, Timestamp,
 };
 
 /// A customer's share among others that wait: 1 to 100.
@@ -15,6 +19,40 @@ pub type Weights = Arc<dyn Fn(&CustomerId) -> u32 + Send + Sync>;
 /// Customers whose messages are left to wait (they are suspended), as of the call. A set, so that an engine can hand it
 /// to its query.
 pub type PassedOver = Arc<BTreeSet<CustomerId>>;
+
+/// Customers with quiet hours, as of the call.
+pub type Quiet = Arc<BTreeMap<CustomerId, Arc<QuietRules>>>;
+
+/// How the couriers of whoever takes are shared out among customers.
+#[derive(Debug, Clone)]
+pub struct Shares {
+    /// So many attempts each may have under way while others have something ready who have fewer.
+    pub each: usize,
+    /// What they have under way.
+    pub held: Arc<BTreeMap<CustomerId, usize>>,
+    /// Of what is given, so much may go to customers beyond their share, where nobody else has anything ready.
+    pub beyond: usize,
+}
+
+impl Default for Shares {
+    /// Nobody has too much.
+    fn default() -> Self {
+        Self { each: usize::MAX, held: Arc::default(), beyond: usize::MAX }
+    }
+}
+
+/// What is to go on to another route.
+#[derive(Debug, Clone)]
+pub struct Reroute {
+    /// Where it waits.
+    pub from: RouteName,
+    /// Where it goes.
+    pub to: RouteName,
+    /// Only what was accepted by then.
+    pub accepted_by: Timestamp,
+    /// How many at the most.
+    pub max: usize,
+}
 
 /// What a worker asks to be given.
 #[derive(Clone)]
@@ -33,6 +71,10 @@ pub struct TakeRequest {
     pub weights: Weights,
     /// Of whom nothing is taken.
     pub passed_over: PassedOver,
+    /// How much each may be given.
+    pub shares: Shares,
+    /// Whose messages wait at some hours: what is found in them is put off until they end.
+    pub quiet: Quiet,
 }
 
 /// A message in the hands of a courier.
@@ -176,7 +218,10 @@ pub trait Ledger: Send + Sync + 'static {
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeDone, LedgerError>;
 
     /// Takes up to `max` ready rows: customers by weighted turns, `express` before `bulk` without starving it.
-    /// What has expired is ended on the way.
+    /// What has expired is ended on the way, and what would begin in quiet hours is `scheduled` until they end.
+    ///
+    /// While anybody has something ready who holds less than its share, nobody is given more than its own; beyond that, at most
+    /// `shares.beyond` rows.
     ///
     /// What customers have waiting who are passed over is not read, however much it is, and holds up nobody else.
     async fn take(&self, request: TakeRequest) -> Result<Taken, LedgerError>;
@@ -192,6 +237,19 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Gives rows back whose attempt was taken and never begun: `ready` again, the attempt not counted.
     async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError>;
+
+    /// Ready rows go on to another route: customers in turn, `express` before `bulk`, only those of which no attempt can have been
+    /// taken. Both routes' backlogs and the timeline of each row tell it; its charge and its number of attempts stay. Says how
+    /// many. What another holds is passed over.
+    async fn reroute(&self, order: Reroute, now: Timestamp) -> Result<usize, LedgerError>;
+
+    /// How much each account has ready on a route's lane, counted among the first `max` rows.
+    async fn ready(
+        &self,
+        route: &RouteName,
+        lane: Lane,
+        max: usize,
+    ) -> Result<Vec<(Account, u64)>, LedgerError>;
 
     /// Says that this incarnation lives; its first beat makes its row.
     async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError>;

@@ -20,7 +20,8 @@ use tokio::sync::watch;
 use super::{Profile, Registry, RegistryError, credential_id};
 use crate::{
     catalog::{Entry, Subscription},
-    domain::{Credential, CredentialId, CustomerId, Route, RouteName, SubscriptionName},
+    domain::{Credential, CredentialId, CustomerId, QuietRules, Route, RouteName, SubscriptionName},
+    ledger::Quiet,
 };
 
 #[derive(Default)]
@@ -30,6 +31,7 @@ struct Maps {
     routes: HashMap<RouteName, Arc<Route>>,
     subscriptions: HashMap<SubscriptionName, Subscription>,
     suspended: Arc<BTreeSet<CustomerId>>,
+    quiet: Quiet,
 }
 
 /// A projection of the catalog in memory.
@@ -89,9 +91,18 @@ impl Maps {
         let suspended = tenant.profile().is_some_and(|profile| profile.customer.suspended);
         // A copy is made only where the set changes: whoever reads it keeps what it was given.
         if suspended && !self.suspended.contains(&id) {
-            Arc::make_mut(&mut self.suspended).insert(id);
+            Arc::make_mut(&mut self.suspended).insert(id.clone());
         } else if !suspended && self.suspended.contains(&id) {
             Arc::make_mut(&mut self.suspended).remove(&id);
+        }
+        let rules = tenant.profile().map(|profile| &profile.customer.quiet).filter(|rules| !rules.is_empty());
+        match (rules, self.quiet.get(&id)) {
+            (Some(rules), known) if known.is_none_or(|known| known.0 != *rules) => {
+                let rules = Arc::new(QuietRules(rules.clone()));
+                Arc::make_mut(&mut self.quiet).insert(id, rules);
+            }
+            (None, Some(_)) => drop(Arc::make_mut(&mut self.quiet).remove(&id)),
+            _ => {}
         }
     }
 
@@ -177,6 +188,10 @@ impl Registry for MemoryRegistry {
 
     fn suspended(&self) -> Arc<BTreeSet<CustomerId>> {
         Arc::clone(&self.maps.read().suspended)
+    }
+
+    fn quiet(&self) -> Quiet {
+        Arc::clone(&self.maps.read().quiet)
     }
 
     fn is_complete(&self) -> bool {

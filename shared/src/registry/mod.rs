@@ -9,7 +9,10 @@ use async_trait::async_trait;
 pub use memory::{Follower, MemoryRegistry};
 pub use redis::{Epoch, Head, Projection, ProjectionError, Projector, Reader, open as open_redis};
 
-use crate::domain::{ChannelName, Credential, CredentialId, Customer, CustomerId, Quota, Route, RouteName};
+use crate::{
+    domain::{ChannelName, Credential, CredentialId, Customer, CustomerId, Quota, Route, RouteName},
+    ledger::Quiet,
+};
 
 /// Neither the projection nor a last known copy can tell: answer `503`, never "unknown".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +64,9 @@ pub trait Registry: Send + Sync + 'static {
 
     /// The customers that are known to be suspended.
     fn suspended(&self) -> Arc<BTreeSet<CustomerId>>;
+
+    /// The customers that are known to have quiet hours, and these.
+    fn quiet(&self) -> Quiet;
 
     /// Whether everything up to some version is here.
     fn is_complete(&self) -> bool;

@@ -6,7 +6,8 @@ use anyhow::ensure;
 use naru_shared::{
     domain::{Code, IncarnationId, Lane, Next, State},
     ledger::{
-        Disposition, IntakeVerdict, Ledger, LedgerReads, PassedOver, PostgresLedger, Settlement, TakeRequest,
+        Disposition, IntakeVerdict, Ledger, LedgerReads, PassedOver, PostgresLedger, Quiet, Settlement,
+        Shares, TakeRequest,
     },
 };
 use naru_tests::conformance::ledger::{LEASE, live, quota};
@@ -23,6 +24,8 @@ fn request(max: usize, now: naru_shared::domain::Timestamp) -> anyhow::Result<Ta
         emit: false,
         weights: Arc::new(|_| 1),
         passed_over: PassedOver::default(),
+        shares: Shares::default(),
+        quiet: Quiet::default(),
     })
 }
 

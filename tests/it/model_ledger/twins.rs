@@ -6,8 +6,8 @@ use anyhow::Context;
 use naru_shared::{
     domain::{Code, Day, Environment, Period, Quota, State, TimeZone, Timestamp, Units},
     ledger::{
-        Cancelled, Disposition, IntakeBatch, IntakeEntry, IntakeVerdict, PassedOver, Resolution, RowRef,
-        Settlement, TakeRequest,
+        Cancelled, Disposition, IntakeBatch, IntakeEntry, IntakeVerdict, PassedOver, Quiet, Resolution,
+        RowRef, Settlement, Shares, TakeRequest,
     },
 };
 use naru_tests::conformance::ledger::{Bed, LEASE, live, quota};
@@ -161,6 +161,8 @@ impl<'a> Twins<'a> {
             emit: true,
             weights: Arc::new(|_| 1),
             passed_over: PassedOver::default(),
+            shares: Shares::default(),
+            quiet: Quiet::default(),
         };
         let taken = self.bed.engine.ledger.take(request).await?;
         assert_eq!((taken.work.len(), taken.expired, taken.more), (ready.min(max), 0, ready > max));

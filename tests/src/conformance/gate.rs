@@ -34,7 +34,10 @@ pub use rates::{
     in_any_window_no_more_than_rate_and_burst, many_at_once_get_no_more_than_the_burst,
     more_than_a_burst_at_once_is_told_a_long_wait, the_wait_that_is_told_is_enough_and_not_too_long,
 };
-pub use waiting::{an_observation_of_what_waits_replaces_the_last, lanes_and_accounts_add_up_for_a_route};
+pub use waiting::{
+    a_delay_is_told_of_whom_it_was_observed, an_observation_of_what_waits_replaces_the_last,
+    lanes_and_accounts_add_up_for_a_route,
+};
 
 /// A gate that knows nothing, and its time.
 pub trait Fixture: Sized + Send + Sync {
@@ -84,6 +87,7 @@ macro_rules! gate_conformance {
                 the_sandbox_is_never_charged,
                 lanes_and_accounts_add_up_for_a_route,
                 an_observation_of_what_waits_replaces_the_last,
+                a_delay_is_told_of_whom_it_was_observed,
             ]
         );
     };

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 pub(super) use misbooking::{Misbooking, Wrong};
 pub(super) use mixing::Mixing;
 use naru_shared::{
-    domain::{IncarnationId, RouteName, Timestamp},
+    domain::{Account, IncarnationId, Lane, RouteName, Timestamp},
     ledger::{
-        Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef,
-        Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+        Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, Reroute,
+        RowRef, Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
 };
 pub(super) use replaying::Replaying;
@@ -85,6 +85,17 @@ impl<T: Twist> Ledger for Twisted<T> {
     }
     async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
         self.inner.give_back(rows).await
+    }
+    async fn reroute(&self, order: Reroute, now: Timestamp) -> Result<usize, LedgerError> {
+        self.inner.reroute(order, now).await
+    }
+    async fn ready(
+        &self,
+        route: &RouteName,
+        lane: Lane,
+        max: usize,
+    ) -> Result<Vec<(Account, u64)>, LedgerError> {
+        self.inner.ready(route, lane, max).await
     }
     async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {
         self.inner.beat(incarnation).await

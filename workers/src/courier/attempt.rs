@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::FutureExt;
 use naru_shared::{
-    domain::{Facts, Next, Outcome, next_state},
+    domain::{Facts, Next, Outcome, Timestamp, next_state},
     ledger::{RowRef, Settlement, Work},
 };
 
@@ -89,8 +89,24 @@ pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome, ho
             let missed = work.expires_at.plus(crew.config.report_window()).plus(MISSED);
             Next::Sent { backend_id, look_at: missed }
         }
+        // Once the route gives way, whoever looks after that shall find the message at once.
+        Next::Retry { possible_duplicate: false, detail, at } if crew.gives_way(&plan.route.name) => {
+            Next::Retry { at: at.min(crew.now()), possible_duplicate: false, detail }
+        }
+        Next::Retry { at, possible_duplicate, detail } => {
+            Next::Retry { at: after_quiet(crew, work, at), possible_duplicate, detail }
+        }
         next => next,
     }
+}
+
+/// What would begin in quiet hours begins when they end; if its time ends before, they were set after it was counted, and the take
+/// sees to it.
+fn after_quiet(crew: &Crew, work: &Work, at: Timestamp) -> Timestamp {
+    let quiet = crew.deps.registry.quiet();
+    let rules = quiet.get(&work.account.customer);
+    let until = rules.and_then(|rules| rules.until(&work.message.content.channel, work.lane, at));
+    until.filter(|until| *until <= work.expires_at).unwrap_or(at)
 }
 
 /// `mine`: nobody else has ended this attempt. Else this is a late word, which the ledger weighs by its fence.

@@ -43,6 +43,8 @@ struct State {
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
+    /// When the first of the failures came that have not ended yet.
+    first: Instant,
     since: Instant,
     until: Instant,
     pause: Duration,
@@ -63,6 +65,11 @@ impl Breaker {
             Some(open) if now < open.until => Pass::Wait(open.until - now),
             Some(_) => Pass::Probe,
         }
+    }
+
+    /// For how long the backend has taken nothing, probes included.
+    pub(crate) fn resting_for(&self) -> Duration {
+        self.state.lock().open.map_or(Duration::ZERO, |open| open.first.elapsed())
     }
 
     /// Counts an attempt that took so long and ended so, the backend asking perhaps to be left alone; what it changed, if anything.
@@ -90,7 +97,8 @@ impl Breaker {
             Some(open) => open.pause.saturating_mul(2).min(LONGEST),
         };
         let until = now + pause.max(asked.unwrap_or_default().min(LONGEST));
-        state.open = Some(Open { since: now, until, pause });
+        let first = state.open.map_or(now, |open| open.first);
+        state.open = Some(Open { first, since: now, until, pause });
         let pause = until - now;
         Some(Turn::Rests { pause, anew })
     }

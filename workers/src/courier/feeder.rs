@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use naru_shared::{
-    ledger::{LedgerError, PassedOver, TakeRequest, Taken},
+    ledger::{LedgerError, PassedOver, Shares, TakeRequest, Taken},
     pace::Pace,
 };
 
-use super::{Desk, Pass, Permit, start};
+use super::{Desk, Pass, Permit, share::Standing, start};
 use crate::{
     crew::Crew,
     patience::{self, Backoff, rest},
@@ -39,6 +39,9 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
         let permits = match room(&crew, &desk) {
             Room::Free(permits) => permits,
             Room::Full => {
+                if desk.backlog.is_known() {
+                    desk.load.is_full();
+                }
                 desk.permits.returned(poll).await;
                 continue;
             }
@@ -47,7 +50,7 @@ pub(super) async fn run(crew: Arc<Crew>, desk: Arc<Desk>, progress: Progress) {
                 continue;
             }
         };
-        let round = Round { seen: crew.deps.registry.version(), passed_over: crew.passed_over() };
+        let round = Round::begin(&crew, &desk, permits.len());
         pace.begin(permits.len());
         match feed(&crew, &desk, &round, permits).await {
             Ok(true) => backoff.reset(),
@@ -72,6 +75,21 @@ struct Round {
     /// The registry's version, read before what follows from it.
     seen: u64,
     passed_over: PassedOver,
+    shares: Shares,
+}
+
+impl Round {
+    /// Who has its share of the couriers is passed over, unless more are free than are kept for others.
+    fn begin(crew: &Crew, desk: &Desk, permits: usize) -> Self {
+        let (seen, mut passed_over) = (crew.deps.registry.version(), crew.passed_over());
+        let Standing { shares, full } = desk.standing(permits);
+        let behind = shares.beyond == 0 && !full.is_empty();
+        if behind {
+            Arc::make_mut(&mut passed_over).extend(full);
+        }
+        desk.leave_behind(behind);
+        Self { seen, passed_over, shares }
+    }
 }
 
 /// Returns when there may be something to take: the ledger has something ready, something was left to wait, or customers
@@ -86,6 +104,8 @@ async fn idle(crew: &Crew, desk: &Desk, round: &Round, progress: &Progress) {
             () = crew.stop.cancelled() => return,
             () = crew.deps.registry.changed(round.seen) => return,
             now = crew.deps.ledger.await_ready(&desk.name, &round.passed_over, wait) => ready = now,
+            // Whoever was left behind may go on.
+            () = desk.permits.returned(wait), if desk.is_behind() => return,
         }
         wait = (wait * 2).min(seldom);
     }
@@ -100,6 +120,7 @@ enum Room {
 fn room(crew: &Crew, desk: &Desk) -> Room {
     let poll = crew.config.poll();
     if !desk.plan().is_open() || !crew.is_trusted() {
+        desk.load.ease();
         return Room::Closed(poll.min(Duration::from_millis(250)));
     }
     let max = match desk.breaker.pass() {
@@ -107,10 +128,16 @@ fn room(crew: &Crew, desk: &Desk) -> Room {
         // The one probe is whatever is under way.
         Pass::Probe if desk.table.len() == 0 => 1,
         Pass::Probe => return Room::Full,
-        Pass::Wait(span) => return Room::Closed(span),
+        Pass::Wait(span) => {
+            desk.load.ease();
+            return Room::Closed(span);
+        }
     };
     let paced = desk.paced_for();
     if !paced.is_zero() {
+        if desk.backlog.is_known() {
+            desk.load.is_full();
+        }
         return Room::Closed(paced.max(LEAST));
     }
     let permits: Vec<Permit> = std::iter::from_fn(|| desk.permit()).take(max).collect();
@@ -131,6 +158,9 @@ async fn feed(
         desk.backlog.is_left();
     } else {
         desk.backlog.clear(marks);
+        if !desk.is_behind() {
+            desk.load.ease();
+        }
     }
     let found = taken.work.len();
     start(crew, desk, taken.work.into_iter().zip(permits).collect());
@@ -147,6 +177,8 @@ async fn take(crew: &Crew, desk: &Desk, round: &Round, max: usize) -> Result<Tak
         emit: crew.emit(),
         weights: crew.weights(),
         passed_over: Arc::clone(&round.passed_over),
+        shares: round.shares.clone(),
+        quiet: crew.deps.registry.quiet(),
     };
     let taken = patience::ledger(crew.deps.ledger.take(request)).await?;
     if taken.expired > 0 {

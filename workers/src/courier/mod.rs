@@ -10,15 +10,18 @@ pub(crate) mod attempt;
 mod backlog;
 mod breaker;
 mod budget;
+mod detour;
 mod feeder;
 mod held;
+mod load;
 mod pacer;
 mod permits;
+mod share;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,16 +34,19 @@ use backlog::Backlog;
 pub(crate) use breaker::Pass;
 use breaker::{Breaker, Turn};
 use budget::Budget;
+pub(crate) use detour::{gives_way, routine as detour};
 pub(crate) use held::Table;
+use load::Load;
 use metrics::{Counter, Gauge, Histogram};
 use naru_shared::{
-    domain::{OnUncertain, Outcome, Route, RouteName, kinds},
+    domain::{CustomerId, OnUncertain, Outcome, Route, RouteName, kinds},
     ledger::Work,
 };
 use pacer::Pacer;
 pub(crate) use permits::Permit;
 use permits::Permits;
 use serde_json::json;
+use share::{Couriers, Held, Standing};
 
 use crate::{
     backend::Backend,
@@ -88,6 +94,10 @@ pub(crate) struct Desk {
     budget: Budget,
     pacer: Arc<Pacer>,
     peers: Arc<AtomicU32>,
+    pub(crate) load: Load,
+    held: Arc<Held>,
+    /// Somebody was left to wait who has its share of the couriers.
+    behind: AtomicBool,
     meters: Meters,
 }
 
@@ -143,6 +153,9 @@ impl Desk {
             budget: Budget::default(),
             pacer: Arc::default(),
             peers,
+            load: Load::default(),
+            held: Arc::default(),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -158,8 +171,40 @@ impl Desk {
 
     /// Whether at least as many permits are free as are out.
     pub(crate) fn is_half_free(&self) -> bool {
-        let limit = usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX);
-        self.permits.out() <= limit / 2
+        self.permits.out() <= self.limit() / 2
+    }
+
+    fn limit(&self) -> usize {
+        usize::try_from(self.plan.load().route.concurrency).unwrap_or(usize::MAX)
+    }
+
+    /// How the couriers are shared out, now that so many more are to be filled.
+    pub(crate) fn standing(&self, permits: usize) -> Standing {
+        self.held.standing(self.couriers(self.permits.out().saturating_sub(permits)), permits)
+    }
+
+    fn couriers(&self, out: usize) -> Couriers {
+        Couriers { all: self.limit(), out, longest: self.plan.load().limit() }
+    }
+
+    /// Whether somebody is left to wait who has its share of the couriers.
+    pub(crate) fn leave_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Release);
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    /// Attempts that begin in a second over all workers, as far as this one can tell: it is as full as they are.
+    pub(crate) fn per_second(&self) -> Option<f64> {
+        let peers = self.peers.load(Ordering::Relaxed);
+        self.load.per_second().filter(|_| peers > 0).map(|rate| rate * f64::from(peers))
+    }
+
+    /// How many more attempts could be under way in this process.
+    pub(crate) fn free(&self) -> usize {
+        self.limit().saturating_sub(self.permits.out())
     }
 
     /// Takes a permit, if one is free, and the attempt's turn is soon where the route's rate is capped.
@@ -210,11 +255,27 @@ impl Desk {
     }
 
     /// Takes a permit for a message that has not waited, if attempts go on and nothing waits before it, or only little for which
-    /// as many permits are left: else a stream of messages would for ever begin behind the few that once had to wait.
-    pub(crate) fn permit_at_once(&self) -> Option<Permit> {
-        let first = !self.backlog.is_known() || (!self.backlog.is_long() && self.is_half_free());
-        let goes = first && self.breaker.pass() == Pass::Free && self.plan.load().is_open();
-        if goes { self.permit() } else { None }
+    /// as many permits are left: else a stream of messages would for ever begin behind the few that once had to wait. Whoever has
+    /// its share of the couriers waits its turn if anything waits.
+    pub(crate) fn permit_at_once(&self, customer: &CustomerId) -> Option<Permit> {
+        let waits = self.backlog.is_known();
+        let first = !waits || (!self.backlog.is_long() && self.is_half_free());
+        if !first || self.breaker.pass() != Pass::Free || !self.plan.load().is_open() {
+            return None;
+        }
+        let permit = self.permit()?;
+        let couriers = self.couriers(self.permits.out());
+        let begins = self.held.begin_at_once(customer, couriers, waits || self.is_behind());
+        begins.then(|| permit.of(&self.held, customer))
+    }
+
+    /// A permit that was taken before it was known for whom.
+    fn given_to(&self, permit: Permit, customer: &CustomerId) -> Permit {
+        if permit.is_owned() {
+            return permit;
+        }
+        self.held.begin(customer, self.limit());
+        permit.of(&self.held, customer)
     }
 
     /// Counts an attempt that ended before anything was said to the backend: it tells nothing of the backend.
@@ -225,6 +286,7 @@ impl Desk {
     fn count(&self, herald: &Herald, outcome: &Outcome, took: Duration) {
         self.meters.outcomes[index(outcome)].increment(1);
         self.meters.seconds.record(took);
+        self.held.took(took);
         let well = match outcome {
             Outcome::Delivered { .. }
             | Outcome::Sent { .. }
@@ -268,7 +330,11 @@ pub(crate) fn start(crew: &Arc<Crew>, desk: &Arc<Desk>, work: Vec<(Work, Permit)
     }
     let goes = !crew.stop.is_cancelled() && desk.plan().is_open() && crew.is_trusted();
     let mut back = Vec::new();
+    if goes {
+        desk.load.begin(work.len());
+    }
     for (work, permit) in work {
+        let permit = desk.given_to(permit, &work.account.customer);
         if goes {
             let task = attempt::run(Arc::clone(crew), Arc::clone(desk), work.clone());
             desk.table.hold(work, permit);

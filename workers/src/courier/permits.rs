@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use naru_shared::domain::CustomerId;
 use tokio::sync::Notify;
 
-use super::pacer::Promise;
+use super::{pacer::Promise, share::Held};
 
 /// How many are out, and a bell for when one comes back.
 #[derive(Debug, Default)]
@@ -42,6 +43,8 @@ pub(crate) struct Permit {
     permits: Arc<Permits>,
     /// The attempt's turn, where the route's rate is capped.
     promise: Option<Promise>,
+    /// Whose attempt it is for; nobody's before it is known.
+    owner: Option<(Arc<Held>, CustomerId)>,
 }
 
 impl Permit {
@@ -50,7 +53,7 @@ impl Permit {
         let taken = permits
             .out
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |out| (out < limit).then_some(out + 1));
-        taken.is_ok().then(|| Self { permits: Arc::clone(permits), promise: None })
+        taken.is_ok().then(|| Self { permits: Arc::clone(permits), promise: None, owner: None })
     }
 
     /// The same, with a turn.
@@ -58,6 +61,18 @@ impl Permit {
         let mut permit = self;
         permit.promise = Some(promise);
         permit
+    }
+
+    /// The same, counted as this customer's, which it counts as already.
+    pub(crate) fn of(self, held: &Arc<Held>, customer: &CustomerId) -> Self {
+        let mut permit = self;
+        permit.owner = Some((Arc::clone(held), customer.clone()));
+        permit
+    }
+
+    /// Whether it is known whose it is.
+    pub(crate) const fn is_owned(&self) -> bool {
+        self.owner.is_some()
     }
 
     /// The turn, once.
@@ -69,7 +84,11 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.permits.out.fetch_sub(1, Ordering::AcqRel);
-        self.permits.wake();
+        // One that nobody used was taken by who would be woken.
+        if let Some((held, customer)) = self.owner.take() {
+            held.end(&customer);
+            self.permits.wake();
+        }
     }
 }
 

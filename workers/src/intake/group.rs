@@ -152,6 +152,7 @@ pub(super) async fn classify_all(
     let mut group = Group::default();
     let mut quotas: BTreeMap<CustomerId, Vec<Arc<Quota>>> = BTreeMap::new();
     let now = crew.now();
+    let quiet = crew.deps.registry.quiet();
     for pack in packs {
         let profile = crew.deps.registry.profile(&pack.account.customer).await?;
         let route = crew.deps.registry.route(&pack.route).await?;
@@ -167,10 +168,12 @@ pub(super) async fn classify_all(
             route: route.as_deref(),
             now,
             restored_before,
+            quiet: quiet.get(&pack.account.customer).map(|rules| &**rules),
         };
         for message in &pack.messages {
-            let (disposition, permit) = match classify(&grounds, message) {
-                Disposition::Ready => at_once(own, &pack.route),
+            let sorted = classify(&grounds, message);
+            let (disposition, permit) = match sorted.disposition {
+                Disposition::Ready => at_once(own, &pack.route, &pack.account.customer),
                 other => (other, None),
             };
             group.entries.push(IntakeEntry {
@@ -180,6 +183,7 @@ pub(super) async fn classify_all(
                 day: Day::of(message.accepted_at, zone),
                 disposition,
                 class: route.as_deref().and_then(|route| route.trade.class.clone()),
+                quiet: sorted.quiet,
                 message: Arc::clone(message),
             });
             group.permits.push(permit);
@@ -190,8 +194,12 @@ pub(super) async fn classify_all(
     Ok(group)
 }
 
-fn at_once(own: Option<&Arc<Desk>>, route: &RouteName) -> (Disposition, Option<Permit>) {
-    let permit = own.filter(|desk| desk.name == *route).and_then(|desk| desk.permit_at_once());
+fn at_once(
+    own: Option<&Arc<Desk>>,
+    route: &RouteName,
+    customer: &CustomerId,
+) -> (Disposition, Option<Permit>) {
+    let permit = own.filter(|desk| desk.name == *route).and_then(|desk| desk.permit_at_once(customer));
     if permit.is_some() { (Disposition::Start, permit) } else { (Disposition::Ready, None) }
 }
 

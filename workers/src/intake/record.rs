@@ -149,7 +149,7 @@ pub(super) async fn follow(
 fn first_attempt(row: RowRef, entry: IntakeEntry) -> Work {
     Work {
         row,
-        expires_at: entry.message.expires_at(entry.lane),
+        expires_at: entry.expires_at(),
         account: entry.account,
         route: entry.route,
         lane: entry.lane,

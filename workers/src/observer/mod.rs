@@ -1,5 +1,6 @@
 //! The observer: tells ingress, and whoever watches, how much waits and how much is used. It changes nothing.
 
+mod delay;
 mod quota;
 mod waiting;
 

@@ -10,6 +10,7 @@ use naru_shared::{
     queue::QueueName,
 };
 
+use super::delay;
 use crate::{crew::Crew, patience, shell::Progress};
 
 /// One gauge for each lane that had anything, so that it falls to zero when nothing is left.
@@ -32,7 +33,8 @@ pub(super) async fn observe(crew: &Crew, gauges: &mut Gauges) -> Result<bool, Le
         #[expect(clippy::cast_precision_loss, reason = "a count of messages is far below 2^52")]
         gauge.set(sums.get(key).copied().unwrap_or_default() as f64);
     }
-    if let Err(error) = crew.deps.gate.observe_waiting(&waiting).await {
+    let delays = delay::observe(crew, &waiting).await?;
+    if let Err(error) = crew.deps.gate.observe_waiting(&waiting, &delays).await {
         tracing::debug!(%error, "the gate was not told what waits");
     }
     Ok(!waiting.is_empty())

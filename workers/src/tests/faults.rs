@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use naru_shared::{
     catalog::{Catalog, Entry, Subscription},
     domain::{
-        Clock, Code, IncarnationId, Outcome, Route, RouteName, State, SubscriptionName, SystemClock,
-        Timestamp,
+        Account, Clock, Code, IncarnationId, Lane, Outcome, Route, RouteName, State, SubscriptionName,
+        SystemClock, Timestamp,
     },
     ledger::{
-        Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerDesk, LedgerError, PassedOver, RowRef,
-        Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+        Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerDesk, LedgerError, PassedOver, Reroute,
+        RowRef, Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     },
     topic::Topic,
 };
@@ -97,6 +97,17 @@ impl Ledger for Faulty {
     }
     async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
         self.call("give_back", None, self.inner.give_back(rows)).await
+    }
+    async fn reroute(&self, order: Reroute, now: Timestamp) -> Result<usize, LedgerError> {
+        self.call("reroute", None, self.inner.reroute(order, now)).await
+    }
+    async fn ready(
+        &self,
+        route: &RouteName,
+        lane: Lane,
+        max: usize,
+    ) -> Result<Vec<(Account, u64)>, LedgerError> {
+        self.call("ready", None, self.inner.ready(route, lane, max)).await
     }
     async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {
         self.call("beat", None, self.inner.beat(incarnation)).await

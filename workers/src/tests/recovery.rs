@@ -10,7 +10,7 @@ use std::{
 
 use naru_shared::{
     domain::{Clock, Code, IncarnationId, OnUncertain, Route, State, SystemClock},
-    ledger::{Ledger, PassedOver, TakeRequest},
+    ledger::{Ledger, PassedOver, Quiet, Shares, TakeRequest},
 };
 
 use super::{
@@ -43,6 +43,8 @@ async fn abandoned(site: &Site) -> naru_shared::domain::MessageId {
         emit: false,
         weights: Arc::new(|_customer| 1),
         passed_over: PassedOver::default(),
+        shares: Shares::default(),
+        quiet: Quiet::default(),
     };
     assert_eq!(site.ledger.take(request).await.unwrap().work.len(), 1);
     ids[0]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use clap::{Args, ValueEnum};
-use naru_shared::domain::{OnUncertain, PriceClass, Route, TextRule, Trade};
+use naru_shared::domain::{OnUncertain, PriceClass, Route, RouteName, TextRule, Trade};
 
 use crate::{exit::Failure, units::Span};
 
@@ -54,6 +54,13 @@ pub struct Policy {
     /// Which prices hold for its messages, in a word that bills know, such as domestic or ad; none: no word [default: none]
     #[arg(long, value_name = "WORD")]
     class: Option<PriceClass>,
+    /// Another route that takes what this one cannot begin while it is paused, sick or full; may be given several times, the
+    /// first that takes messages is taken
+    #[arg(long = "fallback", value_name = "ROUTE")]
+    fallback: Vec<RouteName>,
+    /// No other route takes anything
+    #[arg(long, conflicts_with = "fallback")]
+    no_fallback: bool,
 }
 
 /// No class.
@@ -84,6 +91,11 @@ impl Policy {
         trade.units_each = self.units.and_then(NonZeroU32::new).unwrap_or(trade.units_each);
         if let Some(class) = &self.class {
             trade.class = Some(class.clone()).filter(|class| class.as_str() != NO_CLASS);
+        }
+        if self.no_fallback {
+            route.fallback.clear();
+        } else if !self.fallback.is_empty() {
+            route.fallback.clone_from(&self.fallback);
         }
         if let Some(rate) = self.rate {
             route.pacing.per_second = NonZeroU32::new(rate);

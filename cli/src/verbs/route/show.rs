@@ -56,6 +56,7 @@ pub(super) async fn show_with(
         .collect();
     let words: Vec<String> =
         assigned.iter().map(|(who, channel)| format!("{who}/{}", channel_word(channel.as_ref()))).collect();
+    let others: Vec<&str> = route.fallback.iter().map(|name| name.as_str()).collect();
     let mut lines = vec![
         ("route", route.name.to_string()),
         ("environment", route.environment.as_str().to_owned()),
@@ -74,6 +75,7 @@ pub(super) async fn show_with(
         ("retry budget", format!("{} % and {}/s", route.pacing.retry_percent, Pacing::RETRIES_PER_SECOND)),
         ("counts", counts(&route.trade)),
         ("prices", route.trade.class.as_ref().map_or_else(|| "no class".to_owned(), ToString::to_string)),
+        ("goes on to", if others.is_empty() { "nowhere".to_owned() } else { others.join(" ") }),
         ("assigned", if words.is_empty() { "nobody".to_owned() } else { words.join(" ") }),
     ];
     lines.extend(provider::lines(route));

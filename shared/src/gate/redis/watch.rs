@@ -131,7 +131,7 @@ impl Watch {
                 .run(limit, |mut c| async move { redis::cmd("GET").arg(key).query_async(&mut c).await })
                 .await?;
             if let Some(text) = text {
-                self.backlog.read(stamp, &text);
+                self.backlog.read(stamp, &text, self.times.now());
             }
         }
         let sight = Sight { since, fronts, trusted: began.saturating_add(TRUSTED) };

@@ -15,19 +15,22 @@ pub(in crate::ledger) struct Start {
     pub(in crate::ledger) state: State,
     pub(in crate::ledger) code: Option<Code>,
     pub(in crate::ledger) charge: Charge,
+    /// When quiet hours end, if it waits for that.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Start {
     /// Its message was cancelled before it came.
     pub(in crate::ledger) const CANCELLED: Self =
-        Self { state: State::Cancelled, code: Some(Code::Cancelled), charge: Charge::None };
+        Self { state: State::Cancelled, code: Some(Code::Cancelled), charge: Charge::None, until: None };
 
     /// Its customer's limits do not hold it.
     pub(in crate::ledger) const OVER_QUOTA: Self =
-        Self { state: State::Rejected, code: Some(Code::QuotaExceeded), charge: Charge::None };
+        Self { state: State::Rejected, code: Some(Code::QuotaExceeded), charge: Charge::None, until: None };
 
     /// Its recipient wants no messages.
-    const OPTED_OUT: Self = Self { state: State::Rejected, code: Some(Code::OptedOut), charge: Charge::None };
+    const OPTED_OUT: Self =
+        Self { state: State::Rejected, code: Some(Code::OptedOut), charge: Charge::None, until: None };
 
     /// The same, unless its recipient opted out. What has ended stays ended, and what may have been sent is not told to have been
     /// refused.
@@ -43,16 +46,17 @@ impl Start {
     pub(in crate::ledger) fn of(entry: &IntakeEntry, fits: bool) -> Self {
         let (state, code) = match &entry.disposition {
             Disposition::Finish(state, code) => {
-                return Self { state: *state, code: Some(*code), charge: Charge::None };
+                return Self { state: *state, code: Some(*code), charge: Charge::None, until: None };
             }
             _ if !fits => return Self::OVER_QUOTA,
             Disposition::Ready => (State::Ready, None),
             Disposition::Start => (State::Sending, None),
-            Disposition::Schedule => (State::Scheduled, None),
+            Disposition::Schedule | Disposition::Quiet(_) => (State::Scheduled, None),
             Disposition::Hold(code) => (State::Held, Some(*code)),
         };
         let live = entry.account.environment == Environment::Live;
-        Self { state, code, charge: if live { Charge::Reserved } else { Charge::None } }
+        let until = if let Disposition::Quiet(until) = entry.disposition { Some(until) } else { None };
+        Self { state, code, charge: if live { Charge::Reserved } else { Charge::None }, until }
     }
 
     /// When to look at the new row: when its time comes, or the moment after its time is over.
@@ -60,7 +64,10 @@ impl Start {
         let over = expires_at.as_millis() + 1;
         match self.state {
             State::Ready => Some(over),
-            State::Scheduled => Some(send_at.map_or(0, Timestamp::as_millis).min(over)),
+            State::Scheduled => {
+                let at = self.until.or(send_at).map_or(0, Timestamp::as_millis);
+                Some(at.min(over))
+            }
             _ => None,
         }
     }
@@ -76,7 +83,7 @@ impl Start {
         let sending = self.state == State::Sending;
         let ended = self.state.is_final();
         let message = &*entry.message;
-        let expires_at = message.expires_at(entry.lane);
+        let expires_at = entry.expires_at();
         Row {
             at,
             account: entry.account.clone(),

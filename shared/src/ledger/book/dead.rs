@@ -47,6 +47,7 @@ pub(in crate::ledger) fn as_entry(row: &Row, message: Message, day: Day) -> Inta
         disposition: Disposition::Ready,
         // Its row has it already, and no limit looks at it.
         class: None,
+        quiet: std::time::Duration::ZERO,
         message: Arc::new(message),
     }
 }

@@ -1,12 +1,12 @@
 //! What happens to a row between its beginning and its end.
 
 use super::{
-    page::{End, Page},
+    page::{End, Note, Page},
     row::{BACKEND_ID, DETAIL, Row, cut},
 };
 use crate::{
-    domain::{Code, Event, HeldMessage, IncarnationId, Next, State, Timestamp},
-    ledger::{Cancelled, Resolution, Settled, Settlement},
+    domain::{Code, Event, HeldMessage, IncarnationId, Message, Next, RouteName, State, Timestamp},
+    ledger::{Cancelled, Quiet, Resolution, Settled, Settlement},
 };
 
 /// What became of a row that was looked at because its time had come.
@@ -165,6 +165,46 @@ impl Page {
         row.incarnation = None;
         row.wake_at = Some(self.clock.as_millis());
         self.news.due(self.clock.as_millis());
+    }
+
+    /// A ready row that would begin in quiet hours waits until they end, and the time until then does not count. Whether it does.
+    pub(in crate::ledger) fn hush(
+        &mut self,
+        row: &mut Row,
+        message: Option<&Message>,
+        quiet: &Quiet,
+        now: Timestamp,
+    ) -> bool {
+        let Some(rules) = quiet.get(row.account.customer.as_str()) else { return false };
+        let Some(until) = rules.until(&row.channel, row.lane, now) else { return false };
+        if let Some(message) = message {
+            let ttl = message.time_to_live(row.lane);
+            let quiet = rules.within(&row.channel, row.lane, message.opens_at(), ttl);
+            row.expires_at = row.expires_at.max(message.expires_at(row.lane).plus(quiet));
+        }
+        self.schedule(row, until);
+        true
+    }
+
+    /// A ready row goes on to another route.
+    pub(in crate::ledger) fn reroute(&mut self, row: &mut Row, to: &RouteName, now: Timestamp) {
+        self.leaves(row);
+        let detail = format!("from {} to {to}", row.route);
+        let outcome = format!("rerouted to {to}").into();
+        self.notes.push(Note {
+            at: row.at,
+            attempt: row.attempt,
+            late: false,
+            outcome,
+            when: now,
+            detail,
+            began: None,
+            doubtful: false,
+            backend_id: None,
+        });
+        row.route = to.clone();
+        self.joins(row);
+        self.news.is_ready(to);
     }
 
     /// Cancels what was certainly not taken; whether the row changed.

@@ -1,5 +1,7 @@
 //! One transaction's page of the book: the steps that every way to an end shares, and what is written beside the rows.
 
+use std::borrow::Cow;
+
 use super::{
     news::News,
     row::{BACKEND_ID, DETAIL, Row, cut, own_words},
@@ -17,7 +19,7 @@ pub(in crate::ledger) struct Note {
     pub(in crate::ledger) at: RowRef,
     pub(in crate::ledger) attempt: u32,
     pub(in crate::ledger) late: bool,
-    pub(in crate::ledger) outcome: &'static str,
+    pub(in crate::ledger) outcome: Cow<'static, str>,
     pub(in crate::ledger) when: Timestamp,
     pub(in crate::ledger) detail: String,
     /// When it began, if it was the current one.
@@ -193,7 +195,7 @@ impl Page {
             at: row.at,
             attempt,
             late,
-            outcome,
+            outcome: outcome.into(),
             when,
             detail,
             began: row.sent_at.filter(|_| !late),

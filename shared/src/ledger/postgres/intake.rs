@@ -98,8 +98,7 @@ pub(super) async fn intake(
             tallies.reserve(entry);
         }
         page.begun(batch, entry, start, at);
-        if let Some(due) = start.wake_at(entry.message.content.send_at, entry.message.expires_at(entry.lane))
-        {
+        if let Some(due) = start.wake_at(entry.message.content.send_at, entry.expires_at()) {
             page.news.due(due);
         }
         if let Some(rule) = rule {
@@ -211,7 +210,7 @@ async fn insert_rows(
     entries: &[&IntakeEntry],
     starts: &[Start],
 ) -> Result<HashMap<MessageId, RowRef>, PgError> {
-    let expires = |entry: &IntakeEntry| entry.message.expires_at(entry.lane);
+    let expires = |entry: &IntakeEntry| entry.expires_at();
     let both = || entries.iter().zip(starts);
     let texts = entries.iter().map(|entry| json(&*entry.message)).collect::<Result<Vec<_>, _>>()?;
     let sending = |start: &Start| start.state == State::Sending;

@@ -7,6 +7,7 @@
 mod archive;
 mod dead;
 mod desk;
+mod detour;
 mod dossier;
 mod erase;
 mod find;
@@ -37,12 +38,12 @@ pub use statements::{postgres_callback_statements, postgres_statements};
 use tokio::runtime::Handle;
 
 use super::{
-    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
-    Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, Reroute, RowRef,
+    Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     book::{News, RouteTurns, rung, wait_for_due},
 };
 use crate::{
-    domain::{Clock, CustomerId, IncarnationId, MessageId, RouteName, Timestamp},
+    domain::{Account, Clock, CustomerId, IncarnationId, Lane, MessageId, RouteName, Timestamp},
     ports::Probe,
     postgres::{Database, Fitness, InvalidUrl, PgError, Pool, PostgresSettings},
     watch::Flow,
@@ -180,6 +181,27 @@ impl Ledger for PostgresLedger {
 
     async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
         Ok(self.give_rows_back(rows).await?)
+    }
+
+    async fn reroute(&self, order: Reroute, now: Timestamp) -> Result<usize, LedgerError> {
+        let call = (order, now, self.now());
+        let moved = self.database.transact("reroute", &call, |c, (order, now, clock)| {
+            Box::pin(detour::reroute(c, order, *now, *clock))
+        });
+        Ok(self.told(moved.await?))
+    }
+
+    async fn ready(
+        &self,
+        route: &RouteName,
+        lane: Lane,
+        max: usize,
+    ) -> Result<Vec<(Account, u64)>, LedgerError> {
+        let call = (route, lane, max);
+        let asked = self.database.read("count-ready", &call, |c, (route, lane, max)| {
+            Box::pin(detour::ready(c, route, *lane, *max))
+        });
+        Ok(asked.await?)
     }
 
     async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {

@@ -14,7 +14,7 @@ use crate::{
     domain::Lane,
     ledger::{
         RowRef, TakeRequest, Taken, Work,
-        book::{RouteTurns, lane_number},
+        book::{RouteTurns, Tally, lane_number},
     },
     postgres::PgError,
 };
@@ -66,6 +66,8 @@ enum Round {
     Nothing,
     /// There are rows that could not be begun.
     Odd,
+    /// What is left is of customers who have more than their share.
+    Left,
 }
 
 /// A take under way, and what it has so far; the first of each pair is of `express`.
@@ -77,6 +79,9 @@ struct Quick<'t> {
     work: [Vec<Work>; 2],
     /// Lanes that have nothing more.
     done: [bool; 2],
+    tally: Tally,
+    /// Somebody has something ready in its quiet hours.
+    hushed: bool,
 }
 
 /// Customers of a lane who have something ready, beginning with who follows the one with the turn.
@@ -96,18 +101,21 @@ impl PostgresLedger {
     ) -> Result<Taken, PgError> {
         let bulk_share = turns.bulk_of(request.max);
         let (work, done) = (<[Vec<Work>; 2]>::default(), [false; 2]);
-        let mut quick = Quick { ledger: self, request, turns, bulk_share, work, done };
+        let tally = Tally::new(&request.shares);
+        let mut quick = Quick { ledger: self, request, turns, bulk_share, work, done, tally, hushed: false };
         let ended = quick.run().await;
-        let (room, [express, bulk]) = (quick.room(), quick.work);
+        let (room, [express, bulk], shares) = (quick.room(), quick.work, quick.tally.shares());
         let mut taken = Taken { work: turns.merge(express, bulk), ..Taken::default() };
         match ended {
             Ok(Round::Nothing) => {}
+            Ok(Round::Left) => taken.more = true,
             Ok(Round::More) => {
                 let ready = self.is_ready(&request.route, &request.passed_over);
                 taken.more = ready.await.unwrap_or(true);
             }
             Ok(Round::Odd) => {
-                let rest = self.take_slowly(&TakeRequest { max: room, ..request.clone() }, turns).await;
+                let rest =
+                    self.take_slowly(&TakeRequest { max: room, shares, ..request.clone() }, turns).await;
                 let rest = rest.unwrap_or_else(|_| Taken { more: true, ..Taken::default() });
                 taken = Taken { work: taken.work.into_iter().chain(rest.work).collect(), ..rest };
             }
@@ -130,6 +138,10 @@ impl Quick<'_> {
                 break;
             }
             let round = self.round().await?;
+            if self.hushed && self.room() > 0 && !matches!(round, Round::More) {
+                // The transaction puts them off.
+                return Ok(Round::Odd);
+            }
             if !matches!(round, Round::More) {
                 return Ok(round);
             }
@@ -143,7 +155,12 @@ impl Quick<'_> {
             // So many are passed over that more pages must be read.
             return Ok(Round::Odd);
         }
-        let plans = self.plans(rings);
+        let under = |name: &String| self.tally.left(name) > 0;
+        let beyond = !rings.iter().any(|ring| ring.names.iter().any(under));
+        if beyond && self.tally.beyond() == 0 && rings.iter().any(|ring| !ring.names.is_empty()) {
+            return Ok(Round::Left);
+        }
+        let plans = self.plans(rings, beyond);
         let found = if plans.iter().all(|plan| plan.customers.is_empty()) {
             Begun::default()
         } else {
@@ -155,7 +172,7 @@ impl Quick<'_> {
             begun.await?
         };
         let odd = found.found > i64::try_from(found.work.len()).unwrap_or(i64::MAX);
-        self.note(plans, found.work);
+        self.note(plans, found.work, beyond);
         if !found.unreadable.is_empty() {
             // The transaction finds them ready, and ends them.
             self.ledger.give_rows_back(found.unreadable).await?;
@@ -211,19 +228,33 @@ impl Quick<'_> {
                 is_whole |= names.len() < before;
             }
             ring.is_whole &= is_whole;
+            let quiet = |name: &String| {
+                let rules = self.request.quiet.get(name.as_str());
+                rules.is_some_and(|rules| rules.any_at(self.request.now))
+            };
             names.retain(|name| !self.request.passed_over.contains(name.as_str()));
+            let all = names.len();
+            names.retain(|name| !quiet(name));
+            self.hushed |= names.len() < all;
             ring.names.append(&mut names);
         }
         Ok(rings)
     }
 
     /// How much each may give: bulk its share, express the rest, and one lane all if the other has nothing.
-    fn plans(&mut self, rings: [Ring; 2]) -> [Plan; 2] {
-        let room = self.room();
+    fn plans(&mut self, rings: [Ring; 2], beyond: bool) -> [Plan; 2] {
+        let most = if beyond { self.tally.beyond() } else { usize::MAX };
+        let room = self.room().min(most);
         for (done, ring) in self.done.iter_mut().zip(&rings) {
             *done |= ring.names.is_empty() && ring.is_whole;
         }
-        let bulk = match self.done {
+        // Beside lanes that have nothing, those in which everybody has its share.
+        let mut tally = self.tally.clone();
+        let mut idle = self.done;
+        for (idle, ring) in idle.iter_mut().zip(&rings) {
+            *idle |= !beyond && ring.names.iter().all(|name| tally.left(name) == 0);
+        }
+        let bulk = match idle {
             [true, false] => room,
             [_, true] => 0,
             [false, false] => self.bulk_share.saturating_sub(self.work[1].len()).min(room),
@@ -232,11 +263,16 @@ impl Quick<'_> {
         Lane::ALL.map(|lane| {
             let ring = rings.next().unwrap_or_default();
             let room = if lane == Lane::Bulk { bulk } else { room - bulk };
-            if room == 0 || self.done[usize::from(lane_number(lane))] {
+            if room == 0 || idle[usize::from(lane_number(lane))] {
                 return Plan::default();
             }
-            let mut plan = Plan::of_turn(self.request, self.turns.lane(lane), room);
-            plan.fill(self.request, &ring.names);
+            let turn = self.turns.lane(lane);
+            if !ring.names.contains(&turn.customer) {
+                // It has nothing ready, or its hours are quiet.
+                turn.left = 0;
+            }
+            let mut plan = Plan::of_turn(self.request, turn, room, &mut tally, beyond);
+            plan.fill(self.request, &ring.names, &mut tally, beyond);
             // Whoever the room was too small for may still have something.
             plan.is_whole &= ring.is_whole && ring.names.iter().all(|name| plan.position(name).is_some());
             plan
@@ -244,7 +280,13 @@ impl Quick<'_> {
     }
 
     /// Moves the turns on, and notes which lanes have given all they have.
-    fn note(&mut self, plans: [Plan; 2], work: Vec<Work>) {
+    fn note(&mut self, plans: [Plan; 2], work: Vec<Work>, beyond: bool) {
+        for one in &work {
+            self.tally.give(one.account.customer.as_str(), 1);
+        }
+        if beyond {
+            self.tally.spend(work.len());
+        }
         for (lane, plan) in Lane::ALL.into_iter().zip(plans) {
             if plan.customers.is_empty() {
                 continue;

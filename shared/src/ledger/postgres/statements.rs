@@ -1,8 +1,8 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
 use super::{
-    archive, dossier, forget, intake, memory, opt_outs, quick, reads, recovery, rows, settle, stops, take,
-    tally, usage, write,
+    archive, detour, dossier, forget, intake, memory, opt_outs, quick, reads, recovery, rows, settle, stops,
+    take, tally, usage, write,
 };
 use crate::{callbacks, outbox, watch};
 
@@ -17,6 +17,9 @@ pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
         ("what a customer has ready", take::ROWS),
         ("customers with something ready", take::CUSTOMERS),
         ("is anything ready", take::READY),
+        ("rows for another route", detour::REROUTED),
+        ("to another route", detour::MOVE),
+        ("count what is ready", detour::COUNTED),
         ("whose turn it is", quick::RINGS),
         ("begin by turns", quick::BEGIN),
         ("who opted out", opt_outs::MATCHES),

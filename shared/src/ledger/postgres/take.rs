@@ -13,7 +13,7 @@ use crate::{
     domain::{Code, CustomerId, Lane, Message, RouteName, State, Timestamp},
     ledger::{
         StopPhase, TakeRequest, Taken, Work,
-        book::{End, How, LaneTurns, News, Page, RouteTurns, Row, Rules, lane_number},
+        book::{End, How, LaneTurns, News, Page, RouteTurns, Row, Rules, Tally, lane_number},
     },
     postgres::PgError,
 };
@@ -45,7 +45,7 @@ pub(super) async fn is_ready(
 }
 
 /// Customers who have something ready and are not passed over, from a name on: enough to plan with.
-async fn customers(
+pub(super) async fn customers(
     connection: &mut PgConnection,
     route: &RouteName,
     lane: Lane,
@@ -105,7 +105,11 @@ struct Take<'t> {
     request: &'t TakeRequest,
     page: Page,
     saved: Vec<Row>,
+    tally: Tally,
+    /// Nobody who holds less than its share has anything left.
+    beyond: bool,
     expired: usize,
+    put_off: usize,
     /// Rules that are being carried out: what they have not come to yet must not begin.
     rules: Rules,
 }
@@ -130,29 +134,41 @@ pub(super) async fn take(
     turns: &mut RouteTurns,
     clock: Timestamp,
 ) -> Result<(Taken, News), PgError> {
-    let rules = stops::rules(connection, StopPhase::Sweeping).await?;
-    let mut take = Take { connection, request, page: Page::new(clock), saved: Vec::new(), expired: 0, rules };
-    let bulk_share = turns.bulk_of(request.max);
-    let mut express = take.lane(Lane::Express, turns.lane(Lane::Express), request.max - bulk_share).await?;
-    let bulk = take.lane(Lane::Bulk, turns.lane(Lane::Bulk), request.max - express.len()).await?;
-    let room = request.max - express.len() - bulk.len();
-    if room > 0 && express.len() == request.max - bulk_share {
-        express.extend(take.lane(Lane::Express, turns.lane(Lane::Express), room).await?);
+    let (page, tally) = (Page::new(clock), Tally::new(&request.shares));
+    let (saved, rules) = (Vec::new(), stops::rules(connection, StopPhase::Sweeping).await?);
+    let mut take =
+        Take { connection, request, page, saved, tally, beyond: false, expired: 0, put_off: 0, rules };
+    let mut work = take.round(turns, request.max).await?;
+    let room = request.max.saturating_sub(work.len()).min(request.shares.beyond);
+    if room > 0 && request.shares.each != usize::MAX {
+        take.beyond = true;
+        work.extend(take.round(turns, room).await?);
     }
-    let Take { connection, page, expired, .. } = take;
+    let Take { connection, page, expired, put_off, .. } = take;
     // A route that did not give all that was asked for has nothing that is not in other hands.
-    let full = express.len() + bulk.len() >= request.max || expired >= EXPIRED;
+    let full = work.len() >= request.max.min(request.shares.beyond) || expired + put_off >= EXPIRED;
     let more = full && is_ready(connection, &request.route, &request.passed_over).await?;
-    let work = turns.merge(express, bulk);
     let news = write::page(connection, page).await?;
     Ok((Taken { work, expired, more }, news))
 }
 
 impl Take<'_> {
+    /// Up to `max` rows of both lanes, in the order in which to start them.
+    async fn round(&mut self, turns: &mut RouteTurns, max: usize) -> Result<Vec<Work>, PgError> {
+        let bulk_share = turns.bulk_of(max);
+        let mut express = self.lane(Lane::Express, turns.lane(Lane::Express), max - bulk_share).await?;
+        let bulk = self.lane(Lane::Bulk, turns.lane(Lane::Bulk), max - express.len()).await?;
+        let room = max - express.len() - bulk.len();
+        if room > 0 && express.len() == max - bulk_share {
+            express.extend(self.lane(Lane::Express, turns.lane(Lane::Express), room).await?);
+        }
+        Ok(turns.merge(express, bulk))
+    }
+
     /// Up to `max` rows of a lane.
     async fn lane(&mut self, lane: Lane, turns: &mut LaneTurns, max: usize) -> Result<Vec<Work>, PgError> {
         let mut work = Vec::new();
-        while work.len() < max && self.expired < EXPIRED {
+        while work.len() < max && self.expired + self.put_off < EXPIRED {
             let plan = self.plan(lane, turns, max - work.len()).await?;
             if plan.customers.is_empty() {
                 break;
@@ -164,7 +180,10 @@ impl Take<'_> {
                 if let Some(index) = plan.position(row.account.customer.as_str()) {
                     given[index] += 1;
                 }
-                work.extend(self.hand_out(row, message));
+                let customer = row.account.customer.clone();
+                let one = self.hand_out(row, message);
+                self.tally.give(customer.as_str(), usize::from(one.is_some()));
+                work.extend(one);
             }
             plan.move_on(turns, &given);
             self.save().await?;
@@ -177,7 +196,8 @@ impl Take<'_> {
 
     /// Whose turn it is, and how much of the room each of them may fill, as if each had enough.
     async fn plan(&mut self, lane: Lane, turns: &LaneTurns, room: usize) -> Result<Plan, PgError> {
-        let mut plan = Plan::of_turn(self.request, turns, room);
+        let (mut tally, beyond) = (self.tally.clone(), self.beyond);
+        let mut plan = Plan::of_turn(self.request, turns, room, &mut tally, beyond);
         if plan.room == 0 {
             return Ok(plan);
         }
@@ -186,7 +206,7 @@ impl Take<'_> {
             let again = self.customers(lane, "").await?;
             ring.extend(again.into_iter().take_while(|name| *name <= turns.customer));
         }
-        plan.fill(self.request, &ring);
+        plan.fill(self.request, &ring, &mut tally, beyond);
         Ok(plan)
     }
 
@@ -223,6 +243,9 @@ impl Take<'_> {
             self.page.end(&mut row, &end, now, emit);
             self.expired += 1;
             None
+        } else if self.page.hush(&mut row, message.as_ref(), &self.request.quiet, now) {
+            self.put_off += 1;
+            None
         } else if let Some(message) = message {
             self.page.begin_attempt(&mut row, self.request.incarnation, now);
             Some(row.clone().into_work(message))
@@ -237,25 +260,34 @@ impl Take<'_> {
 
 impl Plan {
     /// What is left of the turn that somebody has.
-    pub(super) fn of_turn(request: &TakeRequest, turns: &LaneTurns, room: usize) -> Self {
+    pub(super) fn of_turn(
+        request: &TakeRequest,
+        turns: &LaneTurns,
+        room: usize,
+        tally: &mut Tally,
+        beyond: bool,
+    ) -> Self {
         let mut plan = Self { room: i64::try_from(room).unwrap_or(i64::MAX), ..Self::default() };
         if turns.left > 0 && !request.passed_over.contains(turns.customer.as_str()) {
-            plan.add(&turns.customer, i64::from(turns.left));
+            plan.add(&turns.customer, i64::from(turns.left), tally, beyond);
         }
         plan
     }
 
-    /// Fills the room that is left with turns of these, as if each had enough.
-    pub(super) fn fill(&mut self, request: &TakeRequest, ring: &[String]) {
+    /// Fills the room that is left with turns of these, as if each had enough; none gets more than its share, unless it is `beyond`
+    /// that.
+    pub(super) fn fill(&mut self, request: &TakeRequest, ring: &[String], tally: &mut Tally, beyond: bool) {
         let quantum = |customer: &String| {
             let weight = customer.parse().map_or(1, |customer| (request.weights)(&customer));
             i64::from(weight.clamp(1, 100) * QUANTUM)
         };
         let quanta: Vec<i64> = ring.iter().map(quantum).collect();
         self.is_whole = self.room > 0;
-        while self.room > 0 && !ring.is_empty() {
+        let mut before = None;
+        while self.room > 0 && before != Some(self.room) {
+            before = Some(self.room);
             for (customer, quantum) in ring.iter().zip(&quanta) {
-                self.add(customer, *quantum);
+                self.add(customer, *quantum, tally, beyond);
                 if self.room == 0 {
                     break;
                 }
@@ -273,8 +305,13 @@ impl Plan {
     }
 
     /// A turn of this customer, or as much of it as there is room for.
-    fn add(&mut self, customer: &str, turn: i64) {
-        let wanted = turn.min(self.room);
+    fn add(&mut self, customer: &str, turn: i64, tally: &mut Tally, beyond: bool) {
+        let most = if beyond { usize::MAX } else { tally.left(customer) };
+        let wanted = turn.min(self.room).min(i64::try_from(most).unwrap_or(i64::MAX));
+        if wanted == 0 {
+            return;
+        }
+        tally.give(customer, usize::try_from(wanted).unwrap_or(0));
         self.room -= wanted;
         self.left = turn - wanted;
         if let Some(index) = self.position(customer) {

@@ -122,7 +122,7 @@ pub(super) async fn page(connection: &mut PgConnection, page: Page) -> Result<Ne
         .bind(notes.iter().map(|note| note.at.row).collect::<Vec<_>>())
         .bind(notes.iter().map(|note| int(note.attempt)).collect::<Vec<_>>())
         .bind(notes.iter().map(|note| note.late).collect::<Vec<_>>())
-        .bind(notes.iter().map(|note| note.outcome).collect::<Vec<_>>())
+        .bind(notes.iter().map(|note| &*note.outcome).collect::<Vec<_>>())
         .bind(notes.iter().map(|note| note.when.as_millis()).collect::<Vec<_>>())
         .bind(notes.iter().map(|note| without_nul(&note.detail)).collect::<Vec<_>>())
         .bind(notes.iter().map(|note| note.began.map(Timestamp::as_millis)).collect::<Vec<_>>())

@@ -84,7 +84,7 @@ fn insert(
     let now = batch.now.as_millis();
     let message = &*entry.message;
     let content = &message.content;
-    let expires_at = message.expires_at(entry.lane);
+    let expires_at = entry.expires_at();
     let report_at = ended.then(|| change.page.from(batch.now).as_millis());
     let wake_at = start.wake_at(content.send_at, expires_at);
     let inserted = statements.message.execute(params![

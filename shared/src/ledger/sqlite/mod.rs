@@ -36,12 +36,12 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
-    Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, Reroute, RowRef,
+    Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
     book::{FlowByPlace, News, rung, wait_for_due},
 };
 use crate::{
-    domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
+    domain::{Account, Clock, IncarnationId, Lane, RouteName, SystemClock, Timestamp},
     sqlite::{Db, DbError},
 };
 
@@ -171,6 +171,20 @@ impl Ledger for SqliteLedger {
 
     async fn give_back(&self, rows: Vec<(RowRef, u32)>) -> Result<(), LedgerError> {
         self.change(move |change| recovery::give_back(change, &rows)).await
+    }
+
+    async fn reroute(&self, order: Reroute, now: Timestamp) -> Result<usize, LedgerError> {
+        self.change(move |change| take::reroute(change, &order, now)).await
+    }
+
+    async fn ready(
+        &self,
+        route: &RouteName,
+        lane: Lane,
+        max: usize,
+    ) -> Result<Vec<(Account, u64)>, LedgerError> {
+        let route = route.clone();
+        Ok(self.db.read(move |c| take::ready(c, route.as_str(), lane, max)).await?)
     }
 
     async fn beat(&self, incarnation: IncarnationId) -> Result<(), LedgerError> {

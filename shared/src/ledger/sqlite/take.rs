@@ -13,8 +13,8 @@ use super::{
 use crate::{
     domain::{Code, CustomerId, Lane, State},
     ledger::{
-        StopPhase, TakeRequest, Taken, Work,
-        book::{End, How, LaneTurns, Row, Rules, lane_number},
+        Reroute, StopPhase, TakeRequest, Taken, Work,
+        book::{End, How, LaneTurns, RouteTurns, Row, Rules, Tally, lane_number},
     },
 };
 
@@ -28,7 +28,11 @@ const QUANTUM: u32 = 4;
 struct Take<'t, 'c> {
     change: &'t mut Change<'c>,
     request: &'t TakeRequest,
+    tally: Tally,
+    /// Nobody who holds less than its share has anything left.
+    beyond: bool,
     expired: usize,
+    put_off: usize,
     /// Rules that are being carried out: what they have not come to yet must not begin.
     rules: Rules,
 }
@@ -42,14 +46,15 @@ pub(super) fn take(
     // turn lost with a failed commit harms nobody.
     let mut turns = memory.turns.lock().entry(request.route.clone()).or_default().clone();
     let rules = stops::rules(change.connection, StopPhase::Sweeping)?;
-    let mut take = Take { change, request, expired: 0, rules };
-    let bulk_share = turns.bulk_of(request.max);
-    let mut express = take.lane(Lane::Express, turns.lane(Lane::Express), request.max - bulk_share)?;
-    let bulk = take.lane(Lane::Bulk, turns.lane(Lane::Bulk), request.max - express.len())?;
-    let room = request.max - express.len() - bulk.len();
-    express.extend(take.lane(Lane::Express, turns.lane(Lane::Express), room)?);
+    let tally = Tally::new(&request.shares);
+    let mut take = Take { change, request, tally, beyond: false, expired: 0, put_off: 0, rules };
+    let mut work = take.round(&mut turns, request.max)?;
+    let room = request.max.saturating_sub(work.len()).min(request.shares.beyond);
+    if room > 0 && request.shares.each != usize::MAX {
+        take.beyond = true;
+        work.extend(take.round(&mut turns, room)?);
+    }
     let expired = take.expired;
-    let work = turns.merge(express, bulk);
     memory.turns.lock().insert(request.route.clone(), turns);
     let more = is_ready(change.connection, request.route.as_str(), &request.passed_over)?;
     Ok(Taken { work, expired, more })
@@ -65,7 +70,7 @@ pub(super) fn is_ready(
         return connection.prepare_cached(READY)?.query_row([route], |row| row.get::<_, bool>(0));
     }
     for lane in Lane::ALL {
-        if next_customer(connection, route, lane, "", passed_over)?.is_some() {
+        if next_customer(connection, route, lane, "", |name| passed_over.contains(name))?.is_some() {
             return Ok(true);
         }
     }
@@ -79,14 +84,14 @@ fn next_customer(
     route: &str,
     lane: Lane,
     after: &str,
-    passed_over: &BTreeSet<CustomerId>,
+    is_passed_over: impl Fn(&str) -> bool,
 ) -> rusqlite::Result<Option<String>> {
     let mut next = connection.prepare_cached(NEXT_CUSTOMER)?;
     let mut look = |after: &str| {
         next.query_row((route, lane_number(lane), after), |row| row.get::<_, String>(0)).optional()
     };
     let mut found = look(after)?;
-    while let Some(name) = found.as_deref().filter(|name| passed_over.contains(*name)) {
+    while let Some(name) = found.as_deref().filter(|name| is_passed_over(name)) {
         found = look(name)?;
     }
     Ok(found)
@@ -105,22 +110,42 @@ pub(super) const READY_ROWS: &str = concat!(
 );
 
 impl Take<'_, '_> {
+    /// Up to `max` rows of both lanes, in the order in which to start them.
+    fn round(&mut self, turns: &mut RouteTurns, max: usize) -> rusqlite::Result<Vec<Work>> {
+        let bulk_share = turns.bulk_of(max);
+        let mut express = self.lane(Lane::Express, turns.lane(Lane::Express), max - bulk_share)?;
+        let bulk = self.lane(Lane::Bulk, turns.lane(Lane::Bulk), max - express.len())?;
+        let room = max - express.len() - bulk.len();
+        express.extend(self.lane(Lane::Express, turns.lane(Lane::Express), room)?);
+        Ok(turns.merge(express, bulk))
+    }
+
+    fn is_passed_over(&self, customer: &str) -> bool {
+        self.request.passed_over.contains(customer) || self.left(customer) == 0
+    }
+
+    /// How much more a customer may be given.
+    fn left(&self, customer: &str) -> usize {
+        if self.beyond { usize::MAX } else { self.tally.left(customer) }
+    }
+
     /// Up to `max` rows of a lane.
     fn lane(&mut self, lane: Lane, turns: &mut LaneTurns, max: usize) -> rusqlite::Result<Vec<Work>> {
         let mut work = Vec::new();
-        while work.len() < max && self.expired < EXPIRED {
+        while work.len() < max && self.expired + self.put_off < EXPIRED {
             let room = max - work.len();
-            let over = turns.left == 0 || self.request.passed_over.contains(turns.customer.as_str());
+            let over = turns.left == 0 || self.is_passed_over(&turns.customer);
             if over && !self.next_turn(lane, turns, room)? {
                 break;
             }
-            let wanted = room.min(turns.left as usize);
+            let wanted = room.min(turns.left as usize).min(self.left(&turns.customer));
             let of = (self.request.route.as_str(), lane_number(lane), turns.customer.as_str());
             let rows = self.change.first_rows(READY_ROWS, of, wanted)?;
-            let found = rows.len();
+            let (found, before) = (rows.len(), work.len());
             for row in rows {
                 work.extend(self.hand_out(row)?);
             }
+            self.tally.give(&turns.customer, work.len() - before);
             turns.left =
                 if found < wanted { 0 } else { turns.left - u32::try_from(found).unwrap_or(turns.left) };
         }
@@ -132,7 +157,7 @@ impl Take<'_, '_> {
     fn next_turn(&self, lane: Lane, turns: &mut LaneTurns, room: usize) -> rusqlite::Result<bool> {
         let next = |after: &str| {
             let route = self.request.route.as_str();
-            next_customer(self.change.connection, route, lane, after, &self.request.passed_over)
+            next_customer(self.change.connection, route, lane, after, |name| self.is_passed_over(name))
         };
         let mut found = next(&turns.customer)?;
         if found.is_none() && !turns.customer.is_empty() {
@@ -163,7 +188,13 @@ impl Take<'_, '_> {
             self.expired += 1;
             return Ok(None);
         }
-        let Some(message) = content(self.change.connection, row.at.row)? else {
+        let message = content(self.change.connection, row.at.row)?;
+        if self.change.page.hush(&mut row, message.as_ref(), &self.request.quiet, now) {
+            self.change.save(&row)?;
+            self.put_off += 1;
+            return Ok(None);
+        }
+        let Some(message) = message else {
             self.change.page.end(&mut row, &End::plain(State::Failed, Code::Indigestible), now, emit);
             self.change.save(&row)?;
             return Ok(None);
@@ -178,4 +209,64 @@ impl Take<'_, '_> {
             .execute((row.at.row, row.attempt, row.incarnation, now.as_millis()))?;
         Ok(Some(row.into_work(message)))
     }
+}
+
+/// Only what certainly was not taken by a backend.
+pub(super) const REROUTED: &str = concat!(
+    "SELECT ",
+    row_columns!(),
+    " FROM message WHERE state = 1 AND route = ?1 AND lane = ?2 AND customer = ?3 AND NOT possible_duplicate \
+     AND accepted_at <= ?4 ORDER BY row"
+);
+
+/// Rows of each customer in turn go on to another route.
+pub(super) fn reroute(
+    change: &mut Change<'_>,
+    order: &Reroute,
+    now: crate::domain::Timestamp,
+) -> rusqlite::Result<usize> {
+    let mut moved = 0;
+    if !stops::rules(change.connection, StopPhase::Sweeping)?.0.is_empty() {
+        // What a rule of this route has not come to yet must not slip away from it.
+        return Ok(0);
+    }
+    for lane in Lane::ALL {
+        let mut names = Vec::new();
+        let next =
+            |after: &str| next_customer(change.connection, order.from.as_str(), lane, after, |_| false);
+        let mut found = next("")?;
+        while let Some(name) = found.filter(|_| names.len() < order.max) {
+            found = next(&name)?;
+            names.push(name);
+        }
+        for (index, name) in names.iter().enumerate() {
+            let part = (order.max - moved).div_ceil(names.len() - index);
+            let of = (order.from.as_str(), lane_number(lane), name.as_str(), order.accepted_by.as_millis());
+            for mut row in change.first_rows(REROUTED, of, part)? {
+                change.page.reroute(&mut row, &order.to, now);
+                change
+                    .connection
+                    .prepare_cached("UPDATE message SET route = ?2 WHERE row = ?1")?
+                    .execute((row.at.row, row.route.as_str()))?;
+                moved += 1;
+            }
+        }
+    }
+    Ok(moved)
+}
+
+/// How much each account has ready, counted among the first rows.
+pub(super) fn ready(
+    connection: &Connection,
+    route: &str,
+    lane: Lane,
+    max: usize,
+) -> rusqlite::Result<Vec<(crate::domain::Account, u64)>> {
+    connection
+        .prepare_cached(
+            "SELECT customer, sandbox, count(*) FROM (SELECT customer, sandbox FROM message \
+             WHERE state = 1 AND route = ?1 AND lane = ?2 LIMIT ?3) GROUP BY customer, sandbox",
+        )?
+        .query_map((route, lane_number(lane), max), |row| Ok((super::rows::account(row, 0)?, row.get(2)?)))?
+        .collect()
 }

@@ -104,6 +104,7 @@ async fn what_an_operator_s_command_makes_ready_is_counted_by_the_server() {
         day: Day::from_i32(20_251_009),
         disposition: Disposition::Hold(Code::Restored),
         class: None,
+        quiet: std::time::Duration::ZERO,
         message: Arc::new(message),
     };
     let batch = IntakeBatch {
@@ -137,7 +138,7 @@ async fn of_several_restores_the_latest_copy_s_moment_stays() {
 
 #[tokio::test]
 async fn a_take_does_not_read_what_is_passed_over() {
-    use crate::ledger::{PassedOver, TakeRequest};
+    use crate::ledger::{PassedOver, Quiet, Shares, TakeRequest};
     let dir = tempfile::tempdir().unwrap();
     let ledger = SqliteLedger::open(&dir.path().join("ledger.db")).unwrap();
     let many = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
@@ -158,6 +159,8 @@ async fn a_take_does_not_read_what_is_passed_over() {
             emit: false,
             weights: Arc::new(|_| 1),
             passed_over: Arc::clone(&passed_over),
+            shares: Shares::default(),
+            quiet: Quiet::default(),
         };
         let taken = ledger.take(request).await.unwrap();
         assert_eq!((taken.work.len(), taken.more), (0, false));

@@ -46,6 +46,7 @@ pub(super) fn entries(from: u64, count: u64) -> anyhow::Result<Vec<IntakeEntry>>
             day: Day::of(now, &TimeZone::UTC),
             disposition: Disposition::Ready,
             class: None,
+            quiet: std::time::Duration::ZERO,
             message: Arc::new(message(number, now)?),
         })
     };

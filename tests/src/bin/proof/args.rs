@@ -69,6 +69,15 @@ pub enum Command {
         #[arg(long)]
         rows: Option<usize>,
     },
+    /// One customer floods a slow backend, beside others who send little: on each queue engine, how long theirs wait.
+    Turns {
+        /// Which engine: sqlite, rabbitmq or sqs; without it, each.
+        #[arg(long)]
+        engine: Option<String>,
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+    },
     /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
     Stop {
         /// A small run.

@@ -23,7 +23,7 @@ use naru_tests::{
     load::{self, Call, Plan},
     monotonic::nanos,
     receiver::{answer::Manners, journaling, lean},
-    stopping,
+    stopping, turns,
 };
 use serde_json::json;
 
@@ -40,11 +40,9 @@ fn main() -> anyhow::Result<()> {
             let manners = seed.map(Manners::rough).or_else(|| slow_ms.map(Manners::slow));
             journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
         }
-        Command::Rollout { seed, small } => {
-            let seed = seed.unwrap_or_else(nanos);
-            roll_out(if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) })
-        }
+        Command::Rollout { seed, small } => roll_out(rollout_plan(seed.unwrap_or_else(nanos), small)),
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
+        Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
@@ -132,6 +130,18 @@ fn stop(small: bool, wide: bool, aws: bool) -> anyhow::Result<()> {
     say(&stopping::run(on, &plan)?)
 }
 
+fn turns_of(engine: Option<&str>, small: bool) -> anyhow::Result<()> {
+    let plan = if small { turns::Plan::small() } else { turns::Plan::full() };
+    let mut kept = true;
+    for on in turns::On::ALL.into_iter().filter(|on| engine.is_none_or(|name| name == on.as_str())) {
+        let told = turns::run(on, &plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
+        kept &= told.is_kept();
+        say(&serde_json::to_value(&told)?)?;
+    }
+    anyhow::ensure!(kept, "others waited for longer than they may");
+    Ok(())
+}
+
 fn durability(seed: u64, small: bool) -> anyhow::Result<()> {
     let plan = if small { durability::Plan::small(seed) } else { durability::Plan::full(seed) };
     judge(seed, |say| durability::run(&plan, say))
@@ -147,6 +157,10 @@ fn durability_wide(seed: u64, small: bool, aws: bool) -> anyhow::Result<()> {
     let plan = if small { WidePlan::small(seed) } else { WidePlan::full(seed) };
     let plan = if aws { plan.on_aws() } else { plan };
     judge(seed, |say| wide::run(&plan, say))
+}
+
+const fn rollout_plan(seed: u64, small: bool) -> RolloutPlan {
+    if small { RolloutPlan::small(seed) } else { RolloutPlan::full(seed) }
 }
 
 fn roll_out(plan: RolloutPlan) -> anyhow::Result<()> {

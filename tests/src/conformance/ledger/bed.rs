@@ -20,7 +20,8 @@ use naru_shared::{
     },
     ledger::{
         Disposition, IntakeBatch, IntakeDone, IntakeEntry, IntakeVerdict, Ledger, LedgerDesk, LedgerError,
-        LedgerMends, LedgerReads, OptOuts, PassedOver, RowRef, Settled, Settlement, TakeRequest, Work,
+        LedgerMends, LedgerReads, OptOuts, PassedOver, Quiet, RowRef, Settled, Settlement, Shares,
+        TakeRequest, Work,
     },
     outbox::Outbox,
 };
@@ -126,6 +127,7 @@ impl Bed {
             day: Day::of(self.now(), &TimeZone::UTC),
             disposition,
             class: None,
+            quiet: std::time::Duration::ZERO,
             message: Arc::new(message),
         })
     }
@@ -200,7 +202,8 @@ impl Bed {
         Ok(self.engine.ledger.take(self.request(max, weight)?).await?.work)
     }
 
-    fn request(
+    /// What takes from the route `r` with these weights.
+    pub fn request(
         &self,
         max: usize,
         weight: impl Fn(&CustomerId) -> u32 + Send + Sync + 'static,
@@ -213,6 +216,8 @@ impl Bed {
             emit: false,
             weights: Arc::new(weight),
             passed_over: PassedOver::default(),
+            shares: Shares::default(),
+            quiet: Quiet::default(),
         })
     }
 

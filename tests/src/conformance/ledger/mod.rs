@@ -14,6 +14,7 @@ pub mod recovery;
 pub mod reports;
 pub mod seeing;
 pub mod settle;
+pub mod sharing;
 pub mod stops;
 pub mod stream;
 pub mod take;
@@ -42,6 +43,13 @@ macro_rules! ledger_conformance {
             take: a_take_wakes_when_something_becomes_ready,
             take: what_waits_is_counted,
             take: what_comes_out_is_what_went_in,
+            sharing: nobody_is_given_more_than_its_share_while_others_wait,
+            sharing: what_others_leave_goes_to_who_has_its_share,
+            sharing: what_would_begin_in_quiet_hours_is_scheduled_until_they_end,
+            sharing: what_comes_in_quiet_hours_waits_until_they_end,
+            sharing: what_was_certainly_not_taken_goes_on_to_another_route_and_nothing_else,
+            sharing: customers_go_on_in_turn_and_only_what_is_old_enough,
+            sharing: what_is_ready_is_counted_by_account,
             settle: an_outcome_of_an_older_attempt_is_kept_as_evidence,
             settle: a_late_word_never_overrides_delivered,
             settle: a_late_delivered_settles_a_waiting_message_without_another_attempt,
@@ -156,6 +164,7 @@ mod tests {
             ("reports", include_str!("reports.rs")),
             ("seeing", include_str!("seeing.rs")),
             ("settle", include_str!("settle.rs")),
+            ("sharing", include_str!("sharing.rs")),
             ("stops", include_str!("stops.rs")),
             ("stream", include_str!("stream.rs")),
             ("take", include_str!("take.rs")),
