@@ -11,10 +11,12 @@ mod event_kind;
 mod ids;
 mod message;
 mod names;
+mod notice;
 mod outcome;
 mod pack;
 mod quota;
 mod report;
+mod reporting;
 mod retry;
 mod route;
 mod state;
@@ -36,10 +38,14 @@ pub use message::{Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
     ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName, WebhookName,
 };
+pub use notice::{Notice, NoticePack, PACK_NOTICES, Said};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
-pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};
+pub use pack::{
+    Envelope, EnvelopeError, EnvelopeKeys, NOTICES, Opened, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat,
+};
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
+pub use reporting::{CallbackDocument, Reporting};
 pub use retry::{Lifetime, RetryPolicy};
 pub use route::{
     Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,

@@ -10,13 +10,17 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::{
-    Account, Lane, Message, RouteName,
+    Account, Lane, Message, NoticePack, PACK_NOTICES, RouteName,
     envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead},
 };
 use crate::keys::Secret;
 
 /// The most messages in a pack.
 pub const PACK_MESSAGES: usize = 64;
+
+/// The version of envelopes that hold notices: these are numbered by themselves, from a thousand on, so that a release that knows no
+/// notices takes them for newer than itself, and leaves them for one that does.
+pub const NOTICES: u32 = 1_001;
 
 /// About the bytes of a message's JSON besides its text.
 const FRAGMENT: usize = 384;
@@ -41,6 +45,15 @@ pub struct Pack {
 /// A pack as it lies on a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope(pub Bytes);
+
+/// What lay in an envelope.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Opened {
+    /// Messages.
+    Pack(Pack),
+    /// What a provider told.
+    Notices(NoticePack),
+}
 
 /// Why an envelope cannot be opened; each says what to do with it.
 #[derive(Debug, thiserror::Error)]
@@ -115,23 +128,52 @@ impl EnvelopeKeys {
         })
     }
 
-    /// Opens an envelope.
+    /// Opens an envelope of messages.
     ///
     /// # Errors
     /// See [`EnvelopeError`]; each variant says what to do.
     pub fn open(&self, envelope: &Envelope) -> Result<Pack, EnvelopeError> {
+        match self.open_any(envelope)? {
+            Opened::Pack(pack) => Ok(pack),
+            Opened::Notices(_) => Err(EnvelopeError::Malformed("it holds a provider's reports".into())),
+        }
+    }
+
+    /// Opens an envelope, whatever it holds.
+    ///
+    /// # Errors
+    /// See [`EnvelopeError`]; each variant says what to do.
+    pub fn open_any(&self, envelope: &Envelope) -> Result<Opened, EnvelopeError> {
         let (head, body) = split_head(&envelope.0).ok_or(EnvelopeError::Forged("no head"))?;
         let mut parts = head.split('.');
         let version =
             parts.next().and_then(|v| v.parse::<u32>().ok()).ok_or(EnvelopeError::Forged("no version"))?;
-        if version > self.newest() {
+        if version > self.newest() && version != NOTICES {
             return Err(EnvelopeError::Newer { version, newest: self.newest() });
         }
-        let format =
-            self.format(version).map_err(|_older| EnvelopeError::Unverified("a version that is not read"))?;
         let (Some(id), Some(tag), None) = (parts.next(), parts.next(), parts.next()) else {
             return Err(EnvelopeError::Forged("head of another form"));
         };
+        if version == NOTICES {
+            self.verify(version, id, tag, body)?;
+            let pack: NoticePack =
+                serde_json::from_slice(body).map_err(|error| EnvelopeError::Malformed(error.into()))?;
+            if pack.notices.len() > PACK_NOTICES {
+                return Err(EnvelopeError::Forged("more reports than a call has"));
+            }
+            return Ok(Opened::Notices(pack));
+        }
+        let format =
+            self.format(version).map_err(|_older| EnvelopeError::Unverified("a version that is not read"))?;
+        self.verify(version, id, tag, body)?;
+        let pack = (format.read)(body).map_err(EnvelopeError::Malformed)?;
+        if pack.messages.len() > PACK_MESSAGES {
+            return Err(EnvelopeError::Forged("more messages than a pack holds"));
+        }
+        Ok(Opened::Pack(pack))
+    }
+
+    fn verify(&self, version: u32, id: &str, tag: &str, body: &[u8]) -> Result<(), EnvelopeError> {
         let tag = data_encoding::BASE64URL_NOPAD
             .decode(tag.as_bytes())
             .map_err(|_| EnvelopeError::Forged("MAC"))?;
@@ -140,13 +182,30 @@ impl EnvelopeKeys {
             .iter()
             .find(|(known, _)| known == id)
             .ok_or(EnvelopeError::Unverified("unknown key"))?;
-        let mac = signed(key, version, id, [body]);
-        mac.verify_slice(&tag).map_err(|_| EnvelopeError::Forged("MAC"))?;
-        let pack = (format.read)(body).map_err(EnvelopeError::Malformed)?;
-        if pack.messages.len() > PACK_MESSAGES {
-            return Err(EnvelopeError::Forged("more messages than a pack holds"));
-        }
-        Ok(pack)
+        signed(key, version, id, [body]).verify_slice(&tag).map_err(|_| EnvelopeError::Forged("MAC"))
+    }
+
+    /// The envelope of what a provider told.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn seal_notices(&self, pack: &NoticePack) -> Result<Envelope, serde_json::Error> {
+        let body = serde_json::to_vec(pack)?;
+        Ok(self.sealed(NOTICES, |out| out.extend_from_slice(&body)))
+    }
+
+    fn sealed(&self, version: u32, write: impl FnOnce(&mut Vec<u8>)) -> Envelope {
+        let (id, key) = &self.signing;
+        let mut out = format!("{version}.{id}.").into_bytes();
+        // The tag is written last, into the place that is kept for it here.
+        let tag_at = out.len();
+        out.extend_from_slice(&[b'-'; TAG]);
+        out.push(b'\n');
+        let body_at = out.len();
+        write(&mut out);
+        let tag = signed(key, version, id, [&out[body_at..]]).finalize().into_bytes();
+        data_encoding::BASE64URL_NOPAD.encode_mut(&tag, &mut out[tag_at..tag_at + TAG]);
+        Envelope(out.into())
     }
 }
 
@@ -199,18 +258,8 @@ impl PackEncoder {
     /// The envelope of these fragments, at most [`PACK_MESSAGES`].
     #[must_use]
     pub fn seal(&self, head: PackHead<'_>, fragments: &[&[u8]]) -> Envelope {
-        let (id, key) = &self.keys.signing;
-        let version = self.format.version;
-        let mut out = format!("{version}.{id}.").into_bytes();
-        // The tag is written last, into the place that is kept for it here.
-        let tag_at = out.len();
-        out.extend_from_slice(&[b'-'; TAG]);
-        out.push(b'\n');
-        let body_at = out.len();
-        (self.format.write)(&mut out, head, fragments);
-        let tag = signed(key, version, id, [&out[body_at..]]).finalize().into_bytes();
-        data_encoding::BASE64URL_NOPAD.encode_mut(&tag, &mut out[tag_at..tag_at + TAG]);
-        Envelope(out.into())
+        let write = self.format.write;
+        self.keys.sealed(self.format.version, |out| write(out, head, fragments))
     }
 }
 
@@ -353,5 +402,27 @@ mod tests {
     fn what_is_written_unless_told_is_in_the_table_and_versions_are_in_order() {
         let versions: Vec<u32> = FORMATS.iter().map(|format| format.version).collect();
         assert!(versions.contains(&WRITTEN) && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+    }
+
+    #[test]
+    fn what_a_provider_told_travels_sealed_and_is_newer_than_a_release_that_knows_no_notices() {
+        use crate::domain::{Notice, Said};
+        let keys = EnvelopeKeys::new(("a", &Secret::random()), &[]);
+        let notice = Notice {
+            backend_id: Some("SM1".into()),
+            message: Some(MessageId::from_bytes([7; 16])),
+            said: Said::Delivered,
+            detail: "reported".into(),
+        };
+        let pack = NoticePack { route: "carrier-a".parse().unwrap(), notices: vec![notice] };
+        let envelope = keys.seal_notices(&pack).unwrap();
+        assert!(envelope.0.starts_with(b"1001.a.") && NOTICES > FORMATS.iter().map(|f| f.version).max().unwrap());
+        assert_eq!(keys.open_any(&envelope).unwrap(), Opened::Notices(pack));
+        assert!(matches!(keys.open(&envelope), Err(EnvelopeError::Malformed(_))), "and is no pack of messages");
+        for index in 0..envelope.0.len() {
+            let mut bytes = envelope.0.to_vec();
+            bytes[index] ^= 1;
+            assert!(keys.open_any(&Envelope(bytes.into())).is_err(), "byte {index}");
+        }
     }
 }

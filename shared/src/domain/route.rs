@@ -4,7 +4,9 @@ use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelName, CustomerId, Environment, RouteName, TableBackend, stored_backend::StoredBackend};
+use super::{
+    ChannelName, CustomerId, Environment, Reporting, RouteName, TableBackend, stored_backend::StoredBackend,
+};
 
 /// What happens to a message of which it cannot be known whether the backend took it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -206,6 +208,9 @@ pub struct Route {
     /// How fast attempts follow each other.
     #[serde(default)]
     pub pacing: Pacing,
+    /// How reports come that come later, and what it means if they do not.
+    #[serde(default)]
+    pub reports: Reporting,
     /// Grows with every change of this row.
     pub version: u64,
 }
@@ -225,6 +230,7 @@ impl Route {
             max_attempts: 50,
             paused: false,
             pacing: Pacing::default(),
+            reports: Reporting::default(),
             version: 0,
         }
     }

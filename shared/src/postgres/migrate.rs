@@ -15,6 +15,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_callbacks.sql"),
     include_str!("migrations/0003_acts.sql"),
     include_str!("migrations/0004_attachment_lost.sql"),
+    include_str!("migrations/0005_reports.sql"),
 ];
 
 /// The advisory lock under which tables change.

@@ -1,6 +1,6 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
-use super::{archive, forget, intake, memory, quick, reads, recovery, rows, settle, take, usage, write};
+use super::{archive, forget, intake, memory, notices, quick, reads, recovery, rows, settle, take, usage, write};
 use crate::{callbacks, outbox};
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:
@@ -9,6 +9,12 @@ use crate::{callbacks, outbox};
 pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
     vec![
         ("record", intake::INSERT),
+        ("whom a provider speaks of", notices::BY_BACKEND_ID),
+        ("whom a provider speaks of, in the archive", notices::BY_BACKEND_ID_ARCHIVED),
+        ("keep an early report", notices::PARK),
+        ("what is kept already", notices::PARKED_ALREADY),
+        ("early reports that are due", notices::PARKED),
+        ("an early report that is kept no more", notices::UNPARK),
         ("look up ids", intake::KNOWN),
         ("units used", usage::USED),
         ("what a customer has ready", take::ROWS),

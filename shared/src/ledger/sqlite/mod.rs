@@ -12,6 +12,7 @@ mod find;
 mod forget;
 mod intake;
 mod memory;
+mod notices;
 mod reads;
 mod recovery;
 mod restored;
@@ -29,12 +30,12 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, RowRef, Settled,
-    Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice, PassedOver, RowRef,
+    Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
     book::{News, rung, wait_for_due},
 };
 use crate::{
-    domain::{Clock, IncarnationId, RouteName, SystemClock, Timestamp},
+    domain::{Clock, IncarnationId, Notice, RouteName, SystemClock, Timestamp},
     sqlite::{Db, DbError},
 };
 
@@ -46,6 +47,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     // Of events that are put by themselves: whoever puts one again has no second one waiting.
     "ALTER TABLE outbox ADD COLUMN event_id TEXT;
      CREATE UNIQUE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL",
+    include_str!("notices.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
@@ -183,6 +185,27 @@ impl Ledger for SqliteLedger {
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError> {
         self.change(move |change| recovery::due_reports(change, now, max, lease)).await
+    }
+
+    async fn spoken_of(
+        &self,
+        route: &RouteName,
+        notices: &[Notice],
+    ) -> Result<Vec<Option<SpokenOf>>, LedgerError> {
+        let (route, notices) = (route.clone(), notices.to_vec());
+        Ok(self.db.read(move |c| notices::spoken_of(c, &route, &notices)).await?)
+    }
+
+    async fn park(&self, notices: Vec<ParkedNotice>, now: Timestamp, most: u64) -> Result<Vec<bool>, LedgerError> {
+        self.change(move |change| notices::park(change, &notices, now, most)).await
+    }
+
+    async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError> {
+        self.change(move |change| notices::parked(change, now, max)).await
+    }
+
+    async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError> {
+        self.change(move |change| notices::unpark(change, &notices)).await
     }
 
     async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
