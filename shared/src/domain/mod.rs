@@ -38,7 +38,7 @@ pub use message::{Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
     ChannelName, CredentialId, CustomerId, InvalidName, Namespace, RouteName, SubscriptionName, WebhookName,
 };
-pub use notice::{Notice, NoticePack, PACK_NOTICES, Said};
+pub use notice::{NOTICE_GROUP, Notice, NoticePack, PACK_NOTICES, Said};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{
     Envelope, EnvelopeError, EnvelopeKeys, NOTICES, Opened, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat,

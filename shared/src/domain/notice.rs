@@ -42,6 +42,9 @@ impl Notice {
     }
 }
 
+/// Among whose packs notices take their turn on a queue: no customer's, though one may have the name.
+pub const NOTICE_GROUP: &str = "reports";
+
 /// The most notices in one envelope.
 pub const PACK_NOTICES: usize = 256;
 

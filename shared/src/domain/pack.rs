@@ -416,9 +416,14 @@ mod tests {
         };
         let pack = NoticePack { route: "carrier-a".parse().unwrap(), notices: vec![notice] };
         let envelope = keys.seal_notices(&pack).unwrap();
-        assert!(envelope.0.starts_with(b"1001.a.") && NOTICES > FORMATS.iter().map(|f| f.version).max().unwrap());
+        assert!(
+            envelope.0.starts_with(b"1001.a.") && NOTICES > FORMATS.iter().map(|f| f.version).max().unwrap()
+        );
         assert_eq!(keys.open_any(&envelope).unwrap(), Opened::Notices(pack));
-        assert!(matches!(keys.open(&envelope), Err(EnvelopeError::Malformed(_))), "and is no pack of messages");
+        assert!(
+            matches!(keys.open(&envelope), Err(EnvelopeError::Malformed(_))),
+            "and is no pack of messages"
+        );
         for index in 0..envelope.0.len() {
             let mut bytes = envelope.0.to_vec();
             bytes[index] ^= 1;

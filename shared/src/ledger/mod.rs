@@ -18,8 +18,8 @@ pub use reads::{Cancelled, LedgerReads};
 pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 pub use work::{
-    Capabilities, Forgotten, Keep, Ledger, ParkedNotice, PassedOver, Settled, Settlement, SpokenOf, TakeRequest,
-    Taken, Waiting, Weights, Woken, Work,
+    Capabilities, Forgotten, Keep, Ledger, ParkedNotice, PassedOver, Settled, Settlement, SpokenOf,
+    TakeRequest, Taken, Waiting, Weights, Woken, Work,
 };
 
 use crate::domain::MessageId;

@@ -260,7 +260,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Keeps notices of which nothing is known yet until a moment; one answer for each: whether it is kept. Of a route at most `most` are.
     /// The same notice is kept once.
-    async fn park(&self, notices: Vec<ParkedNotice>, now: Timestamp, most: u64) -> Result<Vec<bool>, LedgerError>;
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError>;
 
     /// Up to `max` notices that are kept and due to be looked at, each handed out again only after as long as it has been kept, but at
     /// least a second and at most a minute.

@@ -32,7 +32,11 @@ impl Secrets {
         self.0.extend(others.0.first().cloned());
     }
 
-    fn open<'a>(&'a self, place: &'a str, sealer: &'a Sealer) -> impl Iterator<Item = Zeroizing<String>> + 'a {
+    fn open<'a>(
+        &'a self,
+        place: &'a str,
+        sealer: &'a Sealer,
+    ) -> impl Iterator<Item = Zeroizing<String>> + 'a {
         self.0.iter().filter_map(move |sealed| sealer.open(place, sealed).ok())
     }
 }
@@ -169,14 +173,18 @@ impl Proof {
             }
             Written::StandardWebhooks { secret } => {
                 if webhook_key(&secret).is_none_or(|key| key.len() < LEAST) {
-                    return Err(wrong("a secret of Standard Webhooks is whsec_ and base 64 of at least 16 bytes"));
+                    return Err(wrong(
+                        "a secret of Standard Webhooks is whsec_ and base 64 of at least 16 bytes",
+                    ));
                 }
                 Ok(Self::StandardWebhooks { secrets: seal(&secret)? })
             }
             Written::Hmac { secret, header, prefix, algorithm, encoding, signed, timestamp } => {
                 let timed = signed.contains("{timestamp}");
                 if timed != timestamp.is_some() {
-                    return Err(wrong("`timestamp` names the header that {timestamp} in `signed` stands for"));
+                    return Err(wrong(
+                        "`timestamp` names the header that {timestamp} in `signed` stands for",
+                    ));
                 }
                 if !signed.contains("{body}") && !signed.contains("{form}") {
                     return Err(wrong("`signed` covers {body} or {form}"));
@@ -247,8 +255,7 @@ fn is_now(seconds: &str, now: Timestamp) -> bool {
 
 fn standard(secrets: &Secrets, place: &str, sealer: &Sealer, call: &Call<'_>) -> bool {
     let header = |name: &str| (call.header)(name).unwrap_or_default();
-    let (id, time, given) =
-        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
+    let (id, time, given) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
     let signed = [id.as_bytes(), b".", time.as_bytes(), b".", call.body].concat();
     let given: Vec<Vec<u8>> = given
         .split(' ')

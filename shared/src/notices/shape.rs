@@ -116,8 +116,7 @@ impl Shape {
         if self.delivered.is_empty() {
             return wrong("`delivered` says which values mean that a message arrived");
         }
-        let all: Vec<&Value> =
-            self.delivered.iter().chain(&self.failed).chain(&self.waiting).collect();
+        let all: Vec<&Value> = self.delivered.iter().chain(&self.failed).chain(&self.waiting).collect();
         if all.iter().any(|value| value.is_array() || value.is_object() || value.is_null()) {
             return wrong("a status is a text, a number or a truth value");
         }
@@ -260,8 +259,7 @@ mod tests {
         let body = b"AccountSid=AC1&MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30003&To=%2B1501";
         let read = twilio().read(body, true).unwrap();
         let detail = "reported undelivered, code 30003".to_owned();
-        let notice =
-            Notice { backend_id: Some("SM1".into()), message: None, said: Said::Failed, detail };
+        let notice = Notice { backend_id: Some("SM1".into()), message: None, said: Said::Failed, detail };
         assert_eq!(read, Read { notices: vec![notice], waiting: 0, unread: 0 });
         let waiting = twilio().read(b"MessageSid=SM1&MessageStatus=sent", true).unwrap();
         assert_eq!(waiting, Read { waiting: 1, ..Read::default() });

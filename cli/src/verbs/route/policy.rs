@@ -18,6 +18,18 @@ enum Doubt {
     Fail,
 }
 
+/// What becomes of a charge, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NoReport {
+    /// What was sent is paid for
+    Captured,
+    /// What was not reported is not paid for
+    Released,
+}
+
+/// The longest time that a report may be waited for.
+const LONGEST_WINDOW_MS: u64 = 90 * 86_400_000;
+
 /// A route's policy.
 #[derive(Debug, Args)]
 pub struct Policy {
@@ -42,6 +54,12 @@ pub struct Policy {
     /// Messages that may be tried again, of a hundred that are tried for the first time, beside 10 in a second [default: 20]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=1000))]
     retry_budget: Option<u32>,
+    /// How long a report that comes later is waited for; 0: as long as the workers' settings say for its channel [default: 0]
+    #[arg(long, value_name = "SPAN")]
+    report_window: Option<Span>,
+    /// What becomes of the charge if no report comes within that time [default: released]
+    #[arg(long, value_enum)]
+    no_report: Option<NoReport>,
 }
 
 impl Policy {
@@ -58,6 +76,14 @@ impl Policy {
         route.concurrency = self.concurrency.unwrap_or(route.concurrency);
         route.max_attempts = self.max_attempts.unwrap_or(route.max_attempts);
         route.pacing.retry_percent = self.retry_budget.unwrap_or(route.pacing.retry_percent);
+        if let Some(no_report) = self.no_report {
+            route.reports.captured_without = no_report == NoReport::Captured;
+        }
+        if let Some(span) = self.report_window {
+            let millis = u64::try_from(span.0.as_millis()).ok().filter(|ms| *ms <= LONGEST_WINDOW_MS);
+            let too = || Failure::Usage("--report-window is at most 90 days".to_owned());
+            route.reports.window_ms = Some(millis.ok_or_else(too)?).filter(|ms| *ms > 0);
+        }
         if let Some(rate) = self.rate {
             route.pacing.per_second = NonZeroU32::new(rate);
         }

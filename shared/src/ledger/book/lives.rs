@@ -40,15 +40,15 @@ impl Page {
     /// The settlement of the current attempt.
     fn apply(&mut self, row: &mut Row, settlement: &Settlement, now: Timestamp, emit: bool) {
         let next = &settlement.next;
-        let clean = settlement.attempt == 1 && matches!(next, Next::Final { .. } | Next::Sent { .. } | Next::Missed { .. });
+        let clean = settlement.attempt == 1
+            && matches!(next, Next::Final { .. } | Next::Sent { .. } | Next::Missed { .. });
         if !clean {
             self.note(row.at, settlement.attempt, next, false, now);
         }
         match next {
             Next::Final { state, code, detail, backend_id } => {
                 let backend_id = backend_id.as_deref();
-                let end =
-                    End { by: row.incarnation, detail, backend_id, ..End::plain(*state, *code) };
+                let end = End { by: row.incarnation, detail, backend_id, ..End::plain(*state, *code) };
                 self.end(row, &end, now, emit);
             }
             Next::Missed { captured } => {

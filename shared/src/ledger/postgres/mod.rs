@@ -31,8 +31,8 @@ pub use statements::{postgres_callback_statements, postgres_statements};
 use tokio::runtime::Handle;
 
 use super::{
-    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice, PassedOver, RowRef,
-    Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice, PassedOver,
+    RowRef, Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
     book::{News, RouteTurns, rung, wait_for_due},
 };
 use crate::{
@@ -215,7 +215,12 @@ impl Ledger for PostgresLedger {
         Ok(found.await?)
     }
 
-    async fn park(&self, notices: Vec<ParkedNotice>, now: Timestamp, most: u64) -> Result<Vec<bool>, LedgerError> {
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError> {
         let call = (notices, now, most);
         let kept = self
             .database
@@ -229,15 +234,13 @@ impl Ledger for PostgresLedger {
 
     async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError> {
         let call = (now, max);
-        let due = self
-            .database
-            .transact("parked", &call, |c, (now, max)| Box::pin(notices::parked(c, *now, *max)));
+        let due =
+            self.database.transact("parked", &call, |c, (now, max)| Box::pin(notices::parked(c, *now, *max)));
         Ok(due.await?)
     }
 
     async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError> {
-        let gone =
-            self.database.statement("unpark", &notices, |c, told| Box::pin(notices::unpark(c, told)));
+        let gone = self.database.statement("unpark", &notices, |c, told| Box::pin(notices::unpark(c, told)));
         Ok(gone.await?)
     }
 

@@ -50,8 +50,7 @@ pub(super) async fn spoken_of(
         if missing.is_empty() {
             break;
         }
-        let rows =
-            sqlx::query(place).bind(route.as_str()).bind(&missing).fetch_all(&mut *connection).await?;
+        let rows = sqlx::query(place).bind(route.as_str()).bind(&missing).fetch_all(&mut *connection).await?;
         for row in &rows {
             by_backend_id.insert(row.try_get(0)?, found(row)?);
         }
@@ -109,7 +108,9 @@ pub(super) async fn park(
     let there: HashSet<(String, String)> =
         there.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, PgError>>()?;
     let kept = notices.iter().zip(&written);
-    Ok(kept.map(|(parked, (_, digest))| there.contains(&(parked.route.to_string(), digest.clone()))).collect())
+    Ok(kept
+        .map(|(parked, (_, digest))| there.contains(&(parked.route.to_string(), digest.clone())))
+        .collect())
 }
 
 /// Each is looked at again after as long as it has been kept, but at least a second and at most a minute.

@@ -1,6 +1,8 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
-use super::{archive, forget, intake, memory, notices, quick, reads, recovery, rows, settle, take, usage, write};
+use super::{
+    archive, forget, intake, memory, notices, quick, reads, recovery, rows, settle, take, usage, write,
+};
 use crate::{callbacks, outbox};
 
 /// Each statement that a message may meet, with its name. None of them may read a table from end to end, however large it is:

@@ -30,8 +30,8 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice, PassedOver, RowRef,
-    Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice, PassedOver,
+    RowRef, Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
     book::{News, rung, wait_for_due},
 };
 use crate::{
@@ -196,7 +196,12 @@ impl Ledger for SqliteLedger {
         Ok(self.db.read(move |c| notices::spoken_of(c, &route, &notices)).await?)
     }
 
-    async fn park(&self, notices: Vec<ParkedNotice>, now: Timestamp, most: u64) -> Result<Vec<bool>, LedgerError> {
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError> {
         self.change(move |change| notices::park(change, &notices, now, most)).await
     }
 

@@ -68,7 +68,14 @@ pub(super) fn park(
                     "INSERT INTO early_report (route, digest, notice, since, until, look_at) \
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
-                .execute((route, &digest, &text, parked.since.as_millis(), parked.until.as_millis(), look_at))?;
+                .execute((
+                    route,
+                    &digest,
+                    &text,
+                    parked.since.as_millis(),
+                    parked.until.as_millis(),
+                    look_at,
+                ))?;
             change.page.news.due(look_at);
         }
         kept.push(there || many < most);
