@@ -112,6 +112,8 @@ impl Twilio {
             &file,
             "--allow-network",
             "127.0.0.0/8",
+            "--attempt-timeout",
+            "3s",
             "--assign",
             "c0/sms",
         ]);
@@ -260,6 +262,8 @@ fn a_client_that_we_did_not_write_tells_many_reports_at_once_by_the_plain_form()
         "signed",
         "--allow-network",
         "127.0.0.0/8",
+        "--attempt-timeout",
+        "3s",
         "--assign",
         "c0/sms",
         "--json",

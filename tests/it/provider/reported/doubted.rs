@@ -84,7 +84,11 @@ impl Doubted {
             let labelled = call.header("x-naru-possible-duplicate") == "true";
             (call.header("x-naru-attempt").to_owned(), labelled)
         };
-        self.backend.calls().iter().filter(|call| call.header("idempotency-key") == id).map(of).collect()
+        let calls = self.backend.calls();
+        let mut reached: Vec<_> =
+            calls.iter().filter(|call| call.header("idempotency-key") == id).map(of).collect();
+        reached.sort();
+        reached
     }
 }
 
