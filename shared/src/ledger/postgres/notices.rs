@@ -76,7 +76,7 @@ pub(super) async fn spoken_of(
 /// exceed it by what they bring.
 pub(super) const PARK: &str = "WITH s AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[]) \
        AS s (route, digest, notice, since, until, look_at)), \
-     many AS (SELECT r.route, (SELECT count(*) FROM (SELECT 1 FROM early_report e WHERE e.route = r.route LIMIT $7) some) AS n \
+     many AS (SELECT r.route, (SELECT count(*) FROM (SELECT 1 FROM early_report e WHERE e.route = r.route LIMIT $7) AS part) AS n \
        FROM (SELECT DISTINCT route FROM s) r) \
      INSERT INTO early_report (route, digest, notice, since, until, look_at) \
      SELECT s.route, s.digest, s.notice, s.since, s.until, s.look_at FROM s JOIN many ON many.route = s.route \

@@ -1,8 +1,9 @@
 //! What cannot be known of an attempt, and is known later: a backend that never answers, one that answers 502 after it delivered, a worker
 //! that is killed meanwhile. What the route says decides, charges follow, and a late truth corrects.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::{
@@ -20,11 +21,17 @@ const SILENT: &str = "+15005550001";
 const BROKEN: &str = "+15005550002";
 const KILLED: &str = "+15005550003";
 
+/// What reached the backend, as it came: id, attempt, and whether it was labelled.
+type Reached = Arc<Mutex<Vec<(String, String, bool)>>>;
+
 /// A backend that takes every message and never says so.
-fn backend() -> StandIn {
-    StandIn::start(|call: &Call| {
+fn backend(reached: &Reached) -> StandIn {
+    let reached = Arc::clone(reached);
+    StandIn::start(move |call: &Call| {
         let text = String::from_utf8_lossy(&call.body).into_owned();
-        let again = call.header("x-naru-attempt") != "1";
+        let attempt = call.header("x-naru-attempt").to_owned();
+        let (again, labelled) = (attempt != "1", call.header("x-naru-possible-duplicate") == "true");
+        reached.lock().push((call.header("idempotency-key").to_owned(), attempt, labelled));
         if !again && !text.contains(BROKEN) {
             // Longer than an attempt may take, and than a worker is missed.
             thread::sleep(Duration::from_secs(8));
@@ -34,14 +41,16 @@ fn backend() -> StandIn {
 }
 
 struct Doubted {
-    backend: StandIn,
+    _backend: StandIn,
+    reached: Reached,
     caller: Caller,
     secrets: BTreeMap<&'static str, String>,
 }
 
 impl Doubted {
     fn join(site: &Site) -> Self {
-        let backend = backend();
+        let reached = Reached::default();
+        let backend = backend(&reached);
         let url = format!("http://127.0.0.1:{}/", backend.port());
         let mut secrets = BTreeMap::new();
         for policy in ["fail", "hold", "retry"] {
@@ -68,7 +77,7 @@ impl Doubted {
             secrets.insert(policy, shown["callback_secret"].as_str().unwrap().to_owned());
         }
         site.settle(&["fail", "hold", "retry"]);
-        Self { backend, caller: site.caller(), secrets }
+        Self { _backend: backend, reached, caller: site.caller(), secrets }
     }
 
     /// The provider tells the truth, by the id that it was given.
@@ -80,15 +89,11 @@ impl Doubted {
 
     /// Attempts that reached the backend, and whether each was labelled.
     fn reached(&self, id: &str) -> Vec<(String, bool)> {
-        let of = |call: &Call| {
-            let labelled = call.header("x-naru-possible-duplicate") == "true";
-            (call.header("x-naru-attempt").to_owned(), labelled)
-        };
-        let calls = self.backend.calls();
-        let mut reached: Vec<_> =
-            calls.iter().filter(|call| call.header("idempotency-key") == id).map(of).collect();
-        reached.sort();
-        reached
+        let all = self.reached.lock();
+        all.iter()
+            .filter(|(of, ..)| of == id)
+            .map(|(_, attempt, labelled)| (attempt.clone(), *labelled))
+            .collect()
     }
 }
 
