@@ -163,6 +163,13 @@ impl Exchange {
         Ok(Body { bytes, _room: room })
     }
 
+    /// Reads a body of at most `most` bytes, once; who calls has a place for it.
+    pub async fn raw(&mut self, most: usize) -> Result<Bytes, Problem> {
+        let bytes = limits::body(&mut self.payload, most).await?;
+        self.unread = false;
+        Ok(bytes)
+    }
+
     /// Reads a file, once. It needs room as large as it is said to be, of which no customer has more than a part.
     pub async fn upload(&mut self, caller: &Caller) -> Result<Body, Problem> {
         let most = limits::announced_file(self.request.headers(), LARGEST)?;

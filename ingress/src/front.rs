@@ -17,6 +17,7 @@ use crate::{
     auth::Caller,
     denials::Denials,
     meters::Meters,
+    notices::Notices,
     problem::{Code, Problem},
     publisher::Publisher,
     room::Room,
@@ -42,6 +43,8 @@ pub struct Front {
     pub contents: ContentMarker,
     /// Takes accepted messages to the queue.
     pub publisher: Publisher,
+    /// Takes what providers tell to the queue.
+    pub notices: Notices,
     /// What messages may name, if anything is kept.
     pub attachments: Option<Attachments>,
     /// Bytes of uploads that are being read and kept.

@@ -29,6 +29,8 @@ mod publisher;
 
 mod attachments;
 
+mod notices;
+
 mod auth;
 
 mod limits;

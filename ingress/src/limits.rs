@@ -125,7 +125,19 @@ pub fn announced_file(headers: &HeaderMap, limit: usize) -> Result<usize, Proble
     told_within(headers, limit)
 }
 
-fn told_within(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
+/// Refuses a body that is neither JSON nor a form by its head; whether it is a form.
+pub fn is_form(headers: &HeaderMap) -> Result<bool, Problem> {
+    plain_coding(headers)?;
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(true);
+    }
+    media_type(headers).map(|()| false)
+}
+
+/// Refuses a body by the length that its head tells; the bytes that it may come to.
+pub fn told_within(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match told.map(usize::try_from) {
         None => Ok(limit),

@@ -27,13 +27,15 @@ pub enum Call {
     Quota,
     /// A file that messages may name.
     Attachment,
+    /// What a provider tells.
+    Callback,
     /// What a refusal means.
     Problem,
     /// No path of ours.
     Unknown,
 }
 
-const CALLS: usize = 10;
+const CALLS: usize = 11;
 
 impl Call {
     const ALL: [Self; CALLS] = [
@@ -45,6 +47,7 @@ impl Call {
         Self::Acknowledge,
         Self::Quota,
         Self::Attachment,
+        Self::Callback,
         Self::Problem,
         Self::Unknown,
     ];
@@ -64,6 +67,7 @@ impl Call {
             Self::Acknowledge => "acknowledge",
             Self::Quota => "quota",
             Self::Attachment => "attachment",
+            Self::Callback => "callback",
             Self::Problem => "problem",
             Self::Unknown => "unknown",
         }

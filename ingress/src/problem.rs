@@ -126,6 +126,8 @@ problem_table! {
         "send_at is an RFC 3339 time at most 30 days ahead.";
     InvalidTtl = "invalid-ttl", UNPROCESSABLE_ENTITY, "The time to live is not valid",
         "ttl is a whole number of seconds from 1 to 2592000 (30 days).";
+    InvalidReport = "invalid-report", UNPROCESSABLE_ENTITY, "Nothing in it can be read as a report",
+        "A provider's call is read as its route says: JSON or a form, where the ids and the statuses stand, and what they mean. Nothing was taken.";
     EmptyBatch = "empty-batch", UNPROCESSABLE_ENTITY, "The list is empty",
         "A batch has 1 to 1000 messages; an acknowledgement has 1 to 1000 reports.";
     BatchTooLarge = "batch-too-large", UNPROCESSABLE_ENTITY, "The list is too long",
@@ -164,6 +166,8 @@ problem_table! {
         "The route cannot keep up. Nothing was accepted; call again later.";
     QueueUnavailable = "queue-unavailable", SERVICE_UNAVAILABLE, "The queue did not take the message",
         "Nothing was accepted and nothing will be charged. Call again later.";
+    ReportUnknown = "report-unknown", SERVICE_UNAVAILABLE, "It is not known whether the reports were taken",
+        "The queue did not confirm in time. Make the same call again: what was taken is not reported twice.";
     AcceptUnknown = "accept-unknown", SERVICE_UNAVAILABLE, "It is not known whether the message was accepted",
         "The queue did not confirm in time. Call again with the same content and the Idempotency-Key given in the member key: if the message was accepted, it is not sent twice.";
 }

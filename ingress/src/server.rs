@@ -34,6 +34,7 @@ use crate::{
     front::Front,
     listener::{self, Size},
     meters::Meters,
+    notices::{NoticeParts, Notices},
     publisher::{Publisher, PublisherParts},
     room::Room,
 };
@@ -109,6 +110,14 @@ impl Ingress {
             ));
         }
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
+        let notices = Notices::new(NoticeParts {
+            queue: Arc::clone(&deps.queue),
+            keys: keys.clone(),
+            sealer: deps.keyring.sealer(),
+            runtime: deps.runtime.clone(),
+            time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
+        });
+        let notices = notices.ok_or_else(|| refuse("what stands for an unknown provider cannot be made"))?;
         let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version);
         let encoder = encoder.map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
         metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
@@ -140,6 +149,7 @@ impl Ingress {
             hasher: CredentialHasher::new(&deps.keyring.credentials),
             contents: ContentMarker::new(&deps.keyring.credentials),
             publisher,
+            notices,
             attachments: deps.blobs.map(|blobs| Attachments::new(blobs, &deps.keyring.ids)),
             uploads: Room::new(UPLOADS, UPLOAD_SHARES),
             bodies: Room::new(BODIES, BODY_SHARES),

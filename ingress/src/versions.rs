@@ -21,6 +21,7 @@ pub fn table(config: &mut web::ServiceConfig, front: &Arc<Front>) {
         .service(
             web::scope("/sandbox/v1.0").configure(|scope| version_1_0(scope, front, Environment::Sandbox)),
         )
+        .service(web::scope("/callbacks/v1.0").configure(|scope| callbacks_1_0(scope, front)))
         .service(At { front, environment: Environment::Live }.problems())
         .default_service(At { front, environment: Environment::Live }.nothing());
 }
@@ -59,6 +60,18 @@ fn version_1_0(scope: &mut web::ServiceConfig, front: &Arc<Front>, environment: 
             calls::attachment::call,
         )))
         .service(at.resource("/quota", "GET").route(at.run(Method::GET, Call::Quota, calls::quota::call)))
+        .default_service(at.nothing());
+}
+
+/// What providers call. A route's name says of which environment it is.
+fn callbacks_1_0(scope: &mut web::ServiceConfig, front: &Arc<Front>) {
+    let at = At { front, environment: Environment::Live };
+    scope
+        .service(at.resource("/{route}", "POST").route(at.run(
+            Method::POST,
+            Call::Callback,
+            calls::callback::call,
+        )))
         .default_service(at.nothing());
 }
 

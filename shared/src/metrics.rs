@@ -92,6 +92,8 @@ metrics_table! {
     histogram SETTLE_SECONDS = "naru_settle_seconds", Seconds, "Time of one commit of outcomes";
     counter SETTLED = "naru_settled_total", Count, "Outcomes committed, by what they did";
     counter REPORTS_COLLECTED = "naru_reports_collected_total", Count, "Reports taken back from carriers' tables, corrections and repetitions included";
+    counter CALLBACK_REPORTS = "naru_callback_reports_total", Count, "Reports in calls of providers, by route and result: taken (the queue has them), waiting (the message is under way, nothing changes), unread (without an id or with an unknown status)";
+    counter NOTICES = "naru_provider_reports_total", Count, "Reports of providers seen by intake, by route and result: matched, parked (nothing is known of their message yet), unmatched (nothing came to be known of it in time, or too many are parked)";
     counter EXPIRED = "naru_messages_expired_total", Count, "Messages whose time to live ended, by route";
     counter RECOVERED = "naru_messages_recovered_total", Count, "Messages found in the hands of dead workers, by route";
     counter FORGOTTEN = "naru_messages_forgotten_total", Count, "Messages let go of after their time, by what: removed, or text and recipient";

@@ -2,6 +2,7 @@
 
 mod json;
 mod pace;
+mod reported;
 mod standin;
 mod tls;
 mod twilio;

@@ -33,6 +33,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// A gateway with the customers and routes of `setup`, running and ready.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Settings of the workers.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use naru_shared::ledger::Keep;
+use naru_shared::{domain::ChannelName, ledger::Keep};
 use serde::{Deserialize, Serialize};
 
 /// A day.
@@ -31,9 +31,13 @@ pub struct WorkersConfig {
     pub poll_ms: u64,
     /// How long a loop may make no progress before it is replaced, in milliseconds.
     pub stuck_ms: u64,
-    /// How long a report is waited for before the message ends as `expired`, in milliseconds; counted from the last moment
-    /// at which an attempt could begin.
+    /// How long a report is waited for before the message ends as `expired`, in milliseconds: from when an HTTP backend took it, else
+    /// from the last moment at which an attempt could begin. A channel and a route may say it otherwise.
     pub report_window_ms: u64,
+    /// Reports of providers of one route that may wait for their messages to be known; later ones are told as unmatched.
+    pub early_reports: u64,
+    /// How long such a report waits, in milliseconds.
+    pub early_report_ms: u64,
     /// Consecutive attempts that were not taken, or uncertain, after which a route's attempts pause.
     pub breaker_failures: u32,
     /// How long a message is known after its acceptance, in milliseconds: so long the same key gives the same message. It is
@@ -49,6 +53,8 @@ pub struct WorkersConfig {
     pub webhook_calls_each: usize,
     /// Events that may wait for one webhook; later ones are not kept for it.
     pub webhook_waiting: u64,
+    /// As `report_window_ms`, by channel.
+    pub report_windows_ms: BTreeMap<ChannelName, u64>,
 }
 
 impl Default for WorkersConfig {
@@ -64,6 +70,8 @@ impl Default for WorkersConfig {
             poll_ms: 1_000,
             stuck_ms: 60_000,
             report_window_ms: 72 * 3_600_000,
+            early_reports: 100_000,
+            early_report_ms: 3_600_000,
             breaker_failures: 20,
             horizon_ms: 30 * DAY_MS,
             texts_ms: 30 * DAY_MS,
@@ -71,6 +79,7 @@ impl Default for WorkersConfig {
             webhook_calls: 256,
             webhook_calls_each: 16,
             webhook_waiting: 100_000,
+            report_windows_ms: BTreeMap::new(),
         }
     }
 }
@@ -103,6 +112,8 @@ impl WorkersConfig {
             ("poll_ms", self.poll_ms, 10, 60_000),
             ("stuck_ms", self.stuck_ms, 1_000, 3_600_000),
             ("report_window_ms", self.report_window_ms, 0, 90 * DAY_MS),
+            ("early_reports", self.early_reports, 1, 10_000_000),
+            ("early_report_ms", self.early_report_ms, 1_000, 30 * DAY_MS),
             ("breaker_failures", u64::from(self.breaker_failures), 1, 1_000_000),
             ("horizon_ms", self.horizon_ms, DAY_MS, 3_650 * DAY_MS),
             ("texts_ms", self.texts_ms, 0, 3_650 * DAY_MS),
@@ -112,6 +123,9 @@ impl WorkersConfig {
             ("webhook_waiting", self.webhook_waiting, 10, 10_000_000),
         ];
         let outside = bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value));
+        let longest = self.report_windows_ms.values().copied().max().unwrap_or(0);
+        let outside =
+            outside.or((longest > 90 * DAY_MS).then_some(("report_windows_ms", longest, 0, 90 * DAY_MS)));
         outside.map_or(Ok(()), |(name, value, least, most)| Err(ConfigError { name, value, least, most }))
     }
 
@@ -139,8 +153,13 @@ impl WorkersConfig {
         Duration::from_millis(self.alarm_ms)
     }
 
-    pub(crate) const fn report_window(&self) -> Duration {
-        Duration::from_millis(self.report_window_ms)
+    /// How long reports of a channel's messages are waited for, where their route does not say it.
+    pub(crate) fn report_window(&self, channel: &ChannelName) -> Duration {
+        Duration::from_millis(self.report_windows_ms.get(channel).copied().unwrap_or(self.report_window_ms))
+    }
+
+    pub(crate) const fn early_report(&self) -> Duration {
+        Duration::from_millis(self.early_report_ms)
     }
 }
 

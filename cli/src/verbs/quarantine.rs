@@ -127,7 +127,7 @@ impl Now {
     fn of(finding: &Finding) -> Self {
         let pack = if let Finding::Ours(pack) = finding { Some(pack) } else { None };
         Self {
-            opens: pack.is_some(),
+            opens: matches!(finding, Finding::Ours(_) | Finding::Told(_)),
             foreign: matches!(finding, Finding::Foreign(_)),
             why_not: finding.why_not(),
             customer: pack.map(|pack| pack.account.customer.to_string()),
@@ -140,7 +140,8 @@ impl Now {
         match (&self.customer, self.messages, &self.why_not) {
             (Some(customer), Some(1), _) => format!("opens: a message of {customer}"),
             (Some(customer), Some(messages), _) => format!("opens: {messages} messages of {customer}"),
-            (_, _, why) => why.clone().unwrap_or_default(),
+            (_, _, Some(why)) => why.clone(),
+            (_, _, None) => "opens: what a provider reported".to_owned(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `naru route`: where messages go.
 
+mod callback;
 mod fallback;
 mod policy;
 mod provider;
@@ -16,8 +17,9 @@ use naru_shared::{
 use naru_workers::{BackendError, BackendFactory, StandardBackends, check_provider, may_connect};
 
 use self::{
+    callback::Reports,
     policy::Policy,
-    show::{destination, list, show, show_with},
+    show::{Secrets, destination, list, show, show_with},
     table::RoleName,
 };
 use super::credential::Place;
@@ -47,6 +49,9 @@ pub enum RouteVerb {
         /// Speak a provider's API as this file describes it, in place of what it was described by before
         #[arg(long, value_name = "FILE.toml")]
         provider: Option<PathBuf>,
+        /// How its provider proves reports that come later; a new secret, beside which the one before stays valid
+        #[arg(long, value_enum)]
+        reports: Option<Reports>,
         /// What is set
         #[command(flatten)]
         policy: Policy,
@@ -91,6 +96,9 @@ pub enum BackendArg {
         /// A private, loopback or link-local network that may be connected to all the same, such as 127.0.0.0/8
         #[arg(long = "allow-network")]
         allow_networks: Vec<IpNetwork>,
+        /// What it takes is reported later, by calls that are proved so; a provider's description says it itself
+        #[arg(long, value_enum, conflicts_with = "provider")]
+        reports: Option<Reports>,
         /// What else is set
         #[command(flatten)]
         new: NewRoute,
@@ -137,22 +145,35 @@ pub struct NewRoute {
 pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
         RouteVerb::Add { name, backend } => add(desk, name, backend).await,
-        RouteVerb::Set { name, provider, policy } => {
-            let document = match &provider {
+        RouteVerb::Set { name, provider, reports, policy } => {
+            let described = match &provider {
                 Some(file) => Some(provider::read(desk, &name, file).await?),
+                None => None,
+            };
+            let reports = match reports {
+                Some(reports) => {
+                    let before = desk.book()?.route(&name).await?.reports.callback;
+                    Some(callback::make(desk, &name, before.as_ref(), reports).await?)
+                }
                 None => None,
             };
             let book = desk.book()?;
             let mut after = book.route(&name).await?;
             policy.apply(&mut after)?;
             fallback::check(&book, &after).await?;
-            change(desk, &name, |route| {
-                if let Some(document) = &document {
-                    provider::replace(route, document)?;
+            let apply = |route: &mut Route| {
+                if let Some(described) = &described {
+                    provider::replace(route, described)?;
+                }
+                if let Some(reports) = &reports {
+                    reports.apply(route)?;
                 }
                 policy.apply(route)
-            })
-            .await
+            };
+            alter(desk, &name, apply).await?;
+            let book = desk.book()?;
+            let secrets = Secrets { carrier: None, callback: reports.and_then(callback::Change::secret) };
+            show_with(desk, &book, &book.route(&name).await?, secrets).await
         }
         RouteVerb::Pause { name } => {
             change(desk, &name, |route| {
@@ -185,16 +206,24 @@ pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
 
 async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Result<()> {
     let mut carrier = None;
+    let (mut reports, mut described_callback) = (None, None);
     let (backend, new) = match backend {
         BackendArg::Table { url, mapping, carrier: role, new } => {
             carrier = role;
             (BackendConfig::Table(Box::new(table::backend(&url, &mapping)?)), new)
         }
-        BackendArg::Http { url, provider, allow_networks, new } => {
+        BackendArg::Http { url, provider, allow_networks, reports: how, new } => {
             let provider = match &provider {
-                Some(file) => Some(provider::read(desk, &name, file).await?),
+                Some(file) => {
+                    let described = provider::read(desk, &name, file).await?;
+                    described_callback = described.callback;
+                    Some(described.document)
+                }
                 None => None,
             };
+            if let Some(how) = how {
+                reports = Some(callback::make(desk, &name, None, how).await?);
+            }
             (BackendConfig::Http(HttpBackend { url: url.unwrap_or_default(), allow_networks, provider }), new)
         }
         BackendArg::Simulator { new } => (BackendConfig::Simulator(SimulatorBackend {}), new),
@@ -202,6 +231,10 @@ async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Resul
     let mut route = Route::new(name, new.environment.into(), backend);
     if let BackendConfig::Table(_) = &route.backend {
         table::defaults(&mut route);
+    }
+    route.reports.callback = described_callback;
+    if let Some(reports) = &reports {
+        reports.apply(&mut route)?;
     }
     new.policy.apply(&mut route)?;
     validate(desk, &route)?;
@@ -222,7 +255,8 @@ async fn add(desk: &Desk, name: RouteName, backend: BackendArg) -> anyhow::Resul
         entries.push(assignment(&book, &route, to).await?);
     }
     book.add(entries, &format!("`naru route set {}` changes it", route.name)).await?;
-    show_with(desk, &book, &book.route(&route.name).await?, made).await?;
+    let secrets = Secrets { carrier: made, callback: reports.and_then(callback::Change::secret) };
+    show_with(desk, &book, &book.route(&route.name).await?, secrets).await?;
     if infra::makes_nothing_itself(&desk.config) && !desk.out.json {
         output::print("its queues are not there yet: run `naru infra apply`")?;
     }
@@ -283,7 +317,15 @@ async fn change<F>(desk: &Desk, name: &RouteName, change: F) -> anyhow::Result<(
 where
     F: Fn(&mut Route) -> anyhow::Result<()> + Send + Sync,
 {
+    alter(desk, name, change).await?;
     let book = desk.book()?;
+    show(desk, &book, &book.route(name).await?).await
+}
+
+async fn alter<F>(desk: &Desk, name: &RouteName, change: F) -> anyhow::Result<()>
+where
+    F: Fn(&mut Route) -> anyhow::Result<()> + Send + Sync,
+{
     let apply = |entry| match entry {
         Entry::Route(mut route) => {
             change(&mut route)?;
@@ -292,6 +334,6 @@ where
         }
         other => Ok(other),
     };
-    book.change(Kind::Route, name.as_str(), apply).await?;
-    show(desk, &book, &book.route(name).await?).await
+    desk.book()?.change(Kind::Route, name.as_str(), apply).await?;
+    Ok(())
 }

@@ -5,6 +5,7 @@ pub mod attachment;
 pub mod batch;
 mod batch_body;
 mod batch_result;
+pub mod callback;
 pub mod cancel;
 pub mod message;
 pub mod problem_page;

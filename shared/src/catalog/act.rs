@@ -6,7 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, Kind};
 use crate::{
-    domain::{BackendConfig, Event, EventKind, ProviderDocument, ShownRoute, Timestamp, WebhookState, kinds},
+    domain::{
+        BackendConfig, CallbackDocument, Event, EventKind, ProviderDocument, ShownRoute, Timestamp,
+        WebhookState, kinds,
+    },
     outbox::OutboxRow,
 };
 
@@ -90,6 +93,13 @@ fn redacted(entry: &Entry) -> Value {
                 http.url = without_query(&http.url);
                 http.provider = http.provider.as_ref().map(outline);
             }
+            // That it changed is told, and not how calls are proved.
+            route.reports.callback = route.reports.callback.as_ref().map(|callback| {
+                let digest = Sha256::digest(callback.0.to_string());
+                CallbackDocument(
+                    json!({ "digest": HEXLOWER.encode(digest.get(..DIGEST).unwrap_or(&digest)) }),
+                )
+            });
             plain(&ShownRoute(&route))
         }
         Entry::Webhook(webhook) => {

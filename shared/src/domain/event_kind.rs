@@ -44,6 +44,8 @@ pub enum DataShape {
     OptOuts,
     /// A document of the catalog, and who wrote it.
     Act,
+    /// A report of which no message is known.
+    Unmatched,
     /// An envelope that was set aside.
     Quarantined,
     /// An envelope that waits for a newer program.
@@ -78,6 +80,7 @@ impl DataShape {
             Self::Erased => "ErasedData",
             Self::OptOuts => "OptOutsData",
             Self::Act => "ActData",
+            Self::Unmatched => "UnmatchedData",
             Self::Quarantined => "QuarantinedData",
             Self::Newer => "NewerData",
             Self::Envelope => "EnvelopeData",
@@ -163,6 +166,7 @@ pub mod kinds {
         WEBHOOK_DISABLED = "naru.webhook.disabled", Operator, WebhookDisabled, "A webhook was switched off, because it answered 410 or failed for too long";
         WEBHOOK_FULL = "naru.webhook.full", Operator, WebhookFull, "As many events wait for a webhook as may: later ones are not kept for it";
         WEBHOOK_TEST = "naru.webhook.test", Webhook, WebhookTest, "`naru webhook test` calls a webhook";
+        UNMATCHED = "naru.report.unmatched", Operator, Unmatched, "A provider reported what belongs to no message that is known, and nothing came to be known of it in time";
         QUARANTINED = "naru.envelope.quarantined", Operator, Quarantined, "An envelope could not be opened and was set aside";
         NEWER = "naru.envelope.newer", Operator, Newer, "An envelope of a newer release is left for newer workers";
         REDRIVEN = "naru.envelope.redriven", Operator, Envelope, "A person put an envelope back that had been set aside";

@@ -12,12 +12,14 @@ mod event_kind;
 mod ids;
 mod message;
 mod names;
+mod notice;
 mod outcome;
 mod pack;
 mod party;
 mod quiet;
 mod quota;
 mod report;
+mod reporting;
 mod retry;
 mod route;
 mod state;
@@ -42,12 +44,16 @@ pub use names::{
     AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, PriceClass, RouteName,
     SubscriptionName, WebhookName,
 };
+pub use notice::{NOTICE_GROUP, Notice, NoticePack, PACK_NOTICES, Said};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
-pub use pack::{Envelope, EnvelopeError, EnvelopeKeys, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat};
+pub use pack::{
+    Envelope, EnvelopeError, EnvelopeKeys, NOTICES, Opened, PACK_MESSAGES, Pack, PackEncoder, UnknownFormat,
+};
 pub use party::{InvalidParty, Party, Senders};
 pub use quiet::{Hours, Hushed, InvalidHours, QuietHours, QuietRules, TimeOfDay};
 pub use quota::{Day, Period, Quota};
 pub use report::{MessageView, Report};
+pub use reporting::{CallbackDocument, Reporting};
 pub use retry::{Lifetime, RetryPolicy};
 pub use route::{
     Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,

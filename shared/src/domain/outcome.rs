@@ -16,8 +16,8 @@ pub enum Outcome {
     Sent {
         /// The backend's own id.
         backend_id: Option<String>,
-        /// How long from now until the report is asked for, or missed.
-        report_in: Duration,
+        /// How long from now until the report is asked for, or missed; `None`: as long as is waited for reports.
+        report_in: Option<Duration>,
     },
     /// The backend certainly did not take it.
     NotTaken {

@@ -5,7 +5,8 @@ use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChannelName, CustomerId, Environment, RouteName, TableBackend, Trade, stored_backend::StoredBackend,
+    ChannelName, CustomerId, Environment, Reporting, RouteName, TableBackend, Trade,
+    stored_backend::StoredBackend,
 };
 
 /// What happens to a message of which it cannot be known whether the backend took it.
@@ -214,6 +215,9 @@ pub struct Route {
     /// Where messages go that it cannot begin, in this order: of the same environment, and never in a circle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<RouteName>,
+    /// How reports come that come later, and what it means if they do not.
+    #[serde(default)]
+    pub reports: Reporting,
     /// Grows with every change of this row.
     pub version: u64,
 }
@@ -238,6 +242,7 @@ impl Route {
             pacing: Pacing::default(),
             trade: Trade::default(),
             fallback: Vec::new(),
+            reports: Reporting::default(),
             version: 0,
         }
     }

@@ -25,6 +25,8 @@ pub struct Facts {
     pub jitter: f64,
     /// Another attempt does not begin before so long, while its time to live allows it: the route's retry budget is used up. Zero: it is not.
     pub hold_back: Duration,
+    /// How long a report is waited for.
+    pub report_window: Duration,
 }
 
 /// What becomes of the message.
@@ -61,6 +63,11 @@ pub enum Next {
     Held {
         /// A sentence for the operator.
         detail: String,
+    },
+    /// It was sent, and no report of it came within its window: it expired.
+    Missed {
+        /// It is paid for all the same, as its route says.
+        captured: bool,
     },
 }
 
@@ -103,7 +110,8 @@ pub fn next_state(outcome: Outcome, facts: &Facts) -> Next {
             Next::Final { state: State::Delivered, code: Code::Ok, detail, backend_id }
         }
         Outcome::Sent { backend_id, report_in } => {
-            Next::Sent { backend_id, look_at: facts.now.plus(report_in) }
+            let wait = report_in.unwrap_or(facts.report_window);
+            Next::Sent { backend_id, look_at: facts.now.plus(wait) }
         }
         Outcome::Failed { detail } => Next::end(State::Failed, Code::BackendRefused, &detail),
         // An earlier attempt had what this one lacks, and may have been taken.
@@ -164,6 +172,7 @@ mod tests {
             max_attempts: 3,
             jitter: 0.5,
             hold_back: Duration::ZERO,
+            report_window: Duration::from_secs(9),
         }
     }
 

@@ -28,8 +28,8 @@ pub(crate) use sqlite::MIGRATIONS;
 pub use sqlite::{RESTORED_BEFORE, SqliteLedger, mark_restored};
 pub use tally::{TALLY_STEP_MS, Tally, TallyCell, TallyCursor, TallyPage, TallyRange};
 pub use work::{
-    Capabilities, Forgotten, Keep, Ledger, PassedOver, Quiet, Reroute, Settled, Settlement, Shares,
-    TakeRequest, Taken, Waiting, Weights, Woken, Work,
+    Capabilities, Forgotten, Keep, Ledger, ParkedNotice, PassedOver, Quiet, Reroute, Settled, Settlement,
+    Shares, SpokenOf, TakeRequest, Taken, Waiting, Weights, Woken, Work,
 };
 
 use crate::domain::MessageId;

@@ -7,10 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 
 use super::{IntakeBatch, IntakeDone, LedgerError, RowRef};
 use crate::domain::{
-    Account, CustomerId, IncarnationId, Lane, Lifetime, Message, Next, QuietRules, RouteName, Timestamp,
+    Account, CustomerId, IncarnationId, Lane, Lifetime, Message, Next, Notice, QuietRules, RouteName, State,
+    Timestamp,
 };
 
 /// A customer's share among others that wait: 1 to 100.
@@ -151,6 +153,45 @@ pub enum Settled {
     Unknown,
 }
 
+/// What a notice speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpokenOf {
+    /// The message.
+    pub row: RowRef,
+    /// Its current attempt.
+    pub attempt: u32,
+    /// How it stands.
+    pub state: State,
+}
+
+/// A notice that is kept, since nothing is known of its message yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedNotice {
+    /// The route whose provider told it.
+    pub route: RouteName,
+    /// What it told.
+    pub notice: Notice,
+    /// Since when it is kept.
+    pub since: Timestamp,
+    /// Until when it is kept.
+    pub until: Timestamp,
+}
+
+impl ParkedNotice {
+    /// When it is looked at again.
+    pub(super) fn look_at(&self, now: Timestamp) -> Timestamp {
+        let age = u64::try_from(now.as_millis() - self.since.as_millis()).unwrap_or(0);
+        now.plus(Duration::from_millis(age.clamp(1_000, 60_000)))
+    }
+
+    /// Its text, and the digest by which the same one is told.
+    pub(super) fn written(&self) -> (String, String) {
+        let text = serde_json::to_string(&self.notice).unwrap_or_default();
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes()));
+        (text, digest)
+    }
+}
+
 /// What the sweeper woke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Woken {
@@ -273,6 +314,31 @@ pub trait Ledger: Send + Sync + 'static {
         max: usize,
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError>;
+
+    /// Which attempts notices of a route's provider speak of; one answer for each, in order. What the provider's own id names comes
+    /// before what ours names, and of several the newest; messages of other routes are not found. What has ended is found as long as it
+    /// is known.
+    async fn spoken_of(
+        &self,
+        route: &RouteName,
+        notices: &[Notice],
+    ) -> Result<Vec<Option<SpokenOf>>, LedgerError>;
+
+    /// Keeps notices of which nothing is known yet until a moment; one answer for each: whether it is kept. Of a route at most `most` are.
+    /// The same notice is kept once.
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError>;
+
+    /// Up to `max` notices that are kept and due to be looked at, each handed out again only after as long as it has been kept, but at
+    /// least a second and at most a minute.
+    async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError>;
+
+    /// Keeps them no more. Idempotent.
+    async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError>;
 
     /// Returns `true` when a row is due by time (see [`Ledger::wake`], [`Ledger::due_reports`]), at once if one is; `false`
     /// after `wait`. What this process makes due earlier meanwhile counts; what another does is seen with the next call.

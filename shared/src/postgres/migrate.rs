@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_stop.sql"),
     include_str!("migrations/0006_seeing.sql"),
     include_str!("migrations/0007_trade.sql"),
+    include_str!("migrations/0008_reports.sql"),
 ];
 
 /// The advisory lock under which tables change.

@@ -44,6 +44,10 @@ impl Backend for FusedBackend {
         outcome
     }
 
+    fn can_be_asked(&self) -> bool {
+        self.inner.can_be_asked()
+    }
+
     async fn inquire(&self, work: &Work) -> Option<Outcome> {
         self.inner.inquire(work).await
     }

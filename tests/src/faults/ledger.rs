@@ -10,10 +10,10 @@ use async_trait::async_trait;
 pub(super) use misbooking::{Misbooking, Wrong};
 pub(super) use mixing::Mixing;
 use naru_shared::{
-    domain::{Account, IncarnationId, Lane, RouteName, Timestamp},
+    domain::{Account, IncarnationId, Lane, Notice, RouteName, Timestamp},
     ledger::{
-        Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, Reroute,
-        RowRef, Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+        Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice,
+        PassedOver, Reroute, RowRef, Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
     },
 };
 pub(super) use replaying::Replaying;
@@ -119,6 +119,27 @@ impl<T: Twist> Ledger for Twisted<T> {
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError> {
         self.inner.due_reports(now, max, lease).await
+    }
+    async fn spoken_of(
+        &self,
+        route: &RouteName,
+        notices: &[Notice],
+    ) -> Result<Vec<Option<SpokenOf>>, LedgerError> {
+        self.inner.spoken_of(route, notices).await
+    }
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError> {
+        self.inner.park(notices, now, most).await
+    }
+    async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError> {
+        self.inner.parked(now, max).await
+    }
+    async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError> {
+        self.inner.unpark(notices).await
     }
     async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
         self.inner.await_due(now, wait).await

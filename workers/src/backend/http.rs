@@ -60,6 +60,8 @@ pub(super) struct Http {
     url: Url,
     egress: Egress,
     total: Duration,
+    /// What it takes is reported later.
+    later: bool,
 }
 
 /// How a route's connections are made.
@@ -126,7 +128,8 @@ impl Http {
         let client =
             dial(Dial { route, egress: &egress, idle: IDLE })?.build().map_err(BackendError::Client)?;
         let total = Duration::from_millis(u64::from(route.attempt_timeout_ms));
-        Ok(Self { client, url, egress, total })
+        let later = route.reports.callback.is_some();
+        Ok(Self { client, url, egress, total, later })
     }
 
     async fn post(&self, headers: HeaderMap, message: Bytes, attachments: &[Attachment]) -> Outcome {
@@ -144,7 +147,12 @@ impl Http {
         match tokio::time::timeout_at(deadline, sent).await {
             Err(_elapsed) => http_outcome(Answer::Cut, "timed out"),
             Ok(Err(error)) => failed_exchange(&error),
-            Ok(Ok(response)) => answered(response, deadline).await,
+            Ok(Ok(response)) => match answered(response, deadline).await {
+                Outcome::Delivered { backend_id, .. } if self.later => {
+                    Outcome::Sent { backend_id, report_in: None }
+                }
+                other => other,
+            },
         }
     }
 }

@@ -36,6 +36,11 @@ pub trait Backend: Send + Sync {
     /// which the outcome is uncertain. An attempt that panics is uncertain too.
     async fn deliver(&self, work: &Work, attachments: &[Attachment]) -> Outcome;
 
+    /// Whether [`Backend::inquire`] may ever answer. Else the report comes by itself, or does not come.
+    fn can_be_asked(&self) -> bool {
+        false
+    }
+
     /// Asks for the report of a message that the backend took; `None`: it does not know yet, or does not tell.
     async fn inquire(&self, _work: &Work) -> Option<Outcome> {
         None

@@ -97,11 +97,16 @@ impl Backend for Simulator {
             Behaviour::ThirdTime => {
                 Outcome::NotTaken { detail: "simulated: not taken".to_owned(), retry_after: None }
             }
-            Behaviour::ReportDelivered | Behaviour::ReportNever | Behaviour::ReportFailed => {
-                Outcome::Sent { backend_id: Some(format!("simulated-{}", work.row.id)), report_in: A_WHILE }
-            }
+            Behaviour::ReportDelivered | Behaviour::ReportNever | Behaviour::ReportFailed => Outcome::Sent {
+                backend_id: Some(format!("simulated-{}", work.row.id)),
+                report_in: Some(A_WHILE),
+            },
             Behaviour::Uncertain => Outcome::Uncertain { detail: "simulated: uncertain".to_owned() },
         }
+    }
+
+    fn can_be_asked(&self) -> bool {
+        true
     }
 
     async fn inquire(&self, work: &Work) -> Option<Outcome> {

@@ -42,9 +42,6 @@ const FORGET: Duration = Duration::from_secs(3_600);
 /// Bytes of files that go into a row.
 const FILES: usize = 4 << 20;
 
-/// Never used: a table tells by itself.
-const LATER: Duration = Duration::from_secs(60);
-
 struct Insertion {
     work: Work,
     draft: Draft,
@@ -134,7 +131,7 @@ impl Backend for Table {
             return Outcome::NotTaken { detail, retry_after: None };
         }
         match answered.await {
-            Ok(Ok(())) => Outcome::Sent { backend_id: None, report_in: LATER },
+            Ok(Ok(())) => Outcome::Sent { backend_id: None, report_in: None },
             Ok(Err(TableError::Refused { why, taken: false })) => {
                 Outcome::Failed { detail: format!("the table does not take it: {why}") }
             }

@@ -82,12 +82,16 @@ pub(crate) fn decide(crew: &Crew, plan: &Plan, work: &Work, outcome: Outcome, ho
         max_attempts: plan.route.max_attempts,
         jitter: fastrand::f64(),
         hold_back,
+        report_window: plan.report_window(crew, work),
     };
     match next_state(outcome, &facts) {
         // Nothing is asked for: the next moment to look is when the report is missed.
         Next::Sent { backend_id, .. } if plan.tells_by_itself() => {
-            let missed = work.expires_at.plus(crew.config.report_window()).plus(MISSED);
+            let missed = work.expires_at.plus(plan.report_window(crew, work)).plus(MISSED);
             Next::Sent { backend_id, look_at: missed }
+        }
+        Next::Sent { backend_id, .. } if !plan.can_be_asked() && plan.route.reports.window_ms.is_some() => {
+            Next::Sent { backend_id, look_at: facts.now.plus(plan.report_window(crew, work)) }
         }
         // Once the route gives way, whoever looks after that shall find the message at once.
         Next::Retry { possible_duplicate: false, detail, at } if crew.gives_way(&plan.route.name) => {

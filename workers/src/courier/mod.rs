@@ -77,6 +77,19 @@ impl Plan {
         self.backend.as_ref().is_some_and(|backend| backend.reports().is_some())
     }
 
+    /// Whether a report may be asked for.
+    pub(crate) fn can_be_asked(&self) -> bool {
+        self.backend.as_ref().is_some_and(|backend| backend.can_be_asked())
+    }
+
+    /// How long a report is waited for: as the route says, else the channel.
+    pub(crate) fn report_window(&self, crew: &Crew, work: &Work) -> Duration {
+        self.route
+            .reports
+            .window()
+            .unwrap_or_else(|| crew.config.report_window(&work.message.content.channel))
+    }
+
     /// Whether attempts may begin at all.
     pub(crate) fn is_open(&self) -> bool {
         !self.route.paused && self.backend.is_some()

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::{
     group::{self, Opened},
+    notices,
     record::{self, Stopped},
 };
 use crate::{
@@ -149,8 +150,9 @@ impl Intake {
             return Ok(());
         }
         let received: Vec<Receipt> = deliveries.iter().map(|delivery| delivery.receipt.clone()).collect();
-        let opened = group::open(&self.crew, &self.queue, deliveries).await;
-        let packs: HashSet<&Receipt> = opened.iter().map(|one| &one.receipt).collect();
+        let (opened, told) = group::open(&self.crew, &self.queue, deliveries).await;
+        let packs: HashSet<&Receipt> =
+            opened.iter().map(|one| &one.receipt).chain(told.iter().map(|(receipt, _)| receipt)).collect();
         self.let_go(received.iter().filter(|receipt| !packs.contains(receipt)));
         let messages: usize = opened.iter().map(|one| one.messages.len()).sum();
         // One that is as large as may be was not waited for.
@@ -159,6 +161,11 @@ impl Intake {
         if !opened.is_empty() {
             let mean = messages as f64 / opened.len() as f64;
             self.pack_size = (self.pack_size * 0.5 + mean * 0.5).max(1.0);
+        }
+        if !told.is_empty() {
+            let (receipts, packs) = told.into_iter().unzip();
+            notices::take_in(&self.crew, packs, &self.progress).await?;
+            self.acknowledge(receipts).await;
         }
         for packs in group::split(opened, self.crew.config.intake_group.max(1)) {
             self.progress.mark();

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use naru_shared::{
     domain::{
-        Account, CustomerId, Day, EnvelopeError, Environment, Lane, Message, Pack, Quota, RouteName,
-        TimeZone, kinds,
+        Account, CustomerId, Day, EnvelopeError, Environment, Lane, Message, NoticePack, Opened as Held,
+        Pack, Quota, RouteName, TimeZone, kinds,
     },
     ledger::{Disposition, IntakeEntry},
     metrics,
@@ -64,18 +64,27 @@ impl Opened {
     }
 }
 
-/// Opens what was received. What cannot be opened is set aside or given back, and is no longer in hand.
-pub(super) async fn open(crew: &Crew, queue: &QueueName, deliveries: Vec<Delivery>) -> Vec<Opened> {
-    let (mut opened, mut strange) = (Vec::with_capacity(deliveries.len()), Vec::new());
+/// What a provider told, and the receipt of its envelope.
+pub(super) type Told = (Receipt, NoticePack);
+
+/// Opens what was received: messages, and what providers told. What cannot be opened is set aside or given back, and is no longer in hand.
+pub(super) async fn open(
+    crew: &Crew,
+    queue: &QueueName,
+    deliveries: Vec<Delivery>,
+) -> (Vec<Opened>, Vec<Told>) {
+    let (mut opened, mut told) = (Vec::with_capacity(deliveries.len()), Vec::new());
+    let mut strange = Vec::new();
     for Delivery { receipt, envelope, deliveries } in deliveries {
-        match crew.envelopes.open(&envelope) {
-            Ok(pack) => opened.push(Opened::new(receipt, pack, deliveries)),
+        match crew.envelopes.open_any(&envelope) {
+            Ok(Held::Pack(pack)) => opened.push(Opened::new(receipt, pack, deliveries)),
+            Ok(Held::Notices(pack)) => told.push((receipt, pack)),
             Err(error) => strange.push(put_away(crew, queue, receipt, error)),
         }
     }
     // Together: however many there are, those that were opened wait for one answer of the queue, and no more.
     join_all(strange).await;
-    opened
+    (opened, told)
 }
 
 async fn put_away(crew: &Crew, queue: &QueueName, receipt: Receipt, error: EnvelopeError) {

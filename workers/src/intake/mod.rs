@@ -7,7 +7,9 @@ mod actor;
 mod classify;
 mod group;
 mod newer;
+mod notices;
 mod record;
 
 pub(crate) use actor::routine;
 pub(crate) use newer::Newer;
+pub(crate) use notices::{Fate, apply, unmatched};

@@ -68,6 +68,7 @@ fn plain(next: &Next) -> Next {
         Next::Retry { at, possible_duplicate, .. } => {
             Next::Retry { at: *at, possible_duplicate: *possible_duplicate, detail: String::new() }
         }
+        Next::Missed { captured } => Next::Missed { captured: *captured },
         Next::Held { .. } => Next::Held { detail: String::new() },
     }
 }

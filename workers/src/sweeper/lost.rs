@@ -132,6 +132,7 @@ async fn uncertain(crew: &Arc<Crew>, work: &Work) -> Settlement {
         max_attempts: route.as_ref().map_or(1, |route| route.max_attempts),
         jitter: fastrand::f64(),
         hold_back: Duration::ZERO,
+        report_window: Duration::ZERO,
     };
     let outcome = Outcome::Uncertain { detail: "its worker ended during the attempt".to_owned() };
     Settlement { row: work.row, attempt: work.attempt, next: next_state(outcome, &facts) }

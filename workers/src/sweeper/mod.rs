@@ -4,6 +4,7 @@
 //! nothing and what is due is seen at once.
 
 mod blobs;
+mod early;
 mod forget;
 mod lost;
 mod own;
@@ -137,6 +138,7 @@ impl Sweep {
         if self.due {
             well &= said("wake what is due", wake::wake(crew).await);
             well &= said("ask for reports", reports::ask(crew, progress).await);
+            well &= said("look at early reports", early::look(crew, progress).await);
         }
         if self.others.take(self.look_for_others()) {
             let found = lost::recover(&self.crew, &mut self.watch, progress).await;

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use naru_shared::{
-    domain::{Code, Next, Outcome, State},
+    domain::{Next, Outcome},
     ledger::{LedgerError, Settlement, Work},
 };
 
@@ -54,9 +54,17 @@ async fn inquire(crew: Arc<Crew>, work: Work) -> Option<Settlement> {
             Err(_elapsed) => tracing::warn!(id = %work.row.id, "asking for a report took too long"),
         }
     }
-    let missed = crew.now() > work.expires_at.plus(crew.config.report_window());
-    let no_report = || Next::end(State::Expired, Code::NoReport, "");
-    let next = answer.or_else(|| missed.then(no_report))?;
+    let missed = match &plan {
+        // Nothing comes of asking: it was to be looked at when its report is missed.
+        Some(plan) if plan.backend.is_some() && !plan.can_be_asked() && !plan.tells_by_itself() => true,
+        Some(plan) => crew.now() > work.expires_at.plus(plan.report_window(&crew, &work)),
+        None => {
+            let window = crew.config.report_window(&work.message.content.channel);
+            crew.now() > work.expires_at.plus(window)
+        }
+    };
+    let captured = plan.as_ref().is_some_and(|plan| plan.route.reports.captured_without);
+    let next = answer.or_else(|| missed.then_some(Next::Missed { captured }))?;
     Some(Settlement { row: work.row, attempt: work.attempt, next })
 }
 

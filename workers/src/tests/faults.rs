@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use naru_shared::{
     catalog::{Catalog, Entry, Subscription},
     domain::{
-        Account, Clock, Code, IncarnationId, Lane, Outcome, Route, RouteName, State, SubscriptionName,
-        SystemClock, Timestamp,
+        Account, Clock, Code, IncarnationId, Lane, Notice, Outcome, Route, RouteName, State,
+        SubscriptionName, SystemClock, Timestamp,
     },
     ledger::{
-        Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerDesk, LedgerError, PassedOver, Reroute,
-        RowRef, Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+        Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerDesk, LedgerError, ParkedNotice, PassedOver,
+        Reroute, RowRef, Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
     },
     topic::Topic,
 };
@@ -131,6 +131,27 @@ impl Ledger for Faulty {
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError> {
         self.call("due_reports", None, self.inner.due_reports(now, max, lease)).await
+    }
+    async fn spoken_of(
+        &self,
+        route: &RouteName,
+        notices: &[Notice],
+    ) -> Result<Vec<Option<SpokenOf>>, LedgerError> {
+        self.call("spoken_of", None, self.inner.spoken_of(route, notices)).await
+    }
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError> {
+        self.call("park", None, self.inner.park(notices, now, most)).await
+    }
+    async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError> {
+        self.call("parked", None, self.inner.parked(now, max)).await
+    }
+    async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError> {
+        self.call("unpark", None, self.inner.unpark(notices)).await
     }
     async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
         self.inner.await_due(now, wait).await

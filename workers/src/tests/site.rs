@@ -68,6 +68,10 @@ impl Backend for Counted {
         self.inner.deliver(work, attachments).await
     }
 
+    fn can_be_asked(&self) -> bool {
+        self.inner.can_be_asked()
+    }
+
     async fn inquire(&self, work: &Work) -> Option<Outcome> {
         self.inner.inquire(work).await
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use naru_shared::{
-    domain::{EventKind, RouteName, kinds},
+    domain::{EventKind, NOTICE_GROUP, RouteName, kinds},
     queue::{Finding, QueueError},
 };
 use serde::Serialize;
@@ -101,11 +101,12 @@ pub(super) async fn redrive(desk: &Desk, sought: Sought, route: Option<&RouteNam
 }
 
 async fn put_back(yard: &Yard, looked: &mut Looked, found: &Found) -> anyhow::Result<Outcome> {
-    let pack = match yard.verify(&found.pack).await {
-        Finding::Ours(pack) => pack,
+    let group = match yard.verify(&found.pack).await {
+        Finding::Ours(pack) => pack.account.customer,
+        Finding::Told(_) => NOTICE_GROUP.parse()?,
         other => return Ok(Outcome::stays(found, other.why_not().unwrap_or_default())),
     };
-    Ok(match looked.aside(found)?.readmit(&found.pack, &pack.account.customer).await {
+    Ok(match looked.aside(found)?.readmit(&found.pack, &group).await {
         Ok(true) => Outcome::of(found, true, "put back on its queue"),
         Ok(false) => Outcome::of(found, true, "somebody else took it away meanwhile").no_act(),
         Err(error) => Outcome::failed(found, &error),
@@ -130,6 +131,10 @@ pub(super) async fn discard(
             Finding::Ours(pack) => {
                 let messages = pack.messages.len();
                 Some(format!("it opens, and {messages} accepted messages are in it: redrive it"))
+            }
+            Finding::Told(pack) => {
+                let reports = pack.notices.len();
+                Some(format!("it opens, and {reports} reports of a provider are in it: redrive it"))
             }
             Finding::Unsure(why) => Some(format!("accepted messages may be in it ({why}): --lose-messages")),
             Finding::NotNow(_) => finding.why_not(),

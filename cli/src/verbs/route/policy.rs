@@ -18,6 +18,18 @@ enum Doubt {
     Fail,
 }
 
+/// What becomes of a charge, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NoReport {
+    /// What was sent is paid for
+    Captured,
+    /// What was not reported is not paid for
+    Released,
+}
+
+/// The longest time that a report may be waited for.
+const LONGEST_WINDOW_MS: u64 = 90 * 86_400_000;
+
 /// A route's policy.
 #[derive(Debug, Args)]
 pub struct Policy {
@@ -61,6 +73,12 @@ pub struct Policy {
     /// No other route takes anything
     #[arg(long, conflicts_with = "fallback")]
     no_fallback: bool,
+    /// How long a report that comes later is waited for; 0: as long as the workers' settings say for its channel [default: 0]
+    #[arg(long, value_name = "SPAN")]
+    report_window: Option<Span>,
+    /// What becomes of the charge if no report comes within that time [default: released]
+    #[arg(long, value_enum)]
+    no_report: Option<NoReport>,
 }
 
 /// No class.
@@ -96,6 +114,14 @@ impl Policy {
             route.fallback.clear();
         } else if !self.fallback.is_empty() {
             route.fallback.clone_from(&self.fallback);
+        }
+        if let Some(no_report) = self.no_report {
+            route.reports.captured_without = no_report == NoReport::Captured;
+        }
+        if let Some(span) = self.report_window {
+            let millis = u64::try_from(span.0.as_millis()).ok().filter(|ms| *ms <= LONGEST_WINDOW_MS);
+            let too = || Failure::Usage("--report-window is at most 90 days".to_owned());
+            route.reports.window_ms = Some(millis.ok_or_else(too)?).filter(|ms| *ms > 0);
         }
         if let Some(rate) = self.rate {
             route.pacing.per_second = NonZeroU32::new(rate);

@@ -5,7 +5,7 @@ use naru_shared::{
     domain::{BackendConfig, ChannelName, CustomerId, Pacing, Route, ShownRoute, TextRule, Trade},
 };
 
-use super::{provider, table::Carrier};
+use super::{callback, provider, table::Carrier};
 use crate::{
     desk::{Book, Desk},
     units::channel_word,
@@ -35,18 +35,30 @@ struct Shown<'a> {
     assigned: Vec<(CustomerId, Option<ChannelName>)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     carrier: Option<Carrier>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_secret: Option<String>,
+}
+
+/// What is shown when it was made, and never again.
+#[derive(Default)]
+pub(super) struct Secrets {
+    pub(super) carrier: Option<Carrier>,
+    pub(super) callback: Option<String>,
 }
 
 pub(super) async fn show(desk: &Desk, book: &Book, route: &Route) -> anyhow::Result<()> {
-    show_with(desk, book, route, None).await
+    show_with(desk, book, route, Secrets::default()).await
 }
 
 pub(super) async fn show_with(
     desk: &Desk,
     book: &Book,
     route: &Route,
-    carrier: Option<Carrier>,
+    secrets: Secrets,
 ) -> anyhow::Result<()> {
+    let Secrets { carrier, callback: secret } = secrets;
     let entries = book.all(Kind::Assignment, "").await?;
     let assigned: Vec<_> = entries
         .into_iter()
@@ -79,13 +91,17 @@ pub(super) async fn show_with(
         ("assigned", if words.is_empty() { "nobody".to_owned() } else { words.join(" ") }),
     ];
     lines.extend(provider::lines(route));
+    lines.extend(callback::lines(route, secret.as_deref()));
     if let Some(carrier) = &carrier {
         lines.push(("carrier's role", carrier.role.clone()));
         let password = carrier.password.as_ref().map(|password| format!("{password} (shown this once only)"));
         lines.push(("its password", password.unwrap_or_else(|| "as it was".to_owned())));
     }
     let route = provider::without_secrets(route);
-    desk.out.one(&Shown { route: ShownRoute(&route), assigned, carrier }, &lines)
+    let callback_path = route.reports.callback.as_ref().map(|_| callback::path(&route.name));
+    let shown =
+        Shown { route: ShownRoute(&route), assigned, carrier, callback_path, callback_secret: secret };
+    desk.out.one(&shown, &lines)
 }
 
 pub(super) fn destination(route: &Route) -> String {

@@ -40,14 +40,19 @@ impl Page {
     /// The settlement of the current attempt.
     fn apply(&mut self, row: &mut Row, settlement: &Settlement, now: Timestamp, emit: bool) {
         let next = &settlement.next;
-        let clean = settlement.attempt == 1 && matches!(next, Next::Final { .. } | Next::Sent { .. });
+        let clean = settlement.attempt == 1
+            && matches!(next, Next::Final { .. } | Next::Sent { .. } | Next::Missed { .. });
         if !clean {
             self.note(row, settlement.attempt, next, false, now);
         }
         match next {
             Next::Final { state, code, detail, backend_id } => {
                 let backend_id = backend_id.as_deref();
-                let end = End { state: *state, code: *code, detail, backend_id, by: row.incarnation };
+                let end = End { by: row.incarnation, detail, backend_id, ..End::plain(*state, *code) };
+                self.end(row, &end, now, emit);
+            }
+            Next::Missed { captured } => {
+                let end = End { by: row.incarnation, ..End::missed(*captured) };
                 self.end(row, &end, now, emit);
             }
             Next::Sent { backend_id, look_at } => {
@@ -101,7 +106,7 @@ impl Page {
             return (Settled::Evidence, false);
         }
         let backend_id = backend_id.as_deref();
-        let end = End { state: *state, code: *code, detail, backend_id, by: None };
+        let end = End { detail, backend_id, ..End::plain(*state, *code) };
         self.end(row, &end, now, emit);
         (Settled::Corrected, true)
     }
@@ -276,5 +281,6 @@ fn already(row: &Row, next: &Next) -> bool {
         Next::Retry { .. } => matches!(row.state, State::Retrying | State::Stopped),
         Next::Held { .. } => row.state == State::Held,
         Next::Sent { .. } => row.state == State::Sent,
+        Next::Missed { .. } => row.state == State::Expired && row.code == Some(Code::NoReport),
     }
 }

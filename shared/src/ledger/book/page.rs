@@ -9,7 +9,7 @@ use super::{
     usage::UsageChanges,
 };
 use crate::{
-    domain::{Account, Code, Environment, Event, Next, Report, State, Timestamp},
+    domain::{Account, ChargeEffect, Code, Environment, Event, Next, Report, State, Timestamp},
     ledger::RowRef,
 };
 
@@ -56,12 +56,20 @@ pub(in crate::ledger) struct End<'a> {
     pub(in crate::ledger) backend_id: Option<&'a str>,
     /// Who settled it, if it was the current attempt's own settlement.
     pub(in crate::ledger) by: Option<i64>,
+    /// What becomes of its units.
+    pub(in crate::ledger) charge: ChargeEffect,
 }
 
 impl End<'_> {
     /// An end without words of its own.
     pub(in crate::ledger) const fn plain(state: State, code: Code) -> Self {
-        Self { state, code, detail: "", backend_id: None, by: None }
+        Self { state, code, detail: "", backend_id: None, by: None, charge: code.charge() }
+    }
+
+    /// The end of a row of which no report came, paid for or not.
+    pub(in crate::ledger) const fn missed(captured: bool) -> Self {
+        let charge = if captured { ChargeEffect::Captured } else { ChargeEffect::Released };
+        Self { charge, ..Self::plain(State::Expired, Code::NoReport) }
     }
 
     /// The end of a row whose time ran out.
@@ -100,7 +108,7 @@ impl Page {
             self.kept.push((row.at, report));
         }
         self.leaves(row);
-        row.charge = self.usage.end(row, end.code.charge(), now);
+        row.charge = self.usage.end(row, end.charge, now);
         row.state = end.state;
         row.code = Some(end.code);
         row.detail = own_words(end.code, end.detail).map(str::to_owned);
@@ -185,11 +193,12 @@ impl Page {
             Next::Retry { possible_duplicate: true, detail, .. } => ("uncertain", detail.as_str()),
             Next::Retry { possible_duplicate: false, detail, .. } => ("not-taken", detail.as_str()),
             Next::Held { detail } => ("held", detail.as_str()),
+            Next::Missed { .. } => (Code::NoReport.as_str(), ""),
         };
         let detail = cut(detail, DETAIL).to_owned();
         let backend_id = match next {
             Next::Final { backend_id, .. } | Next::Sent { backend_id, .. } => backend_id.as_deref(),
-            Next::Retry { .. } | Next::Held { .. } => None,
+            Next::Retry { .. } | Next::Held { .. } | Next::Missed { .. } => None,
         };
         self.notes.push(Note {
             at: row.at,

@@ -15,6 +15,7 @@ mod forget;
 mod intake;
 mod memory;
 mod mends;
+mod notices;
 mod opt_outs;
 mod quick;
 mod reads;
@@ -38,12 +39,12 @@ pub use statements::{postgres_callback_statements, postgres_statements};
 use tokio::runtime::Handle;
 
 use super::{
-    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, Reroute, RowRef,
-    Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice, PassedOver,
+    Reroute, RowRef, Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
     book::{News, RouteTurns, rung, wait_for_due},
 };
 use crate::{
-    domain::{Account, Clock, CustomerId, IncarnationId, Lane, MessageId, RouteName, Timestamp},
+    domain::{Account, Clock, CustomerId, IncarnationId, Lane, MessageId, Notice, RouteName, Timestamp},
     ports::Probe,
     postgres::{Database, Fitness, InvalidUrl, PgError, Pool, PostgresSettings},
     watch::Flow,
@@ -240,6 +241,47 @@ impl Ledger for PostgresLedger {
             Box::pin(recovery::due_reports(c, *now, *max, *lease))
         });
         Ok(due.await?)
+    }
+
+    async fn spoken_of(
+        &self,
+        route: &RouteName,
+        notices: &[Notice],
+    ) -> Result<Vec<Option<SpokenOf>>, LedgerError> {
+        let call = (route, notices);
+        let found = self
+            .database
+            .read("spoken-of", &call, |c, (route, told)| Box::pin(notices::spoken_of(c, route, told)));
+        Ok(found.await?)
+    }
+
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError> {
+        let call = (notices, now, most);
+        let kept = self
+            .database
+            .transact("park", &call, |c, (told, now, most)| Box::pin(notices::park(c, told, *now, *most)));
+        let kept = kept.await?;
+        if let Some(due) = call.0.iter().map(|parked| parked.look_at(now).as_millis()).min() {
+            self.memory.due.ring(due);
+        }
+        Ok(kept)
+    }
+
+    async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError> {
+        let call = (now, max);
+        let due =
+            self.database.transact("parked", &call, |c, (now, max)| Box::pin(notices::parked(c, *now, *max)));
+        Ok(due.await?)
+    }
+
+    async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError> {
+        let gone = self.database.statement("unpark", &notices, |c, told| Box::pin(notices::unpark(c, told)));
+        Ok(gone.await?)
     }
 
     async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {

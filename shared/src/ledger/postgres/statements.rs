@@ -1,8 +1,8 @@
 //! The statements on the way of a message, so that their plans can be looked at.
 
 use super::{
-    archive, detour, dossier, forget, intake, memory, opt_outs, quick, reads, recovery, rows, settle, stops,
-    take, tally, usage, write,
+    archive, detour, dossier, forget, intake, memory, notices, opt_outs, quick, reads, recovery, rows,
+    settle, stops, take, tally, usage, write,
 };
 use crate::{callbacks, outbox, watch};
 
@@ -12,6 +12,12 @@ use crate::{callbacks, outbox, watch};
 pub fn postgres_statements() -> Vec<(&'static str, &'static str)> {
     vec![
         ("record", intake::INSERT),
+        ("whom a provider speaks of", notices::BY_BACKEND_ID),
+        ("whom a provider speaks of, in the archive", notices::BY_BACKEND_ID_ARCHIVED),
+        ("keep an early report", notices::PARK),
+        ("what is kept already", notices::PARKED_ALREADY),
+        ("early reports that are due", notices::PARKED),
+        ("an early report that is kept no more", notices::UNPARK),
         ("look up ids", intake::KNOWN),
         ("units used", usage::USED),
         ("what a customer has ready", take::ROWS),

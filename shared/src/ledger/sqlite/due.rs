@@ -9,8 +9,10 @@ pub(super) const EARLIEST: &str =
 pub(super) const EARLIEST_REPORT: &str =
     "SELECT wake_at FROM message WHERE state = 7 AND wake_at >= 0 ORDER BY wake_at LIMIT 1";
 
+pub(super) const EARLIEST_EARLY: &str = "SELECT look_at FROM early_report ORDER BY look_at LIMIT 1";
+
 pub(super) fn earliest(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     let look = |query| connection.prepare_cached(query)?.query_row([], |row| row.get(0)).optional();
-    let (waiting, report): (Option<i64>, Option<i64>) = (look(EARLIEST)?, look(EARLIEST_REPORT)?);
-    Ok(waiting.into_iter().chain(report).min())
+    let moments: [Option<i64>; 3] = [look(EARLIEST)?, look(EARLIEST_REPORT)?, look(EARLIEST_EARLY)?];
+    Ok(moments.into_iter().flatten().min())
 }

@@ -16,6 +16,7 @@ mod forget;
 mod intake;
 mod memory;
 mod mends;
+mod notices;
 mod opt_outs;
 mod reads;
 mod recovery;
@@ -36,12 +37,12 @@ pub use restored::mark_restored;
 use rusqlite::OptionalExtension;
 
 use super::{
-    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, PassedOver, Reroute, RowRef,
-    Settled, Settlement, TakeRequest, Taken, Waiting, Woken, Work,
+    Capabilities, Forgotten, IntakeBatch, IntakeDone, Keep, Ledger, LedgerError, ParkedNotice, PassedOver,
+    Reroute, RowRef, Settled, Settlement, SpokenOf, TakeRequest, Taken, Waiting, Woken, Work,
     book::{FlowByPlace, News, rung, wait_for_due},
 };
 use crate::{
-    domain::{Account, Clock, IncarnationId, Lane, RouteName, SystemClock, Timestamp},
+    domain::{Account, Clock, IncarnationId, Lane, Notice, RouteName, SystemClock, Timestamp},
     sqlite::{Db, DbError},
 };
 
@@ -56,6 +57,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("stops.sql"),
     include_str!("seeing.sql"),
     include_str!("trade.sql"),
+    include_str!("notices.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
@@ -218,6 +220,32 @@ impl Ledger for SqliteLedger {
         lease: Duration,
     ) -> Result<Vec<Work>, LedgerError> {
         self.change(move |change| recovery::due_reports(change, now, max, lease)).await
+    }
+
+    async fn spoken_of(
+        &self,
+        route: &RouteName,
+        notices: &[Notice],
+    ) -> Result<Vec<Option<SpokenOf>>, LedgerError> {
+        let (route, notices) = (route.clone(), notices.to_vec());
+        Ok(self.db.read(move |c| notices::spoken_of(c, &route, &notices)).await?)
+    }
+
+    async fn park(
+        &self,
+        notices: Vec<ParkedNotice>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<bool>, LedgerError> {
+        self.change(move |change| notices::park(change, &notices, now, most)).await
+    }
+
+    async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError> {
+        self.change(move |change| notices::parked(change, now, max)).await
+    }
+
+    async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError> {
+        self.change(move |change| notices::unpark(change, &notices)).await
     }
 
     async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {

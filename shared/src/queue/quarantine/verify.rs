@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{super::claim_check, SetAside};
 use crate::{
     blobs::{BlobError, Blobs},
-    domain::{EnvelopeError, EnvelopeKeys, Pack},
+    domain::{EnvelopeError, EnvelopeKeys, NoticePack, Opened, Pack},
 };
 
 /// What was found.
@@ -14,6 +14,8 @@ use crate::{
 pub enum Finding {
     /// It is a pack that this deployment wrote.
     Ours(Pack),
+    /// It holds what a provider told, and this deployment wrote it.
+    Told(NoticePack),
     /// It cannot be opened, and may be ours all the same: its key, its blob or a program that knows its version is missing. The
     /// sentence says which.
     Unsure(String),
@@ -28,7 +30,7 @@ impl Finding {
     #[must_use]
     pub fn why_not(&self) -> Option<String> {
         match self {
-            Self::Ours(_) => None,
+            Self::Ours(_) | Self::Told(_) => None,
             Self::Unsure(why) | Self::Foreign(why) => Some(why.clone()),
             Self::NotNow(error) => Some(format!("its blob could not be had: {error}")),
         }
@@ -56,8 +58,9 @@ impl Verifier {
             Err(claim_check::Lost::ForEver(why)) => return Finding::Unsure(why),
             Err(claim_check::Lost::ForNow(error)) => return Finding::NotNow(error),
         };
-        match self.keys.open(&envelope) {
-            Ok(pack) => Finding::Ours(pack),
+        match self.keys.open_any(&envelope) {
+            Ok(Opened::Pack(pack)) => Finding::Ours(pack),
+            Ok(Opened::Notices(pack)) => Finding::Told(pack),
             Err(error @ EnvelopeError::Newer { .. }) => {
                 Finding::Unsure(format!("{error}: a newer program may know it"))
             }

@@ -8,6 +8,7 @@ pub mod dead;
 pub mod forget;
 pub mod intake;
 pub mod money;
+pub mod notices;
 pub mod opt_outs;
 pub mod outbox;
 pub mod recovery;
@@ -87,6 +88,13 @@ macro_rules! ledger_conformance {
             reports: a_tombstone_cancels_what_comes_after_it,
             reports: a_search_finds_what_matches_and_nothing_else,
             reports: a_search_that_ends_early_says_so_and_goes_on_from_there,
+            notices: a_provider_s_report_finds_its_message_by_either_id_and_on_its_own_route_alone,
+            notices: of_several_messages_with_the_same_id_of_the_provider_s_the_newest_is_meant,
+            notices: a_report_that_is_told_twice_makes_one_revision_and_a_correction_another,
+            notices: a_message_without_a_report_is_paid_for_only_if_its_route_says_so,
+            notices: an_early_report_is_kept_once_handed_out_again_later_and_again_until_it_is_let_go,
+            notices: of_a_route_no_more_early_reports_are_kept_than_may_be,
+            notices: a_wait_for_what_is_due_ends_when_an_early_report_is,
             forget: what_ended_and_was_read_is_removed_after_the_horizon_and_not_before,
             forget: an_unread_report_can_be_read_for_the_horizon_after_its_end,
             forget: what_has_not_ended_is_never_let_go,
@@ -158,6 +166,7 @@ mod tests {
             ("forget", include_str!("forget.rs")),
             ("intake", include_str!("intake.rs")),
             ("money", include_str!("money.rs")),
+            ("notices", include_str!("notices.rs")),
             ("opt_outs", include_str!("opt_outs.rs")),
             ("outbox", include_str!("outbox.rs")),
             ("recovery", include_str!("recovery.rs")),

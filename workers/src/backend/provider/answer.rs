@@ -32,7 +32,9 @@ pub(crate) struct Mapping {
     id: Option<Pointer>,
     code: Option<Pointer>,
     detail: Option<Pointer>,
-    report_in: Duration,
+    report_in: Option<Duration>,
+    /// What `2xx` means where no rule says it: the report comes later.
+    later: bool,
     rules: Vec<Rule>,
 }
 
@@ -148,7 +150,7 @@ impl Mapping {
         if text.rules.len() > RULES {
             return Err(ProviderError::Answer(format!("there are more than {RULES} rules")));
         }
-        if !(1_000..=LONGEST_REPORT_MS).contains(&text.report_within_ms) {
+        if text.report_within_ms.is_some_and(|ms| !(1_000..=LONGEST_REPORT_MS).contains(&ms)) {
             return Err(ProviderError::Answer(
                 "`report_within_ms` is between a second and 30 days".to_owned(),
             ));
@@ -158,7 +160,8 @@ impl Mapping {
             id: pointer(&text.id)?,
             code: pointer(&text.code)?,
             detail: pointer(&text.detail)?,
-            report_in: Duration::from_millis(text.report_within_ms),
+            report_in: text.report_within_ms.map(Duration::from_millis),
+            later: false,
             rules: text.rules.iter().map(Rule::parse).collect::<Result<_, _>>()?,
         })
     }
@@ -198,9 +201,17 @@ impl Mapping {
             return uncertain(&detail, "no rule knows what its body says");
         }
         match http_outcome(Answer::Head(head), &detail) {
+            Outcome::Delivered { .. } if self.later => {
+                Outcome::Sent { backend_id, report_in: self.report_in }
+            }
             Outcome::Delivered { detail, .. } => Outcome::Delivered { detail, backend_id },
             other => other,
         }
+    }
+
+    /// Reports come later: what was taken is not delivered before one says so.
+    pub(super) const fn reported_later(&mut self, later: bool) {
+        self.later = later;
     }
 
     fn decided(&self, rule: &Rule, head: AnswerHead, detail: String, backend_id: Option<String>) -> Outcome {
@@ -285,7 +296,7 @@ mod tests {
     #[test]
     fn the_first_rule_that_matches_decides_and_the_table_for_the_rest() {
         let mapping = mapping(PROVIDER);
-        let sent = Outcome::Sent { backend_id: Some("SM1".into()), report_in: Duration::from_secs(5) };
+        let sent = Outcome::Sent { backend_id: Some("SM1".into()), report_in: Some(Duration::from_secs(5)) };
         assert_eq!(of(&mapping, 201, r#"{"sid":"SM1","status":"queued"}"#), sent);
         assert_eq!(
             of(&mapping, 201, r#"{"sid":7,"status":"delivered"}"#),

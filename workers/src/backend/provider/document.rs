@@ -40,6 +40,9 @@ pub struct Description {
     /// Whether the headers go along by which attempts are told apart.
     #[serde(default = "yes")]
     pub(super) labels: bool,
+    /// How the provider's reports come; it is kept beside the description, where the front finds it.
+    #[serde(default, skip_serializing)]
+    reports: Option<Value>,
     /// How long a connection may lie idle.
     #[serde(default = "idle")]
     pub(super) idle_ms: u32,
@@ -51,10 +54,6 @@ const fn yes() -> bool {
 
 const fn idle() -> u32 {
     4_000
-}
-
-const fn report_within() -> u64 {
-    72 * 3_600_000
 }
 
 /// A method that may carry a message.
@@ -176,9 +175,9 @@ pub(super) struct Answers {
     /// Where the provider's words stand.
     #[serde(default)]
     pub(super) detail: Option<String>,
-    /// How long the report of what was `sent` may take.
-    #[serde(default = "report_within")]
-    pub(super) report_within_ms: u64,
+    /// How long the report of what was `sent` may take; none given: as long as its channel says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) report_within_ms: Option<u64>,
     /// The first that matches decides; if none does, the table of all HTTP backends.
     #[serde(default)]
     pub(super) rules: Vec<RuleText>,
@@ -186,7 +185,7 @@ pub(super) struct Answers {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { id: None, code: None, detail: None, report_within_ms: report_within(), rules: Vec::new() }
+        Self { id: None, code: None, detail: None, report_within_ms: None, rules: Vec::new() }
     }
 }
 
@@ -253,6 +252,11 @@ impl Description {
     pub fn document(&self) -> Result<ProviderDocument, ProviderError> {
         let value = serde_json::to_value(self);
         value.map(ProviderDocument).map_err(|error| ProviderError::Unreadable(error.to_string()))
+    }
+
+    /// How the provider's reports come, if the description says it; it is not part of what the catalog keeps of it.
+    pub const fn take_reports(&mut self) -> Option<Value> {
+        self.reports.take()
     }
 
     /// Where every secret and file comes from, by name.

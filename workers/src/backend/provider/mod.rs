@@ -165,6 +165,7 @@ impl Provider {
         sealer: Option<&Sealer>,
     ) -> Result<Self, ProviderError> {
         let mut understood = Understood::read(Description::of(document)?)?;
+        understood.mapping.reported_later(route.reports.callback.is_some());
         let files = Files::watch(understood.text.files());
         let secrets = understood.text.open(route.name.as_str(), sealer)?;
         if let Some(proof) = &understood.proof {
