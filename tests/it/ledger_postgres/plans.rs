@@ -30,6 +30,8 @@ INSERT INTO usage (used, credited, day, customer, channel) SELECT 1, 0, i, 'c' |
 INSERT INTO outbox (free_at, event) SELECT i, '{}' FROM generate_series(1, 20000) AS i;
 INSERT INTO attempt_note (message, at, attempt, late, outcome, detail) SELECT i, i, 1, false, 'x', '' FROM generate_series(1, 20000) AS i;
 INSERT INTO report_history (message, at, revision, report) SELECT i, i, 1, '{}' FROM generate_series(1, 20000) AS i;
+INSERT INTO early_report (route, digest, notice, since, until, look_at) SELECT 'r' || i % 50, i, '{}', i, i, i
+    FROM generate_series(1, 20000) AS i;
 ANALYZE;";
 
 fn parameters(statement: &str) -> usize {
