@@ -21,7 +21,7 @@ pub fn table(config: &mut web::ServiceConfig, front: &Arc<Front>) {
         .service(
             web::scope("/sandbox/v1.0").configure(|scope| version_1_0(scope, front, Environment::Sandbox)),
         )
-        .service(web::scope("/callbacks/v1.0").configure(|scope| callbacks_1_0(scope, front)))
+        .service(At { front, environment: Environment::Live }.callbacks())
         .service(At { front, environment: Environment::Live }.problems())
         .default_service(At { front, environment: Environment::Live }.nothing());
 }
@@ -63,18 +63,6 @@ fn version_1_0(scope: &mut web::ServiceConfig, front: &Arc<Front>, environment: 
         .default_service(at.nothing());
 }
 
-/// What providers call. A route's name says of which environment it is.
-fn callbacks_1_0(scope: &mut web::ServiceConfig, front: &Arc<Front>) {
-    let at = At { front, environment: Environment::Live };
-    scope
-        .service(at.resource("/{route}", "POST").route(at.run(
-            Method::POST,
-            Call::Callback,
-            calls::callback::call,
-        )))
-        .default_service(at.nothing());
-}
-
 /// Where calls are put into the table.
 struct At<'a> {
     front: &'a Arc<Front>,
@@ -106,6 +94,12 @@ impl At<'_> {
             let (front, run) = (Arc::clone(&front), run.clone());
             async move { exchange(front, environment, call, request, payload, run).await }
         })
+    }
+
+    /// What providers call: a route's name says of which environment it is.
+    fn callbacks(&self) -> Resource {
+        let call = self.run(Method::POST, Call::Callback, calls::callback::call);
+        self.resource("/callbacks/v1.0/{route}", "POST").route(call)
     }
 
     fn problems(&self) -> Resource {

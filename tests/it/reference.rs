@@ -228,7 +228,8 @@ fn addresses() -> Vec<String> {
     for rest in source.split("resource(\"").skip(1) {
         let mut words = rest.split('"');
         let (path, methods) = (words.next().unwrap(), words.nth(1).unwrap());
-        let base = if path.starts_with("/problems") { "" } else { "/v1.0" };
+        let whole = path.starts_with("/problems") || path.starts_with("/callbacks");
+        let base = if whole { "" } else { "/v1.0" };
         found.extend(methods.split(", ").map(|method| format!("`{method} {base}{path}`")));
     }
     assert!(found.len() >= 8, "the table was not found: {found:?}");

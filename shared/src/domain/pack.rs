@@ -151,21 +151,25 @@ impl EnvelopeKeys {
         if version > self.newest() && version != NOTICES {
             return Err(EnvelopeError::Newer { version, newest: self.newest() });
         }
+        let format = match version {
+            NOTICES => None,
+            version => Some(
+                self.format(version)
+                    .map_err(|_older| EnvelopeError::Unverified("a version that is not read"))?,
+            ),
+        };
         let (Some(id), Some(tag), None) = (parts.next(), parts.next(), parts.next()) else {
             return Err(EnvelopeError::Forged("head of another form"));
         };
-        if version == NOTICES {
-            self.verify(version, id, tag, body)?;
+        self.verify(version, id, tag, body)?;
+        let Some(format) = format else {
             let pack: NoticePack =
                 serde_json::from_slice(body).map_err(|error| EnvelopeError::Malformed(error.into()))?;
             if pack.notices.len() > PACK_NOTICES {
                 return Err(EnvelopeError::Forged("more reports than a call has"));
             }
             return Ok(Opened::Notices(pack));
-        }
-        let format =
-            self.format(version).map_err(|_older| EnvelopeError::Unverified("a version that is not read"))?;
-        self.verify(version, id, tag, body)?;
+        };
         let pack = (format.read)(body).map_err(EnvelopeError::Malformed)?;
         if pack.messages.len() > PACK_MESSAGES {
             return Err(EnvelopeError::Forged("more messages than a pack holds"));

@@ -20,24 +20,18 @@ const FIELDS: usize = 200;
 #[serde(default, deny_unknown_fields)]
 pub struct Shape {
     /// Where the list of reports stands; none given: the body is one report, or a list of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
     /// Where the provider's id stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Where our own id stands, which the provider was given and gives back.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Where it says what became of the message.
     pub status: String,
     /// Where the provider's code stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// Where the provider's words stand.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Where it says when.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// Which values of `status` say that it arrived.
     pub delivered: Vec<Value>,

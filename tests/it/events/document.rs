@@ -13,11 +13,12 @@ use naru_tests::tools::tool;
 use serde_json::{Value, json};
 
 /// Kinds that the gateway of the test does not publish: nobody can make it, or it is made elsewhere.
-pub(super) const NOT_CAUSED: [&str; 6] = [
+pub(super) const NOT_CAUSED: [&str; 7] = [
     kinds::REJECTED.name,
     kinds::CREDENTIAL_CHANGED.name,
     kinds::WEBHOOK_FULL.name,
     kinds::WEBHOOK_TEST.name,
+    kinds::UNMATCHED.name,
     kinds::REDRIVEN.name,
     kinds::REPLACED.name,
 ];

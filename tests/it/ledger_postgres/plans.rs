@@ -32,6 +32,8 @@ INSERT INTO opt_out (since, recipient, customer, channel) SELECT i, '+82' || i, 
 INSERT INTO outbox (free_at, event) SELECT i, '{}' FROM generate_series(1, 20000) AS i;
 INSERT INTO attempt_note (message, at, attempt, late, outcome, detail) SELECT i, i, 1, false, 'x', '' FROM generate_series(1, 20000) AS i;
 INSERT INTO report_history (message, at, revision, report) SELECT i, i, 1, '{}' FROM generate_series(1, 20000) AS i;
+INSERT INTO early_report (route, digest, notice, since, until, look_at) SELECT 'r' || i % 50, i, '{}', i, i, i
+    FROM generate_series(1, 20000) AS i;
 ANALYZE;";
 
 fn parameters(statement: &str) -> usize {

@@ -139,19 +139,14 @@ impl Ledger for Faulty {
     ) -> Result<Vec<Option<SpokenOf>>, LedgerError> {
         self.call("spoken_of", None, self.inner.spoken_of(route, notices)).await
     }
-    async fn park(
-        &self,
-        notices: Vec<ParkedNotice>,
-        now: Timestamp,
-        most: u64,
-    ) -> Result<Vec<bool>, LedgerError> {
-        self.call("park", None, self.inner.park(notices, now, most)).await
+    async fn park(&self, told: Vec<ParkedNotice>, now: Timestamp, n: u64) -> Result<Vec<bool>, LedgerError> {
+        self.call("park", None, self.inner.park(told, now, n)).await
     }
     async fn parked(&self, now: Timestamp, max: usize) -> Result<Vec<ParkedNotice>, LedgerError> {
         self.call("parked", None, self.inner.parked(now, max)).await
     }
-    async fn unpark(&self, notices: Vec<ParkedNotice>) -> Result<(), LedgerError> {
-        self.call("unpark", None, self.inner.unpark(notices)).await
+    async fn unpark(&self, told: Vec<ParkedNotice>) -> Result<(), LedgerError> {
+        self.call("unpark", None, self.inner.unpark(told)).await
     }
     async fn await_due(&self, now: Timestamp, wait: Duration) -> bool {
         self.inner.await_due(now, wait).await

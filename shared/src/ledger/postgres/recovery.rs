@@ -186,7 +186,7 @@ pub(super) async fn give_back(
 pub(super) const EARLIEST: &str = "SELECT least( \
      (SELECT wake_at FROM message WHERE state IN (1, 2, 4) AND wake_at >= 0 ORDER BY wake_at LIMIT 1), \
      (SELECT wake_at FROM message WHERE state = 7 AND wake_at >= 0 ORDER BY wake_at LIMIT 1), \
-     (SELECT look_at FROM early_report ORDER BY look_at LIMIT 1))";
+     (SELECT look_at FROM early_report WHERE look_at >= 0 ORDER BY look_at LIMIT 1))";
 
 pub(super) async fn earliest(connection: &mut PgConnection) -> Result<Option<i64>, PgError> {
     Ok(sqlx::query(EARLIEST).fetch_one(connection).await?.try_get(0)?)

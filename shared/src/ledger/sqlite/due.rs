@@ -9,7 +9,8 @@ pub(super) const EARLIEST: &str =
 pub(super) const EARLIEST_REPORT: &str =
     "SELECT wake_at FROM message WHERE state = 7 AND wake_at >= 0 ORDER BY wake_at LIMIT 1";
 
-pub(super) const EARLIEST_EARLY: &str = "SELECT look_at FROM early_report ORDER BY look_at LIMIT 1";
+pub(super) const EARLIEST_EARLY: &str =
+    "SELECT look_at FROM early_report WHERE look_at >= 0 ORDER BY look_at LIMIT 1";
 
 pub(super) fn earliest(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     let look = |query| connection.prepare_cached(query)?.query_row([], |row| row.get(0)).optional();

@@ -112,7 +112,7 @@ impl Site {
                 gateway.start(&[]).unwrap();
             }
             Self::Wide(site) => {
-                let members = if round % 2 == 0 { &mut site.workers } else { &mut site.ingress };
+                let members = if round.is_multiple_of(2) { &mut site.workers } else { &mut site.ingress };
                 let member = &mut members[round / 2 % 2];
                 member.kill().unwrap();
                 member.start(&[]).unwrap();

@@ -163,7 +163,7 @@ pub(super) struct Tls {
 }
 
 /// What answers mean.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Answers {
     /// Where the provider's own id stands.
@@ -181,12 +181,6 @@ pub(super) struct Answers {
     /// The first that matches decides; if none does, the table of all HTTP backends.
     #[serde(default)]
     pub(super) rules: Vec<RuleText>,
-}
-
-impl Default for Answers {
-    fn default() -> Self {
-        Self { id: None, code: None, detail: None, report_within_ms: None, rules: Vec::new() }
-    }
 }
 
 /// A line of the mapping.
