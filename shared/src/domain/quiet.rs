@@ -286,11 +286,13 @@ mod tests {
         assert_eq!(within("2026-03-09T20:55:00+09:00", 299), Duration::ZERO);
         assert_eq!(within("2026-03-09T20:55:00+09:00", 301), night);
         assert_eq!(within("2026-03-09T22:00:00+09:00", 600), night - Duration::from_secs(3_600));
+        let two_days = 25 * 3_600;
         assert_eq!(
-            within("2026-03-09T09:00:00+09:00", 86_400),
-            night * 2,
-            "twelve hours before a night, twelve after"
+            within("2026-03-09T09:00:00+09:00", two_days - 1),
+            night,
+            "twelve hours before a night, nearly thirteen after"
         );
+        assert_eq!(within("2026-03-09T09:00:00+09:00", two_days + 1), night * 2, "and another night");
     }
 
     #[test]

@@ -80,7 +80,8 @@ mod tests {
             let list = suite.split("$fixture,").nth(1).and_then(|rest| rest.split(");").next()).unwrap();
             let listed: Vec<&str> = list.split([',', '[', ']']).map(str::trim).collect();
             for file in files {
-                let names = file.split("pub async fn ").skip(1).filter_map(|rest| rest.split('(').next());
+                let names =
+                    file.split("pub async fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
                 let names: Vec<&str> = names.collect();
                 assert!(!names.is_empty());
                 for name in names {

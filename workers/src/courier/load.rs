@@ -93,9 +93,9 @@ mod tests {
     fn a_rate_is_told_only_of_a_route_that_is_full_for_a_while() {
         let load = Load::default();
         load.begin(100);
-        let now = Instant::now();
-        assert_eq!(load.per_second_at(now), None, "it is not full");
+        assert_eq!(load.per_second_at(Instant::now()), None, "it is not full");
         load.is_full();
+        let now = Instant::now();
         load.begin(50);
         assert_eq!(load.per_second_at(now + Duration::from_secs(9)), None, "not for long");
         let rate = load.per_second_at(now + Duration::from_secs(10)).unwrap();

@@ -108,6 +108,7 @@ impl<R: BufRead> Entries<R> {
         let head = head.strip_prefix('\u{feff}').unwrap_or(&head).to_owned();
         let wrong = |what: &str| CsvError::Line(1, format!("{what}; the first line is {HEAD}"));
         let names = fields(&head).ok_or_else(|| wrong("quotes do not match"))?;
+        let names = if head.trim().is_empty() { Vec::new() } else { names };
         let find = |wanted: &str| names.iter().position(|name| name.trim() == wanted);
         if let Some(other) = names.iter().find(|name| !HEAD.split(',').any(|known| known == name.trim())) {
             return Err(wrong(&format!("the column `{other}` is not known")));
