@@ -141,6 +141,28 @@ fn discard(gateway: &Gateway) {
     gateway.verb(&["quarantine", "discard", id]).unwrap();
 }
 
+/// A person stops what a customer has waiting, twice; sends what failed again; and erases a recipient.
+fn mistakes(gateway: &Gateway) {
+    let mut customer = gateway.customer(0);
+    let stop = |channel: &str| {
+        let told = gateway.verb(&["stop", "--customer", "c0", "--channel", channel, "--json"]).unwrap();
+        let told: Value = serde_json::from_str(&told).unwrap();
+        told["number"].as_u64().unwrap_or_else(|| panic!("{told}")).to_string()
+    };
+    let undone = stop("mms");
+    gateway.verb(&["stop", "undo", &undone]).unwrap();
+    let mut later = message("lms", "recalled");
+    later["send_at"] = json!(SystemClock.now().plus(Duration::from_secs(3_600)));
+    let recalled = accept(&mut customer, &later, None);
+    until(&mut customer, &recalled, &["scheduled"], PATIENCE);
+    let committed = stop("lms");
+    until(&mut customer, &recalled, &["stopped"], PATIENCE);
+    gateway.verb(&["stop", "commit", &committed]).unwrap();
+    until(&mut customer, &recalled, &["cancelled"], PATIENCE);
+    gateway.verb(&["dead", "redrive", "--customer", "c0", "--code", "ttl-expired"]).unwrap();
+    gateway.verb(&["erase", "+821012345690"]).unwrap();
+}
+
 fn slack_tells_of(slack: &Target, kind: &str) {
     within(PATIENCE, &format!("Slack is told of {kind}"), || {
         let posted = slack.posted();
@@ -215,6 +237,7 @@ fn operators_hear_of_every_act_and_customers_of_their_messages_alone_and_nobody_
     gateway.verb(&["alarm", "remove", "failing"]).unwrap();
     slack_tells_of(&slack, kinds::ALARM_CLEARED.name);
     discard(&gateway);
+    mistakes(&gateway);
     conflict(&mut gateway);
     within(PATIENCE, "the webhook is called", || {
         hook.posted().iter().any(|post| post.event()["type"] == kinds::CONFLICT.name).then_some(())

@@ -139,7 +139,7 @@ async fn last_came(connection: &mut PgConnection) -> Result<Vec<LastCame>, PgErr
 
 /// One look at the index for each place.
 pub(crate) const OLDEST_READY: &str = "WITH RECURSIVE place (route, lane, customer, since) AS ( \
-       (SELECT route, lane, customer, greatest(accepted_at, send_at) FROM message WHERE state = 1 \
+       (SELECT route, lane, customer, greatest(accepted_at, send_at) FROM message WHERE state = 1 AND route >= '' \
          ORDER BY route, lane, customer, row LIMIT 1) \
        UNION ALL \
        SELECT next.route, next.lane, next.customer, next.since FROM place CROSS JOIN LATERAL ( \

@@ -56,12 +56,12 @@ fn plan(settings: &PostgresSettings, session: &str, name: &str, statement: &str)
     Ok(plan)
 }
 
-/// Whether a plan reads a table, or an index, from end to end. Few processes live at a time, and few rules are in force: theirs
-/// may be.
+/// Whether a plan reads a table, or an index, from end to end. Few processes live at a time, few rules are in force, and
+/// what came and ended is kept for two hours: theirs may be.
 fn reads_whole(plan: &str) -> bool {
     let lines: Vec<&str> = plan.lines().collect();
     lines.iter().enumerate().any(|(number, line)| {
-        let few = line.contains("on incarnation") || line.contains("on stop_rule");
+        let few = ["on incarnation", "on stop_rule", "on flow"].iter().any(|table| line.contains(table));
         let whole_table = line.contains("Seq Scan on") && !few;
         let index = line.contains("Index Scan") || line.contains("Index Only Scan");
         let by_condition = lines.get(number + 1).is_some_and(|next| next.contains("Index Cond:"));

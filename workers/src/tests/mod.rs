@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod faults;
+mod faulty;
 pub(crate) mod http;
 mod messages;
 mod recovery;

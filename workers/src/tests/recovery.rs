@@ -14,7 +14,7 @@ use naru_shared::{
 };
 
 use super::{
-    faults::{Fault, Faulty, Plan},
+    faulty::{Fault, Faulty, Plan},
     site::{Site, config},
 };
 use crate::{Workers, WorkersDeps, samples};
