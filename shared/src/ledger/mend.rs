@@ -267,6 +267,8 @@ pub enum Redriven {
     NoText,
     /// A limit does not hold it: it stays as it was.
     OverQuota,
+    /// Its recipient wants no messages: it stays as it was.
+    OptedOut,
 }
 
 /// To whom everything is to be forgotten.

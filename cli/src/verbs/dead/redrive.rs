@@ -89,11 +89,12 @@ impl Tally {
         }
         let of = |what| self.outcomes.get(&what).copied().unwrap_or(0);
         format!(
-            "{found}. {} wait to be sent again, {} are stopped by a rule, {} are beyond a quota, {} were left out, {} are not dead \
-             (any more), {} without text",
+            "{found}. {} wait to be sent again, {} are stopped by a rule, {} are beyond a quota, {} are for recipients who opted out, \
+             {} were left out, {} are not dead (any more), {} without text",
             of(Redriven::Ready),
             of(Redriven::Stopped),
             of(Redriven::OverQuota),
+            of(Redriven::OptedOut),
             left_out,
             of(Redriven::NotDead),
             of(Redriven::NoText),

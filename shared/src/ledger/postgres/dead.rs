@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{PgConnection, Row as _};
 
 use super::{
-    archive,
+    archive, opt_outs,
     recovery::limit,
     rows::{COLUMNS, bytes, id, message, read, row_columns},
     settle, stops, usage,
@@ -15,7 +15,7 @@ use crate::{
     domain::{Code, CustomerId, Day, Message, MessageId, RouteName, Timestamp},
     ledger::{
         DeadFilter, DeadPage, Redrive, Redriven, RowRef, StopPhase,
-        book::{News, Page, Tallies, as_entry, is_charged_again, is_dead, told_dead},
+        book::{News, Page, Row, Tallies, as_entry, is_charged_again, is_dead, told_dead},
     },
     postgres::PgError,
 };
@@ -105,6 +105,8 @@ pub(super) async fn redrive(
     let ids = sorted(redrive.ids.iter().map(|id| RowRef { row: 0, id: *id }));
     let settle::Loaded { mut rows, archived } = settle::load(connection, &ids).await?;
     let mut texts = texts(connection, &ids).await?;
+    let dead: Vec<Row> = rows.values().filter(|row| is_dead(row)).cloned().collect();
+    let out = opt_outs::of_rows_held(connection, &dead).await?;
     let rules = stops::rules(connection, StopPhase::Standing).await?;
     let day = Day::of(redrive.now, &redrive.time_zone);
     let entries: Vec<_> = redrive
@@ -128,6 +130,10 @@ pub(super) async fn redrive(
             answers.push(Redriven::NoText);
             continue;
         };
+        if out.contains(id) {
+            answers.push(Redriven::OptedOut);
+            continue;
+        }
         if is_charged_again(&row) {
             let entry = as_entry(&row, message.clone(), day);
             if !tallies.see(&entry) {

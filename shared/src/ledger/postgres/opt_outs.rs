@@ -74,6 +74,15 @@ pub(super) async fn of_rows(
     Ok(rows.iter().enumerate().filter(|(n, _)| closed.contains(n)).map(|(_, row)| row.at.id).collect())
 }
 
+/// The same of rows that begin to wait by this transaction: whoever opts out from now on waits for its end, and then ends them.
+pub(super) async fn of_rows_held(
+    connection: &mut PgConnection,
+    rows: &[Row],
+) -> Result<HashSet<MessageId>, PgError> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(INTAKE).execute(&mut *connection).await?;
+    of_rows(connection, rows).await
+}
+
 /// What has not ended, by id; those alone whose recipient ends so, if anything is given.
 pub(super) const LOOK: &str = "SELECT id, recipient, customer, channel, state FROM message \
      WHERE id > $1 AND state IN (1, 2, 3, 4, 6) AND fingerprint IS NOT NULL \

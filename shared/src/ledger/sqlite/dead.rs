@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::{
     backlog,
     change::{Change, by_id, json},
+    opt_outs,
     rows::{content, read, row_columns},
     stops,
     usage::used,
@@ -84,6 +85,10 @@ pub(super) fn redrive(change: &mut Change<'_>, redrive: &Redrive) -> rusqlite::R
             answers.push(Redriven::NoText);
             continue;
         };
+        if opt_outs::is_out(change.connection, &row)? {
+            answers.push(Redriven::OptedOut);
+            continue;
+        }
         entries.push(as_entry(&row, message.clone(), day));
         candidates.insert(*id, Candidate { row, message });
         answers.push(Redriven::Ready);

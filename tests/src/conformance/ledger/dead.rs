@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use naru_shared::{
     domain::{Again, Code, Next, Period, Quota, State, TimeZone},
-    ledger::{DeadFilter, Disposition, Erased, Erasure, Redrive, Redriven, RowRef, Settled},
+    ledger::{DeadFilter, Disposition, Erased, Erasure, OptOut, Redrive, Redriven, RowRef, Settled},
 };
 
 use super::bed::{Bed, delivered, failed, quota, retry};
@@ -117,6 +117,19 @@ pub async fn what_no_limit_holds_stays_dead(bed: &Bed) -> Result<()> {
     bed.settle(rows[0], 2, retry(bed, Duration::ZERO, false)).await?;
     ensure!(bed.settle(rows[0], 1, delivered()).await? == Settled::Corrected);
     ensure!(bed.used("acme").await? == 2);
+    Ok(())
+}
+
+/// Nor is it charged.
+pub async fn what_is_for_who_opted_out_stays_dead(bed: &Bed) -> Result<()> {
+    let rows = [ended(bed, "acme", failed()).await?, ended(bed, "other", failed()).await?];
+    let recipient = "+821012345678".parse()?;
+    let entry = OptOut { customer: Some("acme".parse()?), channel: None, recipient, since: bed.now() };
+    bed.engine.opt_outs.opt_out(vec![entry.clone()]).await?;
+    ensure!(redrive(bed, &rows, Vec::new()).await? == [Redriven::OptedOut, Redriven::Ready]);
+    ensure!(bed.state("acme", rows[0]).await? == State::Failed && bed.used("acme").await? == 0);
+    bed.engine.opt_outs.opt_in(vec![entry]).await?;
+    ensure!(redrive(bed, &rows[..1], Vec::new()).await? == [Redriven::Ready]);
     Ok(())
 }
 

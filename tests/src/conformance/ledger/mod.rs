@@ -115,6 +115,7 @@ macro_rules! ledger_conformance {
             dead: the_dead_are_listed_by_every_word_and_nobody_else,
             dead: what_is_sent_again_is_charged_again_and_its_revisions_go_on,
             dead: what_no_limit_holds_stays_dead,
+            dead: what_is_for_who_opted_out_stays_dead,
             dead: a_recipient_is_erased_from_what_has_ended,
             seeing: every_moment_of_a_message_s_life_is_kept,
             seeing: when_a_message_was_taken_whose_report_comes_later_is_kept,
