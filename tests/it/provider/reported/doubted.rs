@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     provider::standin::{Call, Reply, StandIn},
-    stage::{accept, alone, until, within},
+    stage::{accept, beside_others, until, within},
 };
 
 /// What becomes of an attempt, by the recipient's last digit.
@@ -160,18 +160,18 @@ fn on(mut site: Site) {
 
 #[test]
 fn what_was_in_doubt_is_as_its_route_says_until_the_truth_comes() {
-    let _alone = alone();
+    let _alone = beside_others();
     on(Site::embedded());
 }
 
 #[test]
 fn what_was_in_doubt_is_as_its_route_says_over_postgresql_rabbitmq_and_redis() {
-    let _alone = alone();
+    let _alone = beside_others();
     on(Site::wide());
 }
 
 #[test]
 fn what_was_in_doubt_is_as_its_route_says_on_sqs() {
-    let _alone = alone();
+    let _alone = beside_others();
     on(Site::on_sqs());
 }

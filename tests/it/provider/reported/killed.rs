@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use super::{PATIENCE, SECRET, Site, Twilio, callback, site, text};
-use crate::stage::{accept, alone, until, within};
+use crate::stage::{accept, beside_others, until, within};
 
 const MESSAGES: usize = 40;
 
@@ -55,12 +55,12 @@ fn while_killed(mut site: Site) {
 
 #[test]
 fn no_report_is_lost_while_the_process_is_killed() {
-    let _alone = alone();
+    let _alone = beside_others();
     while_killed(Site::embedded());
 }
 
 #[test]
 fn no_report_is_lost_while_workers_and_fronts_are_killed() {
-    let _alone = alone();
+    let _alone = beside_others();
     while_killed(Site::wide());
 }
