@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_copy_made_while_it_runs_holds_what_was_accepted_and_can_be_put_back() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::spawn(&Setup { quota: Some(100), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let before = accept(&mut customer, &message("sms", "before"), Some("before"));
@@ -54,7 +54,7 @@ fn accept_on(gateway: &Gateway, caller: usize, stop: &AtomicBool, accepted: &Mut
 /// The files are copied one after the other while messages move from one to the next: none may fall between them.
 #[test]
 fn a_copy_made_under_load_loses_nothing_that_was_accepted_before_it() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::spawn(&Setup { quota: Some(1_000_000), ..Setup::default() }).unwrap();
     let copy = gateway.home().join("copy").display().to_string();
     let (stop, accepted) = (AtomicBool::new(false), Mutex::new(Vec::new()));

@@ -37,7 +37,7 @@ print("ok")
 
 #[test]
 fn python_s_standard_library_sends_repeats_reads_and_acknowledges() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let base = format!("http://{}/v1.0", gateway.listen());
     let output = Command::new("python3").args(["-c", SEND, &base, &gateway.users.live[0]]).output().unwrap();
@@ -58,7 +58,7 @@ fn curl(user: &str, arguments: &[&str]) -> (u16, Value) {
 
 #[test]
 fn curl_sends_to_the_sandbox_and_reads_what_became_of_it() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { quota: Some(5), ..Setup::default() }).unwrap();
     let base = format!("http://{}/sandbox/v1.0", gateway.listen());
     let user = gateway.users.sandbox[0].as_str();

@@ -39,7 +39,7 @@ fn counted(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
 
 #[test]
 fn calls_are_counted_by_call_status_and_code_and_messages_one_by_one() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { quota: Some(500), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let bad = json!({ "channel": "sms", "recipient": "010", "body": "x" });
@@ -69,7 +69,7 @@ fn calls_are_counted_by_call_status_and_code_and_messages_one_by_one() {
 
 #[test]
 fn denials_are_told_once_for_each_customer_and_code() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::spawn(&Setup { customers: 2, quota: Some(1), ..Setup::default() }).unwrap();
     let (listen, mut customer) = (gateway.listen(), gateway.customer(0));
     for _ in 0..40 {
@@ -117,7 +117,7 @@ fn raw(address: SocketAddr, pieces: &[&[u8]]) -> (String, Duration) {
 
 #[test]
 fn what_the_http_library_refuses_is_counted_and_a_head_may_never_take_long() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let listen = gateway.listen();
     let long = format!("GET / HTTP/1.1\r\nHost: naru\r\nX: {}", "a".repeat(200_000));

@@ -33,7 +33,7 @@ fn readiness(gateway: &Gateway) -> (u16, Value) {
 
 #[test]
 fn damage_found_while_it_runs_is_told_by_readiness_and_counted_and_the_next_start_is_refused() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::spawn(&Setup::default()).unwrap();
     let mut customer = gateway.customer(0);
     // Enough for more pages than the first commits' log holds.

@@ -28,7 +28,7 @@ fn is_there(pid: u32) -> bool {
 
 #[test]
 fn several_fronts_and_workers_deliver_what_any_of_them_accepted_and_nothing_is_left_of_them() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let setup = Setup { quota: Some(100), ..Setup::default() };
     let mut site = Deployment::spawn(&Shape { setup, proxied: true, ..Shape::default() }).unwrap();
     let mut pids: Vec<u32> = site.members().map(|member| member.pid().unwrap()).collect();
@@ -62,7 +62,7 @@ fn several_fronts_and_workers_deliver_what_any_of_them_accepted_and_nothing_is_l
 
 #[test]
 fn fronts_can_read_no_text_and_change_no_customer() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let site = Deployment::prepare(&Shape { ingress: 1, workers: 0, ..Shape::default() }).unwrap();
     let config = std::fs::read_to_string(site.home().join("ingress.toml")).unwrap();
     assert!(!config.contains("postgres://postgres@"), "fronts do not know the owner's address");

@@ -104,7 +104,7 @@ fn while_workers_run(site: &Deployment, client: &mut amqp::Client, rabbit: &str,
 
 #[test]
 fn the_engines_own_clients_see_what_the_documents_say_is_there() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let setup = Setup { customers: 0, ..Setup::default() };
     let mut site = Deployment::prepare(&Shape { setup, ..Shape::default() }).unwrap();
     for front in &mut site.ingress {

@@ -21,7 +21,7 @@ fn gateway(receiver: &Receiver) -> Gateway {
 
 #[test]
 fn a_route_that_fails_tells_so_and_releases_the_charge() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let receiver = Receiver::start(&["--cutting"]);
     let gateway = gateway(&receiver);
     let mut customer = gateway.customer(0);
@@ -33,7 +33,7 @@ fn a_route_that_fails_tells_so_and_releases_the_charge() {
 
 #[test]
 fn a_route_that_retries_labels_what_it_sends_again() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let receiver = Receiver::start(&["--cutting"]);
     let gateway = gateway(&receiver);
     let mut customer = gateway.customer(0);
@@ -47,7 +47,7 @@ fn a_route_that_retries_labels_what_it_sends_again() {
 
 #[test]
 fn a_route_that_holds_waits_for_a_person_with_the_charge_reserved() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let receiver = Receiver::start(&["--cutting"]);
     let gateway = gateway(&receiver);
     let mut customer = gateway.customer(0);

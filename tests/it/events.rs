@@ -212,7 +212,7 @@ fn customers_hear_of_their_messages_alone(hook: &Target) {
 
 #[test]
 fn operators_hear_of_every_act_and_customers_of_their_messages_alone_and_nobody_of_a_secret() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let slack = Target::start(Manner::status(200)).unwrap();
     let hook = Target::start(Manner::well()).unwrap();
     let backend = Target::start(Manner::status(503)).unwrap();

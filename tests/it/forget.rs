@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_text_is_let_go_when_its_time_is_over_and_the_report_can_still_be_read() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let config = "[workers]\ntexts_ms = 0\n".to_owned();
     let mut gateway = Gateway::spawn(&Setup { config, quota: Some(10), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);

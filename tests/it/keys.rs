@@ -27,7 +27,7 @@ fn other_ids(known: &Path, made: &Path) {
 
 #[test]
 fn a_gateway_with_others_secrets_does_not_start_and_no_verb_makes_anything_with_them() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::spawn(&Setup::default()).unwrap();
     gateway.drain().unwrap();
     let keys = gateway.home().join("data/keys.toml");
@@ -52,7 +52,7 @@ fn a_gateway_with_others_secrets_does_not_start_and_no_verb_makes_anything_with_
 
 #[test]
 fn neither_front_nor_workers_start_with_others_secrets() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut site = Deployment::prepare(&Shape { ingress: 1, workers: 1, ..Shape::default() }).unwrap();
     let other = site.home().join("other.toml");
     other_ids(&site.home().join("keys.toml"), &other);

@@ -6,7 +6,7 @@ use crate::stage::beside_others;
 
 #[test]
 fn nobody_can_listen_outside_to_a_topic_that_is_a_file() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::prepare(&Setup::default()).unwrap();
     let error = format!("{:#}", gateway.verb(&["subscription", "add", "partner", "--outside"]).unwrap_err());
     assert!(error.contains("the topic is a file of one process: nobody else can listen to it"), "{error}");

@@ -151,7 +151,7 @@ fn delivered(customer: &mut Customer, sent: &str) {
 
 #[test]
 fn on_sqlite_what_is_ours_comes_back_and_what_is_forged_never() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let setup = Setup { subscription: Some("watch".to_owned()), ..Setup::default() };
     let mut gateway = Gateway::prepare(&setup).unwrap();
     gateway.argue(&["--workers", "0"]);
@@ -196,7 +196,7 @@ fn on_sqlite_what_is_ours_comes_back_and_what_is_forged_never() {
 
 /// Over engines that several processes share. `forge`: how to reach the queue.
 fn wide(carries: Carries, reach: impl FnOnce(&Deployment) -> Vec<String>) {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut site =
         Deployment::prepare(&Shape { ingress: 1, workers: 1, carries, ..Shape::default() }).unwrap();
     site.ingress[0].start(&[]).unwrap();

@@ -173,7 +173,7 @@ fn settled(gateway: &Gateway, users: &[String; 2], id: &str) {
 
 #[test]
 fn every_example_is_answered_as_it_is_printed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let (gateway, users) = stage();
     let (mut id, mut file) = (String::new(), String::new());
     for example in examples() {

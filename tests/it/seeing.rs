@@ -139,7 +139,7 @@ fn numbers(line: &str) -> Vec<u64> {
 
 #[test]
 fn a_message_s_life_is_told_and_a_month_is_counted_on_the_embedded_engines() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&setup()).unwrap();
     let mut customer = gateway.customer(0);
     let verb = |arguments: &[&str]| gateway.verb(arguments).unwrap();
@@ -161,7 +161,7 @@ fn a_message_s_life_is_told_and_a_month_is_counted_on_the_embedded_engines() {
 
 #[test]
 fn a_message_s_life_is_told_and_a_month_is_counted_on_shared_engines() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let site = wide();
     let mut customer = site.customer(0);
     let verb = |arguments: &[&str]| site.verb(arguments).unwrap();
@@ -179,7 +179,7 @@ fn a_message_s_life_is_told_and_a_month_is_counted_on_shared_engines() {
 
 #[test]
 fn of_a_message_that_no_worker_has_seen_it_is_said_what_can_be() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::prepare(&setup()).unwrap();
     gateway.argue(&["--workers", "0"]);
     gateway.start(&[]).unwrap();

@@ -62,7 +62,7 @@ pub(crate) const TOPIC: &str = "naru-main-events";
 
 #[test]
 fn others_see_what_packs_are_and_hear_of_what_they_asked_for() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let carries = Carries::Aws { flavour: Flavour::Ministack, counted: false };
     let setup = Setup { customers: 2, ..Setup::default() };
     let mut site =

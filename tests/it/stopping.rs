@@ -17,7 +17,7 @@ use crate::stage::{Receiver, accept, beside_others, message, until, within};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn stops(on: On) {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let told = run(on, &Plan::small()).unwrap_or_else(|error| panic!("{error:?}"));
     println!("{told}");
 }
@@ -110,7 +110,7 @@ fn mended(customer: &mut Customer, receiver: &Receiver, verb: &dyn Fn(&[&str]) -
 
 #[test]
 fn what_expired_is_sent_again_and_a_recipient_is_erased() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let receiver = Receiver::start(&[]);
     let gateway = Gateway::spawn(&setup(&receiver)).unwrap();
     mended(&mut gateway.customer(0), &receiver, &|arguments| gateway.verb(arguments));
@@ -118,7 +118,7 @@ fn what_expired_is_sent_again_and_a_recipient_is_erased() {
 
 #[test]
 fn what_expired_is_sent_again_and_a_recipient_is_erased_on_postgresql() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let receiver = Receiver::start(&[]);
     let shape = Shape { setup: setup(&receiver), ingress: 1, workers: 1, ..Shape::default() };
     let site = Deployment::spawn(&shape).unwrap();
@@ -128,7 +128,7 @@ fn what_expired_is_sent_again_and_a_recipient_is_erased_on_postgresql() {
 /// What comes while nothing runs waits on the queue; a rule that is given meanwhile stops it as it arrives.
 #[test]
 fn a_stop_while_nothing_runs_holds_what_is_still_on_the_queue() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let receiver = Receiver::start(&[]);
     let mut gateway = Gateway::prepare(&Setup { quota: Some(10), ..setup(&receiver) }).unwrap();
     gateway.argue(&["--workers", "0"]);

@@ -23,28 +23,28 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_carrier_on_postgresql_takes_and_reports_while_workers_are_killed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let plan = Plan::small(7);
     assert!(proof::on_postgres(&plan, Carries::RabbitMq).unwrap() >= plan.rows);
 }
 
 #[test]
 fn a_carrier_on_postgresql_takes_and_reports_what_came_over_sqs_while_workers_are_killed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let plan = Plan::small(8);
     assert!(proof::on_postgres(&plan, OVER_SQS).unwrap() >= plan.rows);
 }
 
 #[test]
 fn a_carrier_on_em_tran_in_mariadb_takes_and_reports_while_workers_are_killed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let plan = Plan::small(7);
     assert!(proof::on_mariadb(&plan).unwrap() >= plan.rows);
 }
 
 #[test]
 fn the_address_of_a_table_is_shown_nowhere() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let carrier = MariaDb::start().unwrap();
     let name = carrier.database().unwrap();
     let gateway =
@@ -71,7 +71,7 @@ fn the_address_of_a_table_is_shown_nowhere() {
 
 #[test]
 fn a_file_is_a_table_too_and_a_report_that_is_missed_is_corrected_when_it_comes() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("relay.db");
     let config = "[workers]\nreport_window_ms = 1000\nsweep_ms = 200\n".to_owned();
@@ -137,7 +137,7 @@ kind = "picture"
 
 #[test]
 fn a_carriers_own_table_is_served_by_a_file_and_files_go_where_there_is_a_column_for_them() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let home = tempfile::tempdir().unwrap();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let database = |name: &str| {

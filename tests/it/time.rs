@@ -95,7 +95,7 @@ fn give_way(site: &impl Operated) {
 
 #[test]
 fn a_route_that_is_paused_or_sick_gives_way_to_the_next() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = embedded(routes());
     give_way(&gateway);
     // What would lead in a circle, elsewhere, or nowhere, is refused.
@@ -110,7 +110,7 @@ fn a_route_that_is_paused_or_sick_gives_way_to_the_next() {
 
 #[test]
 fn a_route_that_is_paused_or_sick_gives_way_to_the_next_with_two_workers() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     give_way(&wide(routes()));
 }
 
@@ -156,7 +156,7 @@ fn keep_quiet(site: &impl Operated, ahead: i64) -> (Vec<String>, Instant) {
 
 #[test]
 fn bulk_waits_in_quiet_hours_as_scheduled_and_does_not_expire() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = embedded(Setup { customers: 2, ..Setup::default() });
     let (ids, end) = keep_quiet(&gateway, 60);
     thread::sleep(Duration::from_secs(2));
@@ -180,7 +180,7 @@ fn bulk_waits_in_quiet_hours_as_scheduled_and_does_not_expire() {
 
 #[test]
 fn what_waited_in_quiet_hours_is_sent_when_they_end_with_two_workers() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let site = wide(Setup { customers: 2, ..Setup::default() });
     let (ids, end) = keep_quiet(&site, 12);
     let mut customer = site.customer(0);
@@ -228,7 +228,7 @@ fn slow() -> (Receiver, Setup) {
 
 #[test]
 fn an_express_message_that_would_begin_too_late_is_refused_at_once() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let (_receiver, setup) = slow();
     let mut gateway = embedded(setup);
     too_slow(&gateway, 200);
@@ -237,7 +237,7 @@ fn an_express_message_that_would_begin_too_late_is_refused_at_once() {
 
 #[test]
 fn an_express_message_that_would_begin_too_late_is_refused_at_once_with_two_workers() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let (_receiver, setup) = slow();
     let mut site = wide(setup);
     too_slow(&site, 400);

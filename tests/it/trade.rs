@@ -267,7 +267,7 @@ fn what_comes_twice_is_refused(place: &dyn Place) {
 
 #[test]
 fn the_rules_of_the_trade_hold_in_one_process() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::spawn(&setup()).unwrap();
     units_are_charged_by_the_rule_of_the_route(&gateway);
     only_registered_senders_are_let_in(&mut gateway);
@@ -277,7 +277,7 @@ fn the_rules_of_the_trade_hold_in_one_process() {
 
 #[test]
 fn the_rules_of_the_trade_hold_over_shared_engines() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut site = Deployment::spawn(&Shape { setup: setup(), ..Shape::default() }).unwrap();
     units_are_charged_by_the_rule_of_the_route(&site);
     only_registered_senders_are_let_in(&mut site);
@@ -302,7 +302,7 @@ fn the_rules_of_the_trade_hold_over_shared_engines() {
 /// A list of many comes from a file, all of it or nothing, and goes back into one.
 #[test]
 fn lists_of_opt_outs_come_from_files_and_go_back() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&setup()).unwrap();
     let file = gateway.home().join("list.csv");
     let mut text = "customer,channel,recipient\n".to_owned();

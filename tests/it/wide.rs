@@ -157,7 +157,7 @@ fn delivered(customer: &mut Customer, ids: &[String]) {
 
 #[test]
 fn a_process_over_the_engines_at_scale_delivers_what_it_accepted_whichever_of_them_dies() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut site = Site::new();
     let refused = site.naru(&["up"]).output().unwrap();
     assert!(

@@ -13,7 +13,7 @@ fn keyed(key: &str, mut message: Value) -> Value {
 
 #[test]
 fn each_item_stands_on_its_own() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { quota: Some(100), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let mut strange = message("sms", "strange");
@@ -57,7 +57,7 @@ fn each_item_stands_on_its_own() {
 
 #[test]
 fn a_batch_of_which_nothing_was_accepted_is_no_202() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { quota: Some(1), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let bad = customer.batch(&[to("010", message("sms", "bad")), json!({})]).unwrap();

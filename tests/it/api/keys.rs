@@ -9,7 +9,7 @@ use crate::stage::{accept, beside_others, message, reports, until, used};
 
 #[test]
 fn a_key_in_flight_is_a_409_and_the_first_call_is_answered() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     // Somebody else writes to the queue's file: publishes wait.
     let queue = rusqlite::Connection::open(gateway.home().join("data/queue.db")).unwrap();
@@ -34,7 +34,7 @@ fn a_key_in_flight_is_a_409_and_the_first_call_is_answered() {
 
 #[test]
 fn the_same_content_gets_the_same_answer_and_another_is_refused() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { quota: Some(100), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let first = customer.send(&message("sms", "a"), Some("order-77")).unwrap();
@@ -55,7 +55,7 @@ fn the_same_content_gets_the_same_answer_and_another_is_refused() {
 
 #[test]
 fn a_key_names_the_same_message_after_a_kill() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut gateway = Gateway::spawn(&Setup { quota: Some(100), ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let first = accept(&mut customer, &message("sms", "a"), Some("order-77"));

@@ -44,7 +44,7 @@ fn moment(report: &Value, name: &str) -> i64 {
 
 #[test]
 fn every_fate_that_is_documented_is_what_happens() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let route = RouteSpec { attempt_timeout_ms: 3_000, ..RouteSpec::simulator("demo") };
     let config = "[workers]\nreport_window_ms = 1000\n".to_owned();
     let setup = Setup { routes: vec![route], quota: Some(100), config, ..Setup::default() };

@@ -29,7 +29,7 @@ fn same_part(reply: &Reply) -> (Vec<String>, String) {
 
 #[test]
 fn an_id_that_no_worker_has_seen_is_queued_for_its_owner_and_nothing_for_others() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let arguments = ["--workers", "0"].map(str::to_owned).to_vec();
     let gateway = Gateway::spawn(&Setup { customers: 2, arguments, ..Setup::default() }).unwrap();
     let mut owner = gateway.customer(0);
@@ -56,7 +56,7 @@ fn an_id_that_no_worker_has_seen_is_queued_for_its_owner_and_nothing_for_others(
 
 #[test]
 fn an_unknown_id_a_wrong_secret_and_a_revoked_credential_get_the_same_bytes() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { customers: 2, ..Setup::default() }).unwrap();
     gateway.verb(&["credential", "revoke", "c1-live"]).unwrap();
     thread::sleep(IN_FORCE);
@@ -71,7 +71,7 @@ fn an_unknown_id_a_wrong_secret_and_a_revoked_credential_get_the_same_bytes() {
 
 #[test]
 fn a_credential_opens_its_own_environment_only() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let (live, sandbox) = (&gateway.users.live[0], &gateway.users.sandbox[0]);
     let wrong = (403, "wrong-environment".to_owned());
@@ -85,7 +85,7 @@ fn a_credential_opens_its_own_environment_only() {
 
 #[test]
 fn a_revoked_credential_is_refused_within_a_second() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { customers: 2, ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     assert_eq!(customer.get("/quota").unwrap().status, 200);
@@ -99,7 +99,7 @@ fn a_revoked_credential_is_refused_within_a_second() {
 
 #[test]
 fn a_suspended_customer_is_refused_within_a_second_until_it_is_resumed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { customers: 2, ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     assert_eq!(customer.get("/quota").unwrap().status, 200);
@@ -119,7 +119,7 @@ fn a_suspended_customer_is_refused_within_a_second_until_it_is_resumed() {
 
 #[test]
 fn every_answer_has_a_request_id_of_its_own() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let mut customer = gateway.customer(0);
     let json = serde_json::json!({});

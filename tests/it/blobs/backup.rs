@@ -9,7 +9,7 @@ use crate::stage::{accept, beside_others, until};
 
 #[test]
 fn a_copy_holds_attachments_and_a_check_names_what_is_damaged() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let catcher = Catcher::start();
     let mut gateway = Gateway::spawn(&setup(&catcher)).unwrap();
     let content = png("to be restored");

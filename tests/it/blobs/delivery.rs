@@ -11,7 +11,7 @@ use crate::stage::{accept, beside_others, until, used};
 
 #[test]
 fn what_was_uploaded_reaches_the_backend_byte_for_byte() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let catcher = Catcher::start();
     let gateway = Gateway::spawn(&setup(&catcher)).unwrap();
     let picture = [png("picture"), (0..=255).collect(), b"\r\n--\r\n".to_vec(), vec![9; 3 << 20]].concat();
@@ -48,7 +48,7 @@ fn what_was_uploaded_reaches_the_backend_byte_for_byte() {
 
 #[test]
 fn an_upload_outlives_kill_9_and_is_sent_by_the_next_life() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let catcher = Catcher::start();
     let mut gateway = Gateway::spawn(&setup(&catcher)).unwrap();
     let content = png("before the kill");
@@ -63,7 +63,7 @@ fn an_upload_outlives_kill_9_and_is_sent_by_the_next_life() {
 
 #[test]
 fn nobody_names_what_another_uploaded() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let catcher = Catcher::start();
     let gateway = Gateway::spawn(&setup(&catcher)).unwrap();
     let content = png("mine");
@@ -89,7 +89,7 @@ fn nobody_names_what_another_uploaded() {
 
 #[test]
 fn a_batch_of_a_thousand_with_one_picture_is_taken_whole() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let catcher = Catcher::start();
     let gateway = Gateway::spawn(&setup(&catcher)).unwrap();
     let attachment = upload(&gateway, 0, "image/png", &png("to a thousand"));
@@ -104,7 +104,7 @@ fn a_batch_of_a_thousand_with_one_picture_is_taken_whole() {
 
 #[test]
 fn what_is_gone_or_damaged_is_not_sent_and_not_paid_for_in_the_sandbox_neither() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let catcher = Catcher::start();
     let gateway = Gateway::spawn(&setup(&catcher)).unwrap();
     let mut customer = gateway.customer(0);

@@ -93,7 +93,7 @@ fn checks(boto: &mut Boto, queue: &str) -> Vec<(String, Value)> {
 
 #[test]
 fn a_pack_too_large_for_its_queue_lies_in_the_bucket_and_is_delivered_and_one_that_is_gone_is_set_aside() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let carries = Carries::Aws { flavour: Flavour::Ministack, counted: false };
     let shape = Shape { ingress: 1, workers: 1, carries, ..Shape::default() };
     let mut site = Deployment::prepare(&shape).unwrap();

@@ -63,7 +63,7 @@ fn key(gateway: &Gateway, id: &str) -> String {
 
 #[test]
 fn boto3_reads_what_was_uploaded_and_what_it_damages_is_not_sent() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let (emulator, catcher) = (AwsEmulator::start(Flavour::Ministack).unwrap(), Catcher::start());
     let gateway = Gateway::spawn(&over(&emulator, &catcher)).unwrap();
     let mut customer = gateway.customer(0);
@@ -100,7 +100,7 @@ fn boto3_reads_what_was_uploaded_and_what_it_damages_is_not_sent() {
 
 #[test]
 fn while_the_bucket_is_away_uploads_are_refused_and_what_was_accepted_waits_for_it() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let (emulator, catcher) = (AwsEmulator::start(Flavour::Ministack).unwrap(), Catcher::start());
     let arguments = ["--workers", "0"].map(str::to_owned).to_vec();
     let mut gateway = Gateway::spawn(&Setup { arguments, ..over(&emulator, &catcher) }).unwrap();

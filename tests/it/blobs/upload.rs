@@ -28,7 +28,7 @@ fn digest(content: &[u8]) -> String {
 
 #[test]
 fn curl_uploads_a_file_and_the_same_file_has_the_same_id() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let (path, content) = (gateway.home().join("x.png"), png("with curl"));
     fs::write(&path, &content).unwrap();
@@ -60,7 +60,7 @@ fn curl_uploads_a_file_and_the_same_file_has_the_same_id() {
 
 #[test]
 fn what_is_not_what_it_is_said_to_be_is_refused_with_a_code_of_its_own() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let user = &gateway.users.live[0];
     let content = png("x");
@@ -109,7 +109,7 @@ fn status_line(mut stream: &TcpStream) -> String {
 
 #[test]
 fn an_upload_that_drips_is_cut_and_one_that_floods_leaves_room_to_others() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { customers: 2, ..Setup::default() }).unwrap();
     let (flooding, other) = (&gateway.users.live[0], &gateway.users.live[1]);
     let began = Instant::now();
@@ -132,7 +132,7 @@ fn an_upload_that_drips_is_cut_and_one_that_floods_leaves_room_to_others() {
 
 #[test]
 fn a_deployment_without_a_place_for_files_says_so() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let config = "[blobs]\nkind = \"none\"\n".to_owned();
     let gateway = Gateway::spawn(&Setup { config, ..Setup::default() }).unwrap();
     let user = &gateway.users.live[0];

@@ -108,7 +108,7 @@ fn psql(url: &Path, statement: &str) -> Output {
 
 #[test]
 fn the_topology_of_compose_delivers_by_the_printed_line_and_ends_whole_when_it_is_interrupted() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let started = Started::start(&["--naru"]);
     delivers(&started);
     the_roles_are_as_narrow_as_they_should_be(&started);
@@ -119,7 +119,7 @@ fn the_topology_of_compose_delivers_by_the_printed_line_and_ends_whole_when_it_i
 /// compose.aws.yaml, with its configuration: what `naru infra apply` makes is enough.
 #[test]
 fn the_topology_over_aws_delivers_by_the_printed_line_and_ends_whole_when_it_is_interrupted() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let started = Started::start(&["--naru", "--aws"]);
     delivers(&started);
     started.leaves_nothing(interrupt);
@@ -188,7 +188,7 @@ fn the_health_checks_say_yes(started: &Started) {
 
 #[test]
 fn the_engines_answer_where_it_is_printed_and_end_when_its_input_is_closed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let started = Started::start(&[]);
     for engine in ["PostgreSQL", "RabbitMQ", "Redis"] {
         let url = started.told(engine);

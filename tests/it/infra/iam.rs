@@ -157,7 +157,7 @@ fn as_the_emulator_names_it(policy: &Value) -> Value {
 
 #[test]
 fn each_process_can_do_its_work_with_its_policy_and_no_statement_can_be_spared() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut guarded = Guarded::start();
     everything_works(&mut guarded);
     let mut told = Vec::new();

@@ -77,7 +77,7 @@ fn complaint(call: &Call) -> Option<String> {
 
 #[test]
 fn an_outcome_is_read_from_the_body_and_is_uncertain_when_the_body_is_cut() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let complaints = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&complaints);
     let provider = StandIn::start(move |call| {
@@ -115,7 +115,7 @@ fn an_outcome_is_read_from_the_body_and_is_uncertain_when_the_body_is_cut() {
 
 #[test]
 fn a_provider_checks_an_hmac_of_its_own_form_and_a_description_can_be_replaced() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let complaints = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&complaints);
     let provider = StandIn::start(move |call| {

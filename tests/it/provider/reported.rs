@@ -218,13 +218,13 @@ fn everything(site: &Site) {
 
 #[test]
 fn reports_of_a_provider_are_right_in_whatever_order_they_come_and_however_late() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     everything(&Site::embedded());
 }
 
 #[test]
 fn reports_of_a_provider_are_right_over_postgresql_rabbitmq_and_redis() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     everything(&Site::wide());
 }
 
@@ -248,7 +248,7 @@ print(json.dumps([call(body, body), call(body + b" ", body)]))
 
 #[test]
 fn a_client_that_we_did_not_write_tells_many_reports_at_once_by_the_plain_form() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let site = Site::embedded();
     let stand_in = StandIn::start(|_| Reply::new(202, "{}"));
     let url = format!("http://127.0.0.1:{}/", stand_in.port());

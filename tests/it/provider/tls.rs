@@ -12,7 +12,7 @@ use crate::stage::{beside_others, until, within};
 
 #[test]
 fn a_provider_is_called_over_tls_with_files_that_are_read_again_when_they_change() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     certify(folder.path()).unwrap();
     certify_client(folder.path()).unwrap();
@@ -43,7 +43,7 @@ fn a_provider_is_called_over_tls_with_files_that_are_read_again_when_they_change
 
 #[test]
 fn without_a_client_certificate_nothing_arrives() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path()).unwrap();
     let provider = StandIn::start_tls(folder.path(), |_| Reply::new(200, "{}"));

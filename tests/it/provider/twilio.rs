@@ -132,7 +132,7 @@ fn fields(call: &Call) -> Vec<(String, String)> {
 
 #[test]
 fn twilios_messages_resource_is_served_by_configuration_alone() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let (complaints, busy) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
     let heard = Arc::clone(&complaints);
     let twilio = StandIn::start(move |call| {

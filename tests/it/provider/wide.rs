@@ -17,7 +17,7 @@ use crate::stage::{beside_others, until, within};
 fn two_workers_share_the_rate_of_a_provider_and_open_its_secrets() {
     const RATE: usize = 20;
     const MESSAGES: usize = 100;
-    let _alone = beside_others();
+    let _beside = beside_others();
     let provider = StandIn::start(|call| {
         let known = call.header("authorization") == format!("Bearer {SECRET}");
         Reply::new(if known { 200 } else { 401 }, r#"{"id":"p-1"}"#)

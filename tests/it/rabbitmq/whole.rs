@@ -26,7 +26,7 @@ async fn a_gateway_on_rabbitmq_refuses_while_it_is_down_and_delivers_when_it_is_
     let mut own = own().await?;
     let broker = own.as_mut().unwrap();
     tokio::task::block_in_place(|| {
-        let _alone = beside_others();
+        let _beside = beside_others();
         lives_through(broker)
     })
 }

@@ -82,7 +82,7 @@ fn told_once(logs: &str) {
 
 #[test]
 fn an_alarm_is_told_once_though_the_process_is_killed_while_it_is_raised() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = std::cell::RefCell::new(Gateway::spawn(&setup()).unwrap());
     let mut customer = gateway.borrow().customer(0);
     let verb = |arguments: &[&str]| gateway.borrow().verb(arguments).unwrap();
@@ -95,7 +95,7 @@ fn an_alarm_is_told_once_though_the_process_is_killed_while_it_is_raised() {
 
 #[test]
 fn an_alarm_is_told_once_by_two_workers_of_whom_one_is_killed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let site = std::cell::RefCell::new(wide());
     let mut customer = site.borrow().customer(0);
     let verb = |arguments: &[&str]| site.borrow().verb(arguments).unwrap();

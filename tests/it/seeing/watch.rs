@@ -38,7 +38,7 @@ fn interrupt(child: &Child) {
 
 #[test]
 fn who_watches_sees_what_comes_until_he_is_interrupted_or_nobody_reads() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&setup()).unwrap();
     let mut customer = gateway.customer(0);
     let mut child = watching(&gateway, &["--json"]).spawn().unwrap();
@@ -87,7 +87,7 @@ const ON_A_TERMINAL: &str = "import os, pty, select, signal, sys, time\n\
 
 #[test]
 fn on_a_terminal_each_look_is_drawn_over_the_one_before() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&setup()).unwrap();
     let output = Command::new("python3")
         .args(["-c", ON_A_TERMINAL])

@@ -28,7 +28,7 @@ fn prepare(target: &Target) -> Deployment {
 #[test]
 fn failures_are_posted_from_the_topic_on_sns_and_counted_exactly() {
     const FAILURES: u64 = 300;
-    let _alone = beside_others();
+    let _beside = beside_others();
     let target = Target::start(Manner::status(200)).unwrap();
     let mut site = prepare(&target);
     site.start(&[]).unwrap();
@@ -44,7 +44,7 @@ fn failures_are_posted_from_the_topic_on_sns_and_counted_exactly() {
 
 #[test]
 fn while_its_queue_is_missing_the_log_says_so_and_everything_else_goes_on() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let target = Target::start(Manner::status(200)).unwrap();
     let mut site = prepare(&target);
     let mut boto = Boto::start(&site.carrier.cloud().unwrap().emulator.endpoint());

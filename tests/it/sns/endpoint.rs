@@ -49,7 +49,7 @@ fn ids(events: &[Value]) -> BTreeSet<String> {
 
 #[test]
 fn an_http_endpoint_that_confirmed_hears_of_the_same_events_as_a_queue() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let carries = Carries::Aws { flavour: Flavour::Ministack, counted: false };
     let mut site =
         Deployment::prepare(&Shape { ingress: 1, workers: 1, carries, ..Shape::default() }).unwrap();

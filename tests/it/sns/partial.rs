@@ -108,7 +108,7 @@ fn what_sns_refused_is_published_again_by_the_relay_and_nothing_else_is() {
     const MESSAGES: usize = 24;
     // A claim on what was refused lasts for 30 s.
     const PATIENCE: Duration = Duration::from_secs(90);
-    let _alone = beside_others();
+    let _beside = beside_others();
     let carries = Carries::Aws { flavour: Flavour::Ministack, counted: true };
     let mut site =
         Deployment::prepare(&Shape { ingress: 1, workers: 1, carries, ..Shape::default() }).unwrap();

@@ -22,7 +22,7 @@ fn on(emulator: &AwsEmulator, redis: &Redis) -> String {
 
 #[test]
 fn a_gateway_on_sqs_refuses_while_it_is_down_and_delivers_when_it_is_back() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut emulator = AwsEmulator::start(Flavour::FauxqsOnDisk).unwrap();
     let redis = Redis::start().unwrap();
     let mut gateway = Gateway::prepare(&Setup { config: on(&emulator, &redis), ..Setup::default() }).unwrap();

@@ -64,7 +64,7 @@ fn case(secret: &str, posted: &Posted) -> Value {
 
 #[test]
 fn python_s_and_javascript_s_libraries_verify_with_either_secret_and_refuse_a_changed_byte() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let target = Target::start(Manner::well()).unwrap();
     let added = add(&gateway, "main", &target.url(), &[]);

@@ -13,7 +13,7 @@ use crate::stage::{accept, beside_others, message, within};
 
 #[test]
 fn what_was_not_taken_comes_again_with_the_same_id_and_gone_is_believed_at_once() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup::default()).unwrap();
     let target = Target::start(Manner::status(500)).unwrap();
     add(&gateway, "main", &target.url(), &[]);
@@ -60,7 +60,7 @@ fn what_was_not_taken_comes_again_with_the_same_id_and_gone_is_believed_at_once(
 
 #[test]
 fn a_webhook_has_the_events_of_its_customer_environment_and_kinds_and_no_others() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { customers: 2, ..Setup::default() }).unwrap();
     let [all, failed, sandbox] = [(); 3].map(|()| Target::start(Manner::well()).unwrap());
     add(&gateway, "all", &all.url(), &[]);
@@ -106,7 +106,7 @@ fn a_webhook_has_the_events_of_its_customer_environment_and_kinds_and_no_others(
 
 #[test]
 fn what_could_not_be_called_or_be_read_on_its_way_is_refused_when_it_is_added() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let gateway = Gateway::prepare(&Setup::default()).unwrap();
     let refused =
         |arguments: &[&str]| gateway.verb(&[&["webhook", "add", "c0"], arguments].concat()).unwrap_err();

@@ -12,7 +12,7 @@ use crate::stage::{accept, beside_others, message, within};
 
 #[test]
 fn two_workers_share_the_calls_and_the_death_of_one_loses_none() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     let mut site = Deployment::spawn(&Shape::default()).unwrap();
     let target = Target::start(Manner::well()).unwrap();
     let url = target.url();

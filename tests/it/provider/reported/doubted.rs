@@ -160,18 +160,18 @@ fn on(mut site: Site) {
 
 #[test]
 fn what_was_in_doubt_is_as_its_route_says_until_the_truth_comes() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     on(Site::embedded());
 }
 
 #[test]
 fn what_was_in_doubt_is_as_its_route_says_over_postgresql_rabbitmq_and_redis() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     on(Site::wide());
 }
 
 #[test]
 fn what_was_in_doubt_is_as_its_route_says_on_sqs() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     on(Site::on_sqs());
 }

@@ -55,12 +55,12 @@ fn while_killed(mut site: Site) {
 
 #[test]
 fn no_report_is_lost_while_the_process_is_killed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     while_killed(Site::embedded());
 }
 
 #[test]
 fn no_report_is_lost_while_workers_and_fronts_are_killed() {
-    let _alone = beside_others();
+    let _beside = beside_others();
     while_killed(Site::wide());
 }
