@@ -19,7 +19,7 @@ use naru_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::stage::{beside_others, within};
+use crate::stage::{alone, within};
 
 /// Messages in one call.
 const BATCH: usize = 100;
@@ -88,7 +88,7 @@ fn left(gateway: &mut Gateway) -> u64 {
 #[test]
 fn ten_thousand_failures_are_few_posts_whose_counts_are_exactly_ten_thousand() {
     const FAILURES: usize = 10_000;
-    let _beside = beside_others();
+    let _alone = alone();
     let target = Target::start(Manner::status(200)).unwrap();
     let mut gateway = Gateway::spawn(&setup(&target, "")).unwrap();
     opened(|arguments| gateway.verb(arguments));
@@ -113,7 +113,7 @@ fn ten_thousand_failures_are_few_posts_whose_counts_are_exactly_ten_thousand() {
 
 #[test]
 fn what_others_wrote_can_neither_mention_nor_link_and_the_url_is_never_shown() {
-    let _beside = beside_others();
+    let _alone = alone();
     let target = Target::start(Manner::status(200)).unwrap();
     let mut gateway = Gateway::prepare(&setup(&target, "title = \"<!here> & co\"\n")).unwrap();
     let evil = "<!channel> <@U012AB3CD> <http://evil.example|ok> https://evil.example @here `*b*_i_\n\u{202e}\u{200b}&lt;";
@@ -163,7 +163,7 @@ fn what_others_wrote_can_neither_mention_nor_link_and_the_url_is_never_shown() {
 
 #[test]
 fn slack_may_ask_to_wait_and_go_away_and_the_process_may_die_and_no_event_is_lost() {
-    let _beside = beside_others();
+    let _alone = alone();
     let target = Target::start(Manner::Status(429, "Retry-After: 4\r\n".to_owned())).unwrap();
     let mut setup = setup(&target, "");
     // What is in the hands of nobody comes again soon.
@@ -201,7 +201,7 @@ fn slack_may_ask_to_wait_and_go_away_and_the_process_may_die_and_no_event_is_los
 
 #[test]
 fn workers_on_rabbitmq_share_the_events_and_the_death_of_one_loses_none() {
-    let _beside = beside_others();
+    let _alone = alone();
     let target = Target::start(Manner::status(200)).unwrap();
     let mut site = Deployment::spawn(&Shape { setup: setup(&target, ""), ..Shape::default() }).unwrap();
     opened(|arguments| site.verb(arguments));

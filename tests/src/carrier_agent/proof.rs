@@ -22,6 +22,8 @@ pub struct Plan {
     pub rows: usize,
     /// Deaths of workers.
     pub kills: usize,
+    /// As many of them at least while the agent is at work.
+    pub least: usize,
     /// Between two of them.
     pub pause: Duration,
     /// Every draw of the agent follows from it.
@@ -31,18 +33,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// One that takes half a minute.
+    /// One that takes half a minute; its agent may have done before the last of the deaths.
     #[must_use]
     pub const fn small(seed: u64) -> Self {
         let (pause, patience) = (Duration::from_millis(800), Duration::from_secs(180));
-        Self { rows: 600, kills: 4, pause, seed, patience }
+        Self { rows: 1_500, kills: 4, least: 2, pause, seed, patience }
     }
 
     /// 50,000 messages and ten deaths.
     #[must_use]
     pub const fn full(seed: u64) -> Self {
         let (pause, patience) = (Duration::from_secs(4), Duration::from_secs(1_500));
-        Self { rows: 50_000, kills: 10, pause, seed, patience }
+        Self { rows: 50_000, kills: 10, least: 10, pause, seed, patience }
     }
 }
 
@@ -120,7 +122,10 @@ fn run(
 fn harm(site: &mut Deployment, agent: &mut CarrierAgent, plan: &Plan) -> anyhow::Result<()> {
     for time in 0..plan.kills {
         thread::sleep(plan.pause);
-        ensure!(!agent.has_ended()?, "the agent had ended after {time} of {} deaths", plan.kills);
+        if agent.has_ended()? {
+            ensure!(time >= plan.least, "the agent had ended after {time} of {} deaths", plan.least);
+            return Ok(());
+        }
         let number = time % site.workers.len();
         site.workers[number].kill()?;
         thread::sleep(Duration::from_millis(300));

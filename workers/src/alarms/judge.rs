@@ -10,7 +10,7 @@ use std::{
 
 use naru_shared::{
     domain::{AlarmKind, AlarmRule, AlarmSubject, Event, EventKind, Timestamp, kinds},
-    watch::{AlarmChange, Flow, FlowStep, LastCame, Oldest, Raised},
+    watch::{AlarmChange, Flow, FlowStep, LastCame, Oldest, Raised, STEP_MS},
 };
 use serde_json::{Value, json};
 
@@ -31,6 +31,9 @@ struct Found {
     /// What was seen, for the event.
     value: Value,
 }
+
+/// What came and ended is counted together for so long.
+const STEP: Duration = Duration::from_millis(STEP_MS.unsigned_abs());
 
 /// Of a limit, what is left well below it.
 const WELL: f64 = 0.8;
@@ -84,9 +87,10 @@ fn oldest(rule: &AlarmRule, seen: &Seen) -> BTreeMap<AlarmSubject, Found> {
 }
 
 fn failures(rule: &AlarmRule, seen: &Seen) -> BTreeMap<AlarmSubject, Found> {
-    let from = seen.now.minus(rule.over());
+    // Of a step that has only partly gone by all is counted.
+    let from = seen.now.minus(rule.over()).minus(STEP);
     let mut sums: BTreeMap<AlarmSubject, Flow> = BTreeMap::new();
-    for step in seen.flow.iter().filter(|step| step.at >= from) {
+    for step in seen.flow.iter().filter(|step| step.at > from) {
         if let Some(subject) = rule.subject(&step.route, &step.customer) {
             sums.entry(subject).or_default().add(&step.flow);
         }
