@@ -86,7 +86,7 @@ pub enum OptOutVerb {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Add what a CSV file lists: customer,channel,recipient[,since], with `*` for all
+    /// Add what a CSV file lists: customer, channel, recipient and perhaps since, with `*` for all
     Import {
         /// The file; its first line names the columns
         file: PathBuf,
