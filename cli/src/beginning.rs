@@ -96,10 +96,6 @@ pub(crate) fn announce(
         _ => typed,
     };
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let place = match (dir, &service.file) {
-        (Some(dir), _) => Place::Data(whole(dir.path())),
-        (None, Some(file)) => Place::Config(whole(file)),
-        (None, None) => Place::Environment,
-    };
+    let place = Place { config: service.file.as_deref().map(whole), data: dir.map(|dir| whole(dir.path())) };
     output::print(&first_start::greeting(demo, listen, operator, &place, &program))
 }

@@ -18,7 +18,7 @@ use crate::{config::Config, exit::Failure, fingerprint, output::Output, place};
 const PAGE: usize = 1_000;
 
 /// How often a change is tried again when somebody else changed the document meanwhile.
-const CHANGE_ATTEMPTS: usize = 8;
+pub const CHANGE_ATTEMPTS: usize = 8;
 
 /// A command's view of the deployment.
 pub struct Desk {

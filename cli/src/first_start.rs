@@ -59,26 +59,23 @@ pub fn demo(keyring: &Keyring, now: Timestamp) -> anyhow::Result<(Vec<Entry>, De
     Ok((entries, demo))
 }
 
-/// Where a command finds the deployment.
-#[derive(Debug)]
-pub enum Place {
-    /// In this data directory.
-    Data(PathBuf),
+/// Where a command finds the deployment; by neither of them: by the variables of the environment alone.
+#[derive(Debug, Default)]
+pub struct Place {
     /// By this configuration file.
-    Config(PathBuf),
-    /// By the variables of the environment alone.
-    Environment,
+    pub config: Option<PathBuf>,
+    /// In this data directory.
+    pub data: Option<PathBuf>,
 }
 
 impl Place {
     /// A command's first words.
     fn words(&self, program: &str) -> String {
-        let (option, path) = match self {
-            Self::Data(path) => (" --data ", quoted(&path.display().to_string())),
-            Self::Config(path) => (" --config ", quoted(&path.display().to_string())),
-            Self::Environment => ("", String::new()),
+        let option = |name: &str, path: &Option<PathBuf>| match path {
+            Some(path) => format!(" --{name} {}", quoted(&path.display().to_string())),
+            None => String::new(),
         };
-        quoted(program) + option + &path
+        quoted(program) + &option("config", &self.config) + &option("data", &self.data)
     }
 }
 
@@ -91,8 +88,7 @@ pub fn greeting(
     place: &Place,
     program: &str,
 ) -> String {
-    let data =
-        if let Place::Data(data) = place { format!("; data in {}", data.display()) } else { String::new() };
+    let data = place.data.as_ref().map(|data| format!("; data in {}", data.display())).unwrap_or_default();
     let mut text = format!(
         "Naru is up. Customers call http://{listen}/v1.0, operators http://{operator}/readyz{data}.\n"
     );

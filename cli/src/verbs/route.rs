@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use naru_shared::{
-    catalog::{Entry, Kind},
+    catalog::{CatalogError, Entry, Kind},
     domain::{Assignment, BackendConfig, HttpBackend, IpNetwork, Route, RouteName, SimulatorBackend},
 };
 use naru_workers::{BackendError, BackendFactory, StandardBackends, check_provider, may_connect};
@@ -25,7 +25,7 @@ use self::{
 use super::credential::Place;
 use crate::{
     config::check::unsafe_route,
-    desk::{Book, Desk},
+    desk::{Book, CHANGE_ATTEMPTS, Desk},
     exit::Failure,
     infra, output,
     units::{AssignTo, few_networks},
@@ -157,10 +157,6 @@ pub async fn run(verb: RouteVerb, desk: &Desk) -> anyhow::Result<()> {
                 }
                 None => None,
             };
-            let book = desk.book()?;
-            let mut after = book.route(&name).await?;
-            policy.apply(&mut after)?;
-            fallback::check(&book, &after).await?;
             let apply = |route: &mut Route| {
                 if let Some(described) = &described {
                     provider::replace(route, described)?;
@@ -326,14 +322,25 @@ async fn alter<F>(desk: &Desk, name: &RouteName, change: F) -> anyhow::Result<()
 where
     F: Fn(&mut Route) -> anyhow::Result<()> + Send + Sync,
 {
-    let apply = |entry| match entry {
-        Entry::Route(mut route) => {
-            change(&mut route)?;
-            validate(desk, &route)?;
-            Ok(Entry::Route(route))
+    let book = desk.book()?;
+    let mut tries = 0;
+    loop {
+        let before = book.route(name).await?;
+        let mut route = before.clone();
+        change(&mut route)?;
+        validate(desk, &route)?;
+        let reached = fallback::check(&book, &route).await?;
+        // Two lists that are each right alone could lead in a circle together: who writes one holds what it leads to.
+        let held = if route.fallback == before.fallback { Vec::new() } else { reached };
+        let entries = std::iter::once(route).chain(held).map(Entry::Route).collect();
+        tries += 1;
+        match book.put(entries).await {
+            Err(error) if tries < CHANGE_ATTEMPTS && is_conflict(&error) => {}
+            other => return other.map(|_| ()),
         }
-        other => Ok(other),
-    };
-    desk.book()?.change(Kind::Route, name.as_str(), apply).await?;
-    Ok(())
+    }
+}
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CatalogError::Conflict { .. }))
 }

@@ -133,12 +133,17 @@ async fn order(desk: &Desk, args: OrderArgs) -> anyhow::Result<()> {
     }
     let mends = desk.ledger()?.mends;
     let same = |rule: &StopRule| rule.phase.is_in_force() && rule.order.filter == filter;
-    if let Some(rule) = mends.stops(None).await?.into_iter().find(same) {
+    if let Some(rule) = carry::patiently(|| mends.stops(None)).await?.into_iter().find(same) {
         return carry::out(desk, &rule, wait).await;
     }
-    let who = actor().told();
-    let named = who.as_str().map_or_else(|| who.to_string(), str::to_owned);
-    let order = StopOrder { filter, actor: named, reason, made_at: desk.now(), ended_at: None, counts: None };
+    let order = StopOrder {
+        filter,
+        actor: actor().name().to_owned(),
+        reason,
+        made_at: desk.now(),
+        ended_at: None,
+        counts: None,
+    };
     let rule = mends.stop(order).await?;
     let told = desk.tell(vec![act(desk, &rule, "ordered", json!(rule.order.reason))]).await;
     carry::out(desk, &rule, wait).await?;

@@ -11,6 +11,7 @@ mod damage;
 mod messages;
 mod program;
 mod restore;
+mod routes;
 mod usage;
 
 use std::{fs, os::unix::fs::PermissionsExt};

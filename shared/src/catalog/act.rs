@@ -36,6 +36,15 @@ impl Actor {
         Self::Operator(if clean.is_empty() { "unknown".into() } else { clean.into() })
     }
 
+    /// As a person reads it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Process => "the process",
+            Self::Operator(name) => name,
+        }
+    }
+
     /// As events tell it.
     #[must_use]
     pub fn told(&self) -> Value {

@@ -186,6 +186,11 @@ impl Proof {
                         "`timestamp` names the header that {timestamp} in `signed` stands for",
                     ));
                 }
+                if header.eq_ignore_ascii_case("authorization") {
+                    return Err(wrong(
+                        "a signature stands in a header of its own: `Authorization` is for Basic here",
+                    ));
+                }
                 if !signed.contains("{body}") && !signed.contains("{form}") {
                     return Err(wrong("`signed` covers {body} or {form}"));
                 }

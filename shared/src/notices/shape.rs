@@ -114,7 +114,9 @@ impl Shape {
         if all.iter().any(|value| value.is_array() || value.is_object() || value.is_null()) {
             return wrong("a status is a text, a number or a truth value");
         }
-        if all.iter().enumerate().any(|(at, value)| all[..at].contains(value)) {
+        // As they are compared with what a provider tells: 0 and "0" are one.
+        let words: Vec<_> = all.iter().map(|value| scalar(value)).collect();
+        if words.iter().enumerate().any(|(at, word)| words[..at].contains(word)) {
             return wrong("a status means one thing");
         }
         Ok(())
@@ -302,6 +304,8 @@ mod tests {
             Shape { id: None, message: None, ..twilio() },
             Shape { delivered: Vec::new(), ..twilio() },
             Shape { failed: vec!["delivered".into()], ..twilio() },
+            Shape { delivered: vec!["0".into()], failed: vec![0.into()], ..twilio() },
+            Shape { delivered: vec![true.into()], failed: vec!["true".into()], ..twilio() },
             Shape { failed: vec![Value::Null], ..twilio() },
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");

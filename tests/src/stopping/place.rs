@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The command has begun by then, and is not done.
-const MIDDLE: Duration = Duration::from_millis(120);
+const MIDDLE: Duration = Duration::from_millis(20);
 
 /// What a run stands on.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +79,7 @@ impl Place {
             thread::sleep(Duration::from_millis(10));
         }
         thread::sleep(MIDDLE);
+        ensure!(child.try_wait()?.is_none(), "the command had ended before it was killed");
         child.kill()?;
         child.wait()?;
         ensure!(self.verb(&["stop", "list"])?.contains("c0"), "its rule stays in force");

@@ -109,6 +109,10 @@ fn ended(note: &AttemptNote) -> String {
         "held" => "is in doubt: the message waits for a person".to_owned(),
         code => format!("ended: {code}"),
     };
+    if note.attempt == 0 {
+        // It waited for its first when something was done with it.
+        return format!("before any attempt {what}{}", detail(&note.detail));
+    }
     format!("attempt {} {what}{}{}", note.attempt, id(note), detail(&note.detail))
 }
 

@@ -113,6 +113,13 @@ impl<R: BufRead> Entries<R> {
         if let Some(other) = names.iter().find(|name| !HEAD.split(',').any(|known| known == name.trim())) {
             return Err(wrong(&format!("the column `{other}` is not known")));
         }
+        if let Some(twice) = names
+            .iter()
+            .enumerate()
+            .find(|(at, name)| names[..*at].iter().any(|other| other.trim() == name.trim()))
+        {
+            return Err(wrong(&format!("the column `{}` stands there twice", twice.1.trim())));
+        }
         let columns = Columns {
             customer: find("customer").ok_or_else(|| wrong("there is no column `customer`"))?,
             channel: find("channel"),
@@ -134,6 +141,11 @@ impl<R: BufRead> Entries<R> {
         let channel = self.columns.channel.and_then(named).map(str::parse::<ChannelName>).transpose();
         let recipient = field(self.columns.recipient);
         let bare = recipient.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULA)).unwrap_or(recipient);
+        if is_rounded(bare) {
+            return Err(format!(
+                "`{bare}` is a number that a spreadsheet has rounded: keep the column as text"
+            ));
+        }
         let since = match self.columns.since.map(field).filter(|since| !since.is_empty()) {
             Some(text) => {
                 text.parse().map_err(|_| format!("`{text}` is no time such as 2026-11-25T09:00:00Z"))?
@@ -147,6 +159,15 @@ impl<R: BufRead> Entries<R> {
             since,
         })
     }
+}
+
+/// Whether a spreadsheet has made a number of it (`8.21011E+11`), which is nobody's any more.
+fn is_rounded(text: &str) -> bool {
+    let Some((digits, exponent)) = text.split_once(['E', 'e']) else { return false };
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = digits.split_once(['.', ',']).unwrap_or((digits, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    are_digits(whole) && are_digits(part) && are_digits(exponent)
 }
 
 /// A line without its end; `None` after the last.
@@ -224,6 +245,12 @@ mod tests {
             ("customer,recipient\nacme,\n", "line 2: the recipient"),
             ("customer,recipient\n\"acme,1\n", "line 2: quotes"),
             ("customer,recipient,since\nacme,1,yesterday\n", "line 2: `yesterday` is no time"),
+            ("customer,recipient,recipient\n", "line 1: the column `recipient` stands there twice"),
+            (
+                "customer,recipient\nacme,8.21011E+11\n",
+                "line 2: `8.21011E+11` is a number that a spreadsheet has rounded",
+            ),
+            ("customer,recipient\nacme,8E11\n", "line 2: `8E11` is a number"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.starts_with(told), "{text:?}: {error}");

@@ -4,10 +4,11 @@ use naru_shared::domain::{Route, RouteName};
 
 use crate::{desk::Book, exit::Failure};
 
-/// Refuses a list that names what is not there, leads elsewhere than its route, or back to it.
-pub(super) async fn check(book: &Book, route: &Route) -> anyhow::Result<()> {
+/// Refuses a list that names what is not there, leads elsewhere than its route, or back to it. Returns the routes that messages come to
+/// by it, as they are: whoever writes the list writes them again, so that it holds only while they lead nowhere else.
+pub(super) async fn check(book: &Book, route: &Route) -> anyhow::Result<Vec<Route>> {
     if route.fallback.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let refuse =
         |why: String| -> anyhow::Error { Failure::Refused(format!("route {}: {why}", route.name)).into() };
@@ -40,5 +41,5 @@ pub(super) async fn check(book: &Book, route: &Route) -> anyhow::Result<()> {
             next.extend(find(name).into_iter().flat_map(|other| &other.fallback));
         }
     }
-    Ok(())
+    Ok(seen.into_iter().filter_map(find).cloned().collect())
 }

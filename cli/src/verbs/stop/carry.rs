@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use naru_shared::{
     domain::IncarnationId,
-    ledger::{Ledger, LedgerMends, StopEnd, StopRule},
+    ledger::{Ledger, LedgerError, LedgerMends, StopEnd, StopRule},
     ports::DeskPorts,
 };
 use tokio::time::{Instant, sleep};
@@ -17,6 +17,9 @@ const STEP: usize = 1_000;
 /// Between two looks at what is still under way.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Before a step that failed is taken again.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// How long changes that were under way are waited for; each of them is bounded, but others may share the server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,14 +28,14 @@ pub(super) async fn out(desk: &Desk, rule: &StopRule, wait: u64) -> anyhow::Resu
     let DeskPorts { mends, ledger, .. } = desk.ledger()?;
     let deadline = Instant::now() + Duration::from_secs(wait);
     settle(mends.as_ref()).await?;
-    mends.note_flights(rule.number).await?;
+    patiently(|| mends.note_flights(rule.number)).await?;
     sweep(desk, mends.as_ref(), rule.number).await?;
-    mends.note_flights(rule.number).await?;
-    mends.stand(rule.number).await?;
+    patiently(|| mends.note_flights(rule.number)).await?;
+    patiently(|| mends.stand(rule.number)).await?;
     let lease = Duration::from_millis(desk.config.workers.lease_ms);
     let mut pulse = Pulse::new(lease);
     let lost = loop {
-        let flights = mends.flights(rule.number).await?;
+        let flights = patiently(|| mends.flights(rule.number)).await?;
         pulse.feel(ledger.as_ref()).await?;
         let (lost, flying): (Vec<_>, Vec<_>) = flights.into_iter().partition(|(id, _)| pulse.is_dead(*id));
         if flying.is_empty() {
@@ -54,9 +57,9 @@ pub(super) async fn out(desk: &Desk, rule: &StopRule, wait: u64) -> anyhow::Resu
 
 /// Returns when every change that was under way has ended: what comes after knows what is in force now.
 async fn settle(mends: &dyn LedgerMends) -> anyhow::Result<()> {
-    let mark = mends.mark().await?;
+    let mark = patiently(|| mends.mark()).await?;
     let deadline = Instant::now() + PATIENCE;
-    while !mends.is_past(mark).await? {
+    while !patiently(|| mends.is_past(mark)).await? {
         if Instant::now() >= deadline {
             let told = "a transaction on the server has been under way for more than a minute: the rule is in force, and it is not \
                         known whether everything knows it; run the same command again";
@@ -72,7 +75,7 @@ async fn sweep(desk: &Desk, mends: &dyn LedgerMends, number: i64) -> anyhow::Res
     loop {
         let (mut from, mut found) = (None, 0);
         loop {
-            let swept = mends.sweep(number, from, STEP, desk.now()).await?;
+            let swept = patiently(|| mends.sweep(number, from, STEP, desk.now())).await?;
             found += swept.found;
             from = swept.next;
             if from.is_none() {
@@ -89,10 +92,27 @@ async fn sweep(desk: &Desk, mends: &dyn LedgerMends, number: i64) -> anyhow::Res
 pub(super) async fn end(desk: &Desk, number: i64, end: StopEnd) -> anyhow::Result<()> {
     let emit = desk.book()?.has_subscribers().await?;
     let mends = desk.ledger()?.mends;
-    mends.stop_ends(number, end).await?;
+    patiently(|| mends.stop_ends(number, end)).await?;
     settle(mends.as_ref()).await?;
-    while mends.release(number, STEP, desk.now(), emit).await? > 0 {}
-    Ok(mends.stop_over(number, desk.now()).await?)
+    while patiently(|| mends.release(number, STEP, desk.now(), emit)).await? > 0 {}
+    patiently(|| mends.stop_over(number, desk.now())).await
+}
+
+/// Takes a step, again for a while if the ledger does not answer or workers hold what it needs: each step may be the second of its kind.
+pub(super) async fn patiently<T, F>(step: impl Fn() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<T, LedgerError>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match step().await {
+            Err(LedgerError::Unavailable(error)) if Instant::now() < deadline => {
+                tracing::debug!(%error, "a step is taken again");
+                sleep(AGAIN).await;
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 /// Who lives, as far as beats tell: whoever does not beat for a whole lease is dead.
@@ -107,7 +127,7 @@ impl Pulse {
     }
 
     async fn feel(&mut self, ledger: &dyn Ledger) -> anyhow::Result<()> {
-        let beats = ledger.incarnations().await?;
+        let beats = patiently(|| ledger.incarnations()).await?;
         let now = Instant::now();
         for (id, beat) in beats {
             let known = self.seen.entry(id.as_i64()).or_insert((beat, now));

@@ -111,6 +111,7 @@ fn a_proof_that_proves_nothing_is_refused() {
         json!({ "kind": "hmac", "secret": "0123456789abcdef", "header": "x", "signed": "{path}" }),
         json!({ "kind": "hmac", "secret": "0123456789abcdef", "header": "x", "signed": "{timestamp}{body}" }),
         json!({ "kind": "hmac", "secret": "0123456789abcdef" }),
+        json!({ "kind": "hmac", "secret": "0123456789abcdef", "header": "Authorization", "prefix": "HMAC " }),
     ] {
         assert!(Proof::describe(wrong.clone(), PLACE, &sealer()).is_err(), "{wrong}");
     }

@@ -96,13 +96,24 @@ impl Pointer {
 impl Statuses {
     fn parse(text: &StatusText) -> Result<Self, ProviderError> {
         match text {
-            StatusText::One(status @ 100..=599) => Ok(Self::One(*status)),
-            StatusText::Class(text) if matches!(text.as_bytes(), [b'1'..=b'5', b'x', b'x']) => {
+            // What is below 200 is no answer yet (RFC 9110 section 15.2).
+            StatusText::One(status @ 200..=599) => Ok(Self::One(*status)),
+            StatusText::Class(text) if matches!(text.as_bytes(), [b'2'..=b'5', b'x', b'x']) => {
                 Ok(Self::Class(u16::from(text.as_bytes()[0] - b'0')))
             }
             StatusText::One(_) | StatusText::Class(_) => Err(ProviderError::Answer(
                 "a status is a number such as 201, or a class such as \"2xx\"".to_owned(),
             )),
+        }
+    }
+
+    /// Whether it holds whatever the other does.
+    const fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(one), Self::One(other)) => *one == *other,
+            (Self::Class(class), Self::One(one)) => *one / 100 == *class,
+            (Self::Class(class), Self::Class(other)) => *class == *other,
+            (Self::One(_), Self::Class(_)) => false,
         }
     }
 
@@ -139,6 +150,17 @@ impl Rule {
         })
     }
 
+    /// Whether rules that look at no body decide before it comes to this one.
+    fn is_behind(&self, before: &[Self]) -> bool {
+        let decides = |status: &Statuses| {
+            before
+                .iter()
+                .filter(|rule| rule.body.is_none())
+                .any(|rule| rule.statuses.iter().any(|s| s.covers(status)))
+        };
+        self.statuses.iter().all(decides)
+    }
+
     fn holds_status(&self, status: u16) -> bool {
         self.statuses.iter().any(|statuses| statuses.holds(status))
     }
@@ -156,13 +178,20 @@ impl Mapping {
             ));
         }
         let pointer = |text: &Option<String>| text.as_deref().map(Pointer::parse).transpose();
+        let rules: Vec<Rule> = text.rules.iter().map(Rule::parse).collect::<Result<_, _>>()?;
+        if let Some(number) = (1..rules.len()).find(|at| rules[*at].is_behind(&rules[..*at])) {
+            return Err(ProviderError::Answer(format!(
+                "rule {} never matches: those before it decide about each of its statuses",
+                number + 1
+            )));
+        }
         Ok(Self {
             id: pointer(&text.id)?,
             code: pointer(&text.code)?,
             detail: pointer(&text.detail)?,
             report_in: text.report_within_ms.map(Duration::from_millis),
             later: false,
-            rules: text.rules.iter().map(Rule::parse).collect::<Result<_, _>>()?,
+            rules,
         })
     }
 

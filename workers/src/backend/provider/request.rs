@@ -152,8 +152,10 @@ impl Shape {
             segments.clear();
             for template in &self.path {
                 let text = template.text(&find)?.unwrap_or_default();
-                // An empty part, or one that leads upwards, would be another place.
-                if (text.is_empty() && !template.is_plain()) || text == "." || text == ".." {
+                // An empty part, or one that leads upwards, would be another place; and a tab or the end of a line would be left out of
+                // it (URL Standard, section 4.4), which may make it one.
+                let leads_elsewhere = text == "." || text == ".." || text.chars().any(char::is_control);
+                if (text.is_empty() && !template.is_plain()) || leads_elsewhere {
                     return Err(Unfit::Path);
                 }
                 segments.push(&text);

@@ -219,8 +219,8 @@ fn standard_webhooks_are_signed_over_id_time_and_body() {
 fn what_a_place_cannot_hold_is_refused_and_not_bent() {
     let header = "url = \"https://a.example/\"\n[headers]\nx-text = \"{body}\"";
     let path = "url = \"https://a.example/{recipient}/x\"";
-    for (text, body) in [(header, "a\r\nx-evil: 1"), (header, "안녕"), (path, ""), (path, "."), (path, "..")]
-    {
+    let elsewhere = ["", ".", "..", ".\n.", "\t", "a\r\nX: y", "\u{7f}"].map(|part| (path, part));
+    for (text, body) in [(header, "a\r\nx-evil: 1"), (header, "안녕")].into_iter().chain(elsewhere) {
         let work = with(|content| (content.body, content.recipient) = (body.to_owned(), body.to_owned()));
         let why = provider(text).unwrap().make(&work).unwrap_err();
         assert!(why.contains("cannot hold"), "{why}");
@@ -261,6 +261,13 @@ fn a_description_that_cannot_work_is_refused_when_it_is_read() {
         &format!("{head}[auth]\nkind = \"hmac\"\nsecret = \"s\"\nsigned = \"{{signature}}\""),
         &format!("{head}[tls]\ncertificate = {{ file = \"/a\" }}"),
         &format!("{head}[answer]\nid = \"sid\""),
+        &format!("{head}[[answer.rules]]\nstatus = [100]\noutcome = \"failed\""),
+        &format!(
+            "{head}[[answer.rules]]\nstatus = [201]\noutcome = \"sent\"\n[[answer.rules]]\nstatus = [201]\noutcome = \"failed\""
+        ),
+        &format!(
+            "{head}[[answer.rules]]\nstatus = [\"2xx\"]\noutcome = \"sent\"\n[[answer.rules]]\nstatus = [200, 201]\npointer = \"/a\"\noutcome = \"failed\""
+        ),
     ] {
         let read = Description::from_toml(wrong).and_then(Understood::read);
         assert!(read.is_err(), "{wrong}");
@@ -355,7 +362,10 @@ proptest! {
                 let segment = made.url.path_segments().unwrap().nth(1).unwrap();
                 assert_eq!(decoded(segment), sender);
             }
-            Err(why) => assert!(["", ".", ".."].contains(&sender.as_str()), "{}", why),
+            Err(why) => {
+                let elsewhere = ["", ".", ".."].contains(&sender.as_str()) || sender.chars().any(char::is_control);
+                assert!(elsewhere, "{}", why);
+            }
         }
     }
 
