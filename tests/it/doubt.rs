@@ -1,7 +1,7 @@
 //! What a route says happens when it cannot be known whether its backend took a message: on every set of engines, and what a person or
 //! a late word changes of it afterwards.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use naru_shared::domain::OnUncertain;
 use naru_tests::{
@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use crate::stage::{Receiver, accept, beside_others, message, until, within};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A backend that is not believed says it again after so long.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// A worker's rows are another's after so long; and no breaker rests while a backend does what it is here for.
 const CONFIG: &str = "[workers]\nlease_ms = 8000\nsweep_ms = 500\nbreaker_failures = 1000\n";
@@ -222,7 +225,13 @@ fn dies(doubt: &mut Doubt<'_>) {
         doubt.place.verb(&["uncertain", "resolve", id, "--as", "failed"]).unwrap();
     }
     let proof = doubt.reports("fail");
-    doubt.tell("fail", &proof, &failed[0], "delivered");
+    // SQS may give the first word to the last poll of a worker that is dead, and hides it for two minutes.
+    within(PATIENCE, "it is believed", || {
+        doubt.tell("fail", &proof, &failed[0], "delivered");
+        thread::sleep(AGAIN);
+        let view = doubt.customer.get(&format!("/messages/{}", failed[0])).unwrap().json();
+        (view["status"] == "delivered").then_some(())
+    });
     assert_eq!(doubt.stands(&failed[0], "delivered"), ("ok".into(), 2, true));
     assert_eq!(doubt.used(), before + 4, "nothing is reserved any more");
 }
@@ -230,14 +239,13 @@ fn dies(doubt: &mut Doubt<'_>) {
 fn holds_on(on: On) {
     let _beside = beside_others();
     let mut scene = Scene::on(on);
-    // First of all: once a route is called back its backend's answers are not the end.
-    dies(&mut scene.doubt(1));
     for which in 0..FIRST.len() {
         let mut doubt = scene.doubt(which);
         fails(&mut doubt);
         retries(&mut doubt);
         holds(&mut doubt);
     }
+    dies(&mut scene.doubt(1));
 }
 
 #[test]
