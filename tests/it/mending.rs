@@ -146,8 +146,8 @@ fn killed_while_it_sends_again(scene: &mut Scene) {
 
 /// Who polls a table, with nothing but its database.
 enum Agent {
-    File(rusqlite::Connection),
-    Server(Postgres, String),
+    File(Box<rusqlite::Connection>),
+    Server(Box<Postgres>, String),
 }
 
 impl Agent {
@@ -158,13 +158,13 @@ impl Agent {
                 let path = gateway.home().join("carrier.db");
                 let agent = rusqlite::Connection::open(&path).unwrap();
                 agent.busy_timeout(Duration::from_secs(10)).unwrap();
-                (Self::File(agent), format!("sqlite://{}", path.display()))
+                (Self::File(Box::new(agent)), format!("sqlite://{}", path.display()))
             }
             Place::Many(_) => {
                 let server = Postgres::start().unwrap();
                 let url = server.database().unwrap();
                 let name = url.rsplit('/').next().unwrap().to_owned();
-                (Self::Server(server, name), url)
+                (Self::Server(Box::new(server), name), url)
             }
         }
     }
