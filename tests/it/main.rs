@@ -61,6 +61,8 @@ mod fairness;
 #[cfg(test)]
 mod forget;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod gate_redis;
 #[cfg(test)]
 mod idle;
@@ -70,6 +72,8 @@ mod infra;
 mod keys;
 #[cfg(test)]
 mod ledger_postgres;
+#[cfg(test)]
+mod mending;
 #[cfg(test)]
 mod model_ledger;
 #[cfg(test)]

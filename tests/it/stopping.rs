@@ -8,7 +8,8 @@ use naru_tests::{
     deployment::{Carries, Deployment, Shape},
     engines::Flavour,
     gateway::{Gateway, RouteSpec, Setup},
-    stopping::{On, Plan, run},
+    place::On,
+    stopping::{Plan, run},
 };
 use serde_json::Value;
 

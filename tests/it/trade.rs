@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use naru_shared::domain::{Clock, SystemClock};
 use naru_tests::{
     customer::Customer,
     deployment::{Deployment, Shape},
@@ -139,8 +140,31 @@ fn units_are_charged_by_the_rule_of_the_route(place: &dyn Place) {
     let shown = place.naru(&["message", "show", &id, "--json"]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["class"], "domestic", "{shown}");
+    billed_by_class(place, used);
     place.naru(&["route", "set", "demo", "--count", "message", "--class", "none"]);
     in_force(place, "accepted", || sms("+821012345600", "😀"));
+}
+
+/// A month's bill has lines with the class and lines without, and together they are what is used.
+fn billed_by_class(place: &dyn Place, used: impl Fn(&mut Customer) -> u64) {
+    let month = &SystemClock.now().to_string()[..7];
+    within(PATIENCE, "the bill holds what is used", || {
+        let bill = place.naru(&["usage", "--month", month, "--customer", "c0", "--json"]);
+        let bill: Value = serde_json::from_str(&bill).unwrap();
+        let units = |class: &Value| -> u64 {
+            let lines = bill["hours"].as_array().unwrap().iter().filter(|line| line["class"] == *class);
+            let columns = lines.flat_map(|line| [&line["units_captured"], &line["units_reserved"]]);
+            columns.map(|units| units.as_u64().unwrap()).sum()
+        };
+        let (domestic, none) = (units(&json!("domestic")), units(&Value::Null));
+        // The last three at least were recorded with the class, and the first without.
+        (domestic >= 3 && none >= 1 && domestic + none == used(&mut place.at(0))).then_some(())
+    });
+    let csv = place.naru(&["usage", "--month", month, "--csv"]);
+    let mut records = csv.split("\r\n");
+    assert!(records.next().unwrap().ends_with(",class"), "{csv}");
+    assert!(records.clone().any(|record| record.ends_with(",domestic")), "{csv}");
+    assert!(records.any(|record| record.ends_with(',')), "{csv}");
 }
 
 /// A sender who is not registered is refused at every front within a second of the change, and what was accepted in time to be on

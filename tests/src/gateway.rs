@@ -7,6 +7,7 @@ mod provision;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -200,10 +201,16 @@ impl Gateway {
     }
 }
 
+/// One of the operator's verbs with a configuration, not begun yet.
+pub(crate) fn command(program: &Path, config: &Path, arguments: &[&str]) -> Command {
+    let mut command = process::gateway(program);
+    command.args(arguments).arg("--config").arg(config);
+    command
+}
+
 /// Runs one of the operator's verbs with a configuration and returns what it printed.
 pub(crate) fn verb(program: &Path, config: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let mut command = process::gateway(program);
-    let output = command.args(arguments).arg("--config").arg(config).output()?;
+    let output = command(program, config, arguments).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "naru {arguments:?}: {errors}");
     Ok(String::from_utf8(output.stdout)?)

@@ -2,7 +2,7 @@
 //!
 //! [`conformance`] stands for itself. The rest, in this order: [`monotonic`] (one clock for all processes) and [`journal`]
 //! (what each side saw); [`wire`] and [`customer`] (who ask), [`tools`] and [`engines`] (what it stands on), [`proxy`] and [`aws_proxy`] (what is between),
-//! [`gateway`] and [`deployment`] (who is asked; both are a [`site`]), [`compose`] (the same as its containers are configured),
+//! [`gateway`] and [`deployment`] (who is asked; both are a [`site`], and a [`place`] is either), [`compose`] (the same as its containers are configured),
 //! [`receiver`] and [`carrier_agent`] (who take), [`stopping`] (an operator who takes back), [`faults`] (who interrupts), [`durability`] (all of them at once), [`outside`] and [`witness`] (who listen, who gathers)
 //! and [`checker`] (who judges); [`load`], [`turns`] and [`mod@bench`]
 //! (who measure).
@@ -30,6 +30,8 @@ pub mod gateway;
 pub mod deployment;
 
 pub mod site;
+
+pub mod place;
 
 pub mod compose;
 

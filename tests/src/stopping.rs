@@ -1,8 +1,6 @@
 //! An operator stops a customer's messages in the middle of a stream: what was stopped is counted to the row, nothing of it goes
 //! out once the command has returned, and it goes on, or is cancelled, as the operator decides.
 
-mod place;
-
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::atomic::{AtomicBool, Ordering},
@@ -12,8 +10,6 @@ use std::{
 
 use anyhow::{Context, ensure};
 use naru_shared::domain::OnUncertain;
-pub use place::On;
-use place::Place;
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,6 +17,7 @@ use crate::{
     gateway::{Helper, Programs, RouteSpec, Setup},
     journal,
     monotonic::nanos,
+    place::{On, Place},
     receiver::journaling::Arrival,
     witness::Journals,
 };
@@ -30,6 +27,9 @@ const BATCH: usize = 250;
 
 /// What a message would do that begins after the command has returned is waited for.
 const QUIET: Duration = Duration::from_secs(2);
+
+/// The command has begun by then, and is not done.
+const MIDDLE: Duration = Duration::from_millis(120);
 
 /// A worker's rows are another's after so long.
 const CONFIG: &str = "[workers]\nlease_ms = 5000\nsweep_ms = 1000\n";
@@ -205,7 +205,10 @@ impl Run {
         let order = ["stop", "--customer", "c0", "--reason", "sent by mistake"];
         let begun = Instant::now();
         if harm {
-            self.place.kill_in_the_middle(&order)?;
+            // Its rule is in force before it is killed: until then the same command again would only begin.
+            let in_force = || anyhow::Ok(self.place.verb(&["stop", "list"])?.contains("c0"));
+            self.place.kill_once(&order, MIDDLE, in_force)?;
+            ensure!(in_force()?, "its rule stays in force");
             self.place.kill_a_worker()?;
         }
         let told = self.told(&order)?;

@@ -67,6 +67,8 @@ struct Line {
     hour: String,
     #[serde(flatten)]
     tally: Tally,
+    /// The class of prices, if there is one.
+    class: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -77,7 +79,8 @@ struct Answer {
     hours: Vec<Line>,
 }
 
-type Sums = BTreeMap<(CustomerId, bool, ChannelName, RouteName, Timestamp), Tally>;
+/// Whose, whether on the sandbox, how, which way, at which hour, at which prices.
+type Sums = BTreeMap<(CustomerId, bool, ChannelName, RouteName, Timestamp, Option<String>), Tally>;
 
 /// Does it.
 ///
@@ -92,14 +95,14 @@ pub async fn run(args: &UsageArgs, desk: &Desk) -> anyhow::Result<()> {
     let complete_from = ledger.forgotten_before().await?;
     let mut hours = Vec::with_capacity(sums.len());
     let mut left_out = false;
-    for ((customer, sandbox, channel, route, at), tally) in sums {
+    for ((customer, sandbox, channel, route, at, class), tally) in sums {
         let zone = zones.get(&customer).unwrap_or(&utc);
         if complete_from.is_some_and(|from| at < from) {
             left_out = true;
             continue;
         }
         let environment = if sandbox { Environment::Sandbox } else { Environment::Live };
-        hours.push(Line { customer, environment, channel, route, hour: zone.hour(at), tally });
+        hours.push(Line { customer, environment, channel, route, hour: zone.hour(at), tally, class });
     }
     let first = Day::from_i32(args.month * 100 + 1);
     let begins = zones.values().chain([&utc]).map(|zone| first.begins(zone)).min();
@@ -149,7 +152,8 @@ async fn count(
             }
             let sandbox = environment == Environment::Sandbox;
             let at = zone.hour_begins(cell.at);
-            sums.entry((customer, sandbox, cell.channel, cell.route, at)).or_default().add(&cell.tally);
+            let place = (customer, sandbox, cell.channel, cell.route, at, cell.class);
+            sums.entry(place).or_default().add(&cell.tally);
         }
         if sums.len() > ROWS {
             let why =
@@ -169,7 +173,7 @@ const fn after(month: i32) -> Day {
     Day::from_i32(next * 100 + 1)
 }
 
-const HEAD: [&str; 13] = [
+const HEAD: [&str; 14] = [
     "customer",
     "environment",
     "channel",
@@ -183,6 +187,8 @@ const HEAD: [&str; 13] = [
     "units_captured",
     "units_released",
     "units_credited",
+    // Last, so that whoever counts columns reads on as before.
+    "class",
 ];
 
 fn cells(line: &Line) -> Vec<String> {
@@ -197,6 +203,7 @@ fn cells(line: &Line) -> Vec<String> {
     let counts = [tally.submitted, tally.accepted, tally.reported, tally.acknowledged];
     let units = [tally.units_reserved, tally.units_captured, tally.units_released, tally.units_credited];
     cells.extend(counts.iter().chain(&units).map(u64::to_string));
+    cells.push(line.class.clone().unwrap_or_default());
     cells
 }
 

@@ -58,6 +58,8 @@ pub struct TallyCell {
     pub channel: ChannelName,
     /// On which route.
     pub route: RouteName,
+    /// In which class of prices; `None`: in none.
+    pub class: Option<String>,
     /// When the step began in which they were accepted.
     pub at: Timestamp,
     /// How many.

@@ -16,6 +16,8 @@ pub enum Behaviour {
     Refused,
     /// `500`: who knows.
     Broken,
+    /// `502`, although the message was delivered.
+    BadGateway,
     /// The connection is cut before the answer's head is whole.
     Cut,
     /// No answer at all.
@@ -32,13 +34,39 @@ impl Behaviour {
     /// The sender cannot know whether it was taken.
     #[must_use]
     pub const fn in_doubt(self) -> bool {
-        matches!(self, Self::Broken | Self::Cut | Self::Hang)
+        matches!(self, Self::Broken | Self::BadGateway | Self::Cut | Self::Hang)
+    }
+}
+
+/// What becomes of the first attempt of every message, if it is always the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum First {
+    /// [`Behaviour::Cut`].
+    Cut,
+    /// [`Behaviour::Hang`].
+    Hang,
+    /// [`Behaviour::BadGateway`].
+    BadGateway,
+    /// [`Behaviour::Refused`].
+    Refused,
+}
+
+impl First {
+    const fn behaviour(self) -> Behaviour {
+        match self {
+            Self::Cut => Behaviour::Cut,
+            Self::Hang => Behaviour::Hang,
+            Self::BadGateway => Behaviour::BadGateway,
+            Self::Refused => Behaviour::Refused,
+        }
     }
 }
 
 /// What the receiver is told to do: shares of a thousand; the rest is answered `200` at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Manners {
+    /// Of the first attempt, whatever is drawn; all others are answered `200` at once then.
+    pub first: Option<First>,
     /// Draws differ from seed to seed.
     pub seed: u64,
     /// [`Behaviour::Slow`].
@@ -59,11 +87,23 @@ pub struct Manners {
 
 impl Manners {
     /// Always `200`.
-    pub const GOOD: Self =
-        Self { seed: 0, slow: 0, unavailable: 0, refused: 0, broken: 0, cut: 0, hang: 0, pause_ms: 0 };
+    pub const GOOD: Self = Self {
+        first: None,
+        seed: 0,
+        slow: 0,
+        unavailable: 0,
+        refused: 0,
+        broken: 0,
+        cut: 0,
+        hang: 0,
+        pause_ms: 0,
+    };
 
-    /// Always cuts the first attempt of a message.
-    pub const CUTTING: Self = Self { cut: 1_000, ..Self::GOOD };
+    /// The first attempt of every message comes to this, all others are answered `200`.
+    #[must_use]
+    pub const fn at_first(first: First) -> Self {
+        Self { first: Some(first), ..Self::GOOD }
+    }
 
     /// Always `200`, after so many milliseconds.
     #[must_use]
@@ -80,8 +120,8 @@ impl Manners {
     /// What happens to this attempt of this message.
     #[must_use]
     pub fn draw(&self, message: &str, attempt: u32) -> Behaviour {
-        if self.cut == 1_000 && attempt > 1 {
-            return Behaviour::Ok;
+        if let Some(first) = self.first {
+            return if attempt > 1 { Behaviour::Ok } else { first.behaviour() };
         }
         let number = hash(self.seed, message, attempt);
         let pause = if self.pause_ms > 0 { self.pause_ms } else { 5 + number / 1_000 % 300 };
@@ -130,6 +170,8 @@ mod tests {
         let cut = count(|b| *b == Behaviour::Cut);
         assert!((300..500).contains(&cut), "{cut}");
         assert_eq!(Manners::GOOD.draw("m", 1), Behaviour::Ok);
+        let first = Manners::at_first(First::BadGateway);
+        assert_eq!((first.draw("m", 1), first.draw("m", 2)), (Behaviour::BadGateway, Behaviour::Ok));
         assert!((0..100).all(|attempt| Manners::slow(7).draw("m", attempt) == Behaviour::Slow(7)));
     }
 }

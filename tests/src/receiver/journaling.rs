@@ -174,6 +174,7 @@ fn behave(stream: &mut TcpStream, behaviour: Behaviour) -> io::Result<bool> {
         Behaviour::Unavailable => write_answer(stream, 503, "{}")?,
         Behaviour::Refused => write_answer(stream, 400, "{}")?,
         Behaviour::Broken => write_answer(stream, 500, "{}")?,
+        Behaviour::BadGateway => write_answer(stream, 502, "{}")?,
         Behaviour::Cut => {
             stream.write_all(b"HTTP/1.1 20")?;
             return Ok(false);

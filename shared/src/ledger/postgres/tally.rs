@@ -26,8 +26,8 @@ const SKEW: Duration = Duration::from_secs(60);
 
 macro_rules! counts {
     () => {
-        "m.customer, m.sandbox, m.channel, m.route, m.accepted_at / $3, count(*), count(*) FILTER (WHERE m.state <> 13), \
-         count(*) FILTER (WHERE m.state >= 10), \
+        "m.customer, m.sandbox, m.channel, m.route, m.accepted_at / $3, m.class, count(*), \
+         count(*) FILTER (WHERE m.state <> 13), count(*) FILTER (WHERE m.state >= 10), \
          count(*) FILTER (WHERE m.state >= 10 AND NOT EXISTS (SELECT FROM unread u WHERE u.id = m.id)), \
          coalesce(sum(m.units) FILTER (WHERE m.charge = 1), 0)::bigint, \
          coalesce(sum(m.units) FILTER (WHERE m.charge = 2), 0)::bigint, \
@@ -41,7 +41,7 @@ pub(super) const TALLY: &str = concat!(
     "SELECT ",
     counts!(),
     " FROM archive m WHERE m.row > $4 AND m.row <= $5 AND m.final_at >= $6 AND m.final_at < $7 \
-     AND m.accepted_at >= $1 AND m.accepted_at < $2 GROUP BY 1, 2, 3, 4, 5"
+     AND m.accepted_at >= $1 AND m.accepted_at < $2 GROUP BY 1, 2, 3, 4, 5, 6"
 );
 
 /// Everything else.
@@ -49,11 +49,11 @@ pub(super) const TALLY_LATE: &str = concat!(
     "SELECT ",
     counts!(),
     " FROM ( \
-       SELECT customer, sandbox, channel, route, accepted_at, state, units, charge, id FROM message \
+       SELECT customer, sandbox, channel, route, accepted_at, class, state, units, charge, id FROM message \
          WHERE fingerprint IS NOT NULL AND accepted_at >= $1 AND accepted_at < $2 \
        UNION ALL \
-       SELECT customer, sandbox, channel, route, accepted_at, state, units, charge, id FROM archive \
-         WHERE final_at >= $4 AND accepted_at >= $1 AND accepted_at < $2) AS m GROUP BY 1, 2, 3, 4, 5"
+       SELECT customer, sandbox, channel, route, accepted_at, class, state, units, charge, id FROM archive \
+         WHERE final_at >= $4 AND accepted_at >= $1 AND accepted_at < $2) AS m GROUP BY 1, 2, 3, 4, 5, 6"
 );
 
 /// Stands in place of a row: what is left is the last step.
@@ -130,16 +130,17 @@ fn cell(row: &PgRow) -> Result<TallyCell, PgError> {
         account: account(row, 0)?,
         channel: parsed(row, 2)?,
         route: parsed(row, 3)?,
+        class: row.try_get(5)?,
         at: Timestamp::from_millis(step * TALLY_STEP_MS),
         tally: Tally {
-            submitted: count(5)?,
-            accepted: count(6)?,
-            reported: count(7)?,
-            acknowledged: count(8)?,
-            units_reserved: count(9)?,
-            units_captured: count(10)?,
-            units_released: count(11)?,
-            units_credited: count(12)?,
+            submitted: count(6)?,
+            accepted: count(7)?,
+            reported: count(8)?,
+            acknowledged: count(9)?,
+            units_reserved: count(10)?,
+            units_captured: count(11)?,
+            units_released: count(12)?,
+            units_credited: count(13)?,
         },
     })
 }

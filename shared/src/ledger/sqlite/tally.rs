@@ -11,11 +11,11 @@ use crate::{
 /// Rows that one step looks at.
 const ROWS: i64 = 20_000;
 
-pub(super) const TALLY: &str = "SELECT customer, sandbox, channel, route, accepted_at / ?5, count(*), sum(state <> 13), \
-     sum(state >= 10), sum(state >= 10 AND report_at IS NULL), sum(iif(charge = 1, units, 0)), \
+pub(super) const TALLY: &str = "SELECT customer, sandbox, channel, route, accepted_at / ?5, class, count(*), \
+     sum(state <> 13), sum(state >= 10), sum(state >= 10 AND report_at IS NULL), sum(iif(charge = 1, units, 0)), \
      sum(iif(charge = 2, units, 0)), sum(iif(charge = 3, units, 0)), sum(iif(charge = 4, units, 0)) \
      FROM message NOT INDEXED WHERE row > ?1 AND row <= ?2 AND fingerprint IS NOT NULL \
-     AND accepted_at >= ?3 AND accepted_at < ?4 GROUP BY 1, 2, 3, 4, 5";
+     AND accepted_at >= ?3 AND accepted_at < ?4 GROUP BY 1, 2, 3, 4, 5, 6";
 
 pub(super) fn tally(
     connection: &Connection,
@@ -45,16 +45,17 @@ fn cell(row: &Row<'_>) -> rusqlite::Result<TallyCell> {
         account: Account { customer: rows::parsed(row, 0)?, environment },
         channel: rows::parsed(row, 2)?,
         route: rows::parsed(row, 3)?,
+        class: row.get(5)?,
         at: Timestamp::from_millis(step * TALLY_STEP_MS),
         tally: Tally {
-            submitted: row.get(5)?,
-            accepted: row.get(6)?,
-            reported: row.get(7)?,
-            acknowledged: row.get(8)?,
-            units_reserved: row.get(9)?,
-            units_captured: row.get(10)?,
-            units_released: row.get(11)?,
-            units_credited: row.get(12)?,
+            submitted: row.get(6)?,
+            accepted: row.get(7)?,
+            reported: row.get(8)?,
+            acknowledged: row.get(9)?,
+            units_reserved: row.get(10)?,
+            units_captured: row.get(11)?,
+            units_released: row.get(12)?,
+            units_credited: row.get(13)?,
         },
     })
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Parser;
+use naru_tests::receiver::answer::First;
 
 /// Any free port of the loopback interface.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -41,11 +42,11 @@ pub enum Command {
         /// Misbehaves as drawn from this seed; without it, never.
         #[arg(long)]
         seed: Option<u64>,
-        /// Cuts the first attempt of every message.
+        /// What the first attempt of every message comes to.
         #[arg(long, conflicts_with = "seed")]
-        cutting: bool,
+        first: Option<First>,
         /// Answers every message after so many milliseconds.
-        #[arg(long, conflicts_with_all = ["seed", "cutting"])]
+        #[arg(long, conflicts_with_all = ["seed", "first"])]
         slow_ms: Option<u64>,
     },
     /// Every process is replaced by another release under load, in full size unless told otherwise.

@@ -22,6 +22,7 @@ use naru_tests::{
     idle,
     load::{self, Call, Plan},
     monotonic::nanos,
+    place::On,
     receiver::{answer::Manners, journaling, lean},
     stopping, turns,
 };
@@ -35,10 +36,10 @@ fn main() -> anyhow::Result<()> {
         Command::Load(load) => say(&serde_json::to_value(load::run(&plan(&load)?)?)?),
         Command::Bare { listen, workers } => Ok(bare::serve(listen, workers, say_address)?),
         Command::Receiver { listen } => lean::serve(listen, say_address),
-        Command::JournalingReceiver { listen, journal, seed, cutting, slow_ms } => {
-            let calm = if cutting { Manners::CUTTING } else { Manners::GOOD };
+        Command::JournalingReceiver { listen, journal, seed, first, slow_ms } => {
             let manners = seed.map(Manners::rough).or_else(|| slow_ms.map(Manners::slow));
-            journaling::serve(listen, &journal, manners.unwrap_or(calm), say_address)
+            let manners = manners.or_else(|| first.map(Manners::at_first));
+            journaling::serve(listen, &journal, manners.unwrap_or(Manners::GOOD), say_address)
         }
         Command::Rollout { seed, small } => roll_out(rollout_plan(seed.unwrap_or_else(nanos), small)),
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
@@ -123,9 +124,9 @@ fn carriers(seed: u64, small: bool, rows: Option<usize>) -> anyhow::Result<()> {
 fn stop(small: bool, wide: bool, aws: bool) -> anyhow::Result<()> {
     let plan = if small { stopping::Plan::small() } else { stopping::Plan::full() };
     let on = match (wide, aws) {
-        (_, true) => stopping::On::Wide(Carries::Aws { flavour: Flavour::Ministack, counted: false }),
-        (true, false) => stopping::On::Wide(Carries::RabbitMq),
-        (false, false) => stopping::On::Embedded,
+        (_, true) => On::Wide(Carries::Aws { flavour: Flavour::Ministack, counted: false }),
+        (true, false) => On::Wide(Carries::RabbitMq),
+        (false, false) => On::Embedded,
     };
     say(&stopping::run(on, &plan)?)
 }

@@ -1,12 +1,13 @@
 //! Recipients who want no messages.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use naru_shared::{
     domain::{Code, Message, Next, State},
     ledger::{
         Disposition, EndedOptOuts, IntakeEntry, IntakeVerdict, OptOut, OptOutSearch, Resolution, RowRef,
+        TallyRange,
     },
 };
 
@@ -271,5 +272,22 @@ pub async fn the_class_of_prices_stays_with_a_message(bed: &Bed) -> anyhow::Resu
     };
     assert_eq!(class(ad).await?.as_deref(), Some("ad"));
     assert_eq!(class(plain).await?, None);
+    // Both are counted, each with its own.
+    bed.pass(Duration::from_secs(1));
+    let range = TallyRange { from: bed.now().minus(Duration::from_secs(86_400)), until: bed.now() };
+    let (mut counted, mut from) = (BTreeMap::<_, (u64, u64)>::new(), None);
+    loop {
+        let page = bed.engine.desk.tally(range, from).await?;
+        for cell in page.cells {
+            let sum = counted.entry(cell.class).or_default();
+            sum.0 += cell.tally.submitted;
+            sum.1 += cell.tally.units_captured;
+        }
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(counted, BTreeMap::from([(Some("ad".to_owned()), (1, 1)), (None, (1, 0))]));
     Ok(())
 }
