@@ -63,6 +63,8 @@ mod forget;
 #[cfg(test)]
 mod gate_redis;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod infra;
@@ -70,6 +72,8 @@ mod infra;
 mod keys;
 #[cfg(test)]
 mod ledger_postgres;
+#[cfg(test)]
+mod listener;
 #[cfg(test)]
 mod model_ledger;
 #[cfg(test)]
