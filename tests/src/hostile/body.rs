@@ -28,6 +28,9 @@ fn member(call: &mut Call, text: &[u8]) -> Option<()> {
     }
     let messages = call.body.windows(12).position(|window| window == b"\"messages\":[");
     let at = messages.map_or(1, |at| at + 13);
+    if at > call.body.len() {
+        return None;
+    }
     call.body.splice(at..at, [text, b","].concat());
     Some(())
 }
@@ -71,7 +74,7 @@ fn deep(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {
     let inside = if open == "[" { "" } else { "1" };
     let deep = format!("\"data\":{{\"d\":{}{inside}{}}}", open.repeat(depth), close.repeat(depth));
     member(call, deep.as_bytes())?;
-    Some(Done::Refused)
+    Some(done(call))
 }
 
 fn twice(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {
@@ -88,13 +91,13 @@ fn no_utf8(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done>
     let bytes: [&[u8]; 5] = [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"];
     let text = [b"\"subject\":\"".as_slice(), rng.choice(bytes)?, b"\""].concat();
     member(call, &text)?;
-    Some(Done::Refused)
+    Some(done(call))
 }
 
 fn half_surrogate(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {
     let half = rng.choice(["\\ud800", "\\udc00", "\\ud800\\ud800", "\\ud83dx"])?;
     member(call, format!("\"subject\":\"{half}\"").as_bytes())?;
-    Some(Done::Refused)
+    Some(done(call))
 }
 
 fn nul(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {
@@ -104,7 +107,7 @@ fn nul(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {
         "\"data\":{\"a\":[\"\\u0000\"]}",
     ])?;
     member(call, nul.as_bytes())?;
-    Some(Done::Refused)
+    Some(done(call))
 }
 
 fn number(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {

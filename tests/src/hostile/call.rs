@@ -46,7 +46,8 @@ impl Target {
     /// What no answer and no log may say.
     pub fn canaries(&self) -> Vec<&str> {
         let secrets = [&self.user, &self.sandbox].into_iter().flat_map(|user| user.split(':').skip(1));
-        secrets.chain([TEXT]).collect()
+        // A short word stands in many an answer by chance.
+        secrets.filter(|secret| secret.len() >= 12).chain([TEXT]).collect()
     }
 }
 

@@ -120,7 +120,7 @@ fn two_hosts(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Don
 }
 
 fn cut(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {
-    if !call.reads_body || call.body.is_empty() {
+    if !call.reads_body || call.body.is_empty() || call.has_behind() {
         return None;
     }
     let (length, kept) = (call.body.len(), rng.usize(0..call.body.len()));
@@ -135,6 +135,10 @@ fn cut(call: &mut Call, _: &Target, rng: &mut fastrand::Rng) -> Option<Done> {
 }
 
 fn chunked(call: &mut Call, _: &Target, _: &mut fastrand::Rng) -> Option<Done> {
+    // What is hidden behind a call that ends well is a call.
+    if call.has_behind() {
+        return None;
+    }
     call.framing = Framing::Chunked;
     Some(Done::Open)
 }
