@@ -1,9 +1,15 @@
 //! What an operator may set about the HTTP front.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
+use ipnet::IpNet;
 use naru_shared::domain::WRITTEN;
 use serde::{Deserialize, Serialize};
+
+use crate::tls::TlsFiles;
 
 /// Settings of the HTTP front; every field has a default that protects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +23,16 @@ pub struct IngressConfig {
     pub max_connections: usize,
     /// Listen beyond loopback without TLS: only behind something that ends TLS, since Basic credentials are readable.
     pub allow_plain_http: bool,
+    /// Speak TLS: the file with the certificate and what leads from it to an authority (PEM). It is read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The file with the certificate's private key (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Every connection begins with a header of the PROXY protocol (version 1 or 2), and comes from a trusted proxy.
+    pub proxy_protocol: bool,
+    /// Networks of the proxies whose word is believed on where a call comes from.
+    pub trusted_proxies: Vec<IpNet>,
     /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun. One customer gets
     /// half of it at most, and a batch of 1,000 needs 1,000 to 1,512 at once.
     pub publish_in_flight: usize,
@@ -45,6 +61,10 @@ impl Default for IngressConfig {
             threads: 0,
             max_connections: 25_000,
             allow_plain_http: false,
+            tls_certificate: None,
+            tls_key: None,
+            proxy_protocol: false,
+            trusted_proxies: Vec::new(),
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
             envelope_version: WRITTEN,
@@ -52,6 +72,22 @@ impl Default for IngressConfig {
             drain_grace_ms: 1_500,
             route_backlog: 5_000_000,
             customer_backlog: 1_000_000,
+        }
+    }
+}
+
+impl IngressConfig {
+    /// The files to speak TLS with, if the listener does.
+    ///
+    /// # Errors
+    /// If only one of them is named.
+    pub fn tls_files(&self) -> Result<Option<TlsFiles>, &'static str> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Ok(Some(TlsFiles { certificate: certificate.clone(), key: key.clone() }))
+            }
+            (None, None) => Ok(None),
+            _ => Err("tls_certificate and tls_key are given together, or neither"),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{HttpRequest, rt::net::TcpStream};
+use actix_web::HttpRequest;
 use metrics::Gauge;
 use naru_shared::metrics as names;
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::{limits, lines::Lines, meters::Meters};
+use crate::{limits, lines::Lines, meters::Meters, wire::Wire};
 
 /// How long a head may take from its first byte to its last.
 pub const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -120,10 +120,11 @@ impl Drop for UnderWay {
 }
 
 /// A place among the connections that are open.
-struct Open(Arc<Connections>);
+pub struct Open(Arc<Connections>);
 
 impl Open {
-    fn new(all: Arc<Connections>) -> Self {
+    /// Taken until it is dropped.
+    pub fn new(all: Arc<Connections>) -> Self {
         all.open.fetch_add(1, Ordering::SeqCst);
         all.gauge.increment(1);
         Self(all)
@@ -141,8 +142,8 @@ impl Drop for Open {
 
 /// A connection as the HTTP library reads and writes it.
 pub struct Connection {
-    /// The socket and its place, until it is dropped.
-    io: Option<(TcpStream, Open)>,
+    /// Its bytes and its place, until it is dropped.
+    io: Option<(Wire, Open)>,
     calls: Rc<Calls>,
     all: Arc<Connections>,
     meters: Arc<Meters>,
@@ -156,10 +157,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// One that was just accepted.
-    pub fn new(io: TcpStream, all: Arc<Connections>, meters: Arc<Meters>) -> Self {
+    /// One that may begin.
+    pub fn new(wire: Wire, open: Open, meters: Arc<Meters>) -> Self {
+        let all = Arc::clone(&open.0);
         let told = Box::pin(all.told.clone().cancelled_owned());
-        let io = Some((io, Open::new(Arc::clone(&all))));
+        let io = Some((wire, open));
         Self { io, calls: Rc::default(), all, meters, told, waker: None, head: None, stuck: None }
     }
 
@@ -209,7 +211,7 @@ impl Drop for Connection {
     /// Bytes that nobody reads would reset the connection, and with it the answer that says why they were not read.
     fn drop(&mut self) {
         let Some((io, open)) = self.io.take() else { return };
-        let unread = matches!(io.try_read(&mut [0; 1_024]), Ok(count) if count > 0);
+        let unread = matches!(io.socket().try_read(&mut [0; 1_024]), Ok(count) if count > 0);
         if unread && let Ok(runtime) = Handle::try_current() {
             runtime.spawn(linger(io, open));
         }
@@ -217,9 +219,10 @@ impl Drop for Connection {
 }
 
 /// Ends a connection in order, and reads what its caller has written until it has seen that.
-async fn linger(mut io: TcpStream, _open: Open) {
+async fn linger(mut io: Wire, _open: Open) {
     let reading = async {
         io.shutdown().await?;
+        let mut io = io.into_socket();
         let (mut rest, mut bytes) = (vec![0; 16 * 1024], 0);
         while bytes < LINGER_BYTES {
             match io.read(&mut rest).await? {
@@ -244,7 +247,7 @@ impl Connection {
         stuck.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn io(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn io(&mut self) -> io::Result<Pin<&mut Wire>> {
         match &mut self.io {
             Some((io, _)) => Ok(Pin::new(io)),
             None => Err(io::ErrorKind::NotConnected.into()),

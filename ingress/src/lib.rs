@@ -1,7 +1,7 @@
 //! The HTTP front of Naru: accepts and reads.
 //!
-//! Read in this order: [`server`](Ingress) binds and drains, `listener` and `connection` are what the HTTP library stands
-//! on, `versions` is the URL table, `exchange` is what every call
+//! Read in this order: [`server`](Ingress) binds and drains, `listener`, `arrival` and `connection` are what the HTTP library stands
+//! on (`tls`, `proxy_protocol`, `wire`: what comes before the first head), `versions` is the URL table, `exchange` is what every call
 //! goes through, `calls` has one file per call, `accept` is the way of a message up to the `publisher`, which packs what
 //! comes at once and answers when the queue has confirmed. An accept never touches the ledger.
 
@@ -10,6 +10,14 @@ mod config;
 mod server;
 
 mod listener;
+
+mod arrival;
+
+mod proxy_protocol;
+
+mod tls;
+
+mod wire;
 
 mod connection;
 

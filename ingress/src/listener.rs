@@ -1,7 +1,6 @@
 //! The socket that customers connect to, and the HTTP library behind it.
 
 use std::{
-    future::ready,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -21,6 +20,7 @@ use actix_web::{
 use tokio::{net::TcpSocket, runtime::Handle};
 
 use crate::{
+    arrival::Arrival,
     connection::{Connection, Connections, HEAD_TIME},
     front::Front,
     versions,
@@ -54,11 +54,13 @@ pub fn listen(address: SocketAddr, runtime: &Handle) -> io::Result<TcpListener> 
 pub fn serve(
     listener: TcpListener,
     size: Size,
+    arrival: Arrival,
     drain: Duration,
     front: Arc<Front>,
     connections: Arc<Connections>,
 ) -> io::Result<Server> {
     let service = move || {
+        let arrival = arrival.clone();
         let (front, all, refused) = (Arc::clone(&front), Arc::clone(&connections), Arc::clone(&front.meters));
         let meters = Arc::clone(&front.meters);
         let app = App::new().configure(|config| versions::table(config, &front)).into_factory();
@@ -72,8 +74,8 @@ pub fn serve(
             })
             .h1(app);
         fn_service(move |io: TcpStream| {
-            let peer = io.peer_addr().ok();
-            ready(Ok((Connection::new(io, Arc::clone(&all), Arc::clone(&meters)), peer)))
+            let begun = arrival.clone().receive(io, Arc::clone(&all), Arc::clone(&meters));
+            async { begun.await.map_err(DispatchError::Io) }
         })
         .and_then(http)
         .map_err(move |error| {

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accept::ContentMarker,
+    arrival::Arrival,
     attachments::Attachments,
     config::IngressConfig,
     connection::Connections,
@@ -37,6 +38,7 @@ use crate::{
     notices::{NoticeParts, Notices},
     publisher::{Publisher, PublisherParts},
     room::Room,
+    tls::Tls,
 };
 
 /// Bytes of large bodies held at once, and the part of them that one account may hold.
@@ -86,6 +88,7 @@ pub struct Ingress {
     listener: TcpListener,
     addr: SocketAddr,
     size: Size,
+    arrival: Arrival,
     notice: Duration,
     grace: Duration,
     front: Arc<Front>,
@@ -103,12 +106,14 @@ impl Ingress {
     /// keyring has no key to sign envelopes with, or if they are to be of a version that this release does not write.
     pub fn bind(config: &IngressConfig, deps: IngressDeps) -> io::Result<Self> {
         let refuse = |sentence: &str| io::Error::new(io::ErrorKind::InvalidInput, sentence);
-        if !config.listen.ip().is_loopback() && !config.allow_plain_http {
+        let files = config.tls_files().map_err(refuse)?;
+        if !config.listen.ip().is_loopback() && files.is_none() && !config.allow_plain_http {
             return Err(refuse(
-                "plain HTTP beyond loopback shows credentials to the network: listen on loopback, or set \
-                 allow_plain_http behind a proxy that ends TLS",
+                "plain HTTP beyond loopback shows credentials to the network: listen on loopback, give tls_certificate \
+                 and tls_key, or set allow_plain_http behind a proxy that ends TLS",
             ));
         }
+        let tls = files.map(Tls::open).transpose().map_err(|error| refuse(&error.to_string()))?;
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
         let notices = Notices::new(NoticeParts {
             queue: Arc::clone(&deps.queue),
@@ -129,6 +134,10 @@ impl Ingress {
             threads => threads,
         };
         let ends = CancellationToken::new();
+        if let Some(tls) = &tls {
+            // Ends with the token; what it holds is only read.
+            drop(deps.runtime.spawn(Arc::clone(tls).follow(ends.clone())));
+        }
         let parts = PublisherParts {
             queue: deps.queue,
             gate: Arc::clone(&deps.gate),
@@ -162,10 +171,24 @@ impl Ingress {
             draining: CancellationToken::new(),
         });
         let size = Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) };
+        let balancers = config.proxy_protocol.then(|| config.trusted_proxies.as_slice().into());
+        let arrival = Arrival { balancers, tls };
         let notice = Duration::from_millis(config.drain_notice_ms);
         let grace = Duration::from_millis(config.drain_grace_ms);
         let connections = Connections::new();
-        Ok(Self { listener, addr, size, notice, grace, front, connections, publishing, telling, ends })
+        Ok(Self {
+            listener,
+            addr,
+            size,
+            arrival,
+            notice,
+            grace,
+            front,
+            connections,
+            publishing,
+            telling,
+            ends,
+        })
     }
 
     /// Where it listens; the port is known even where the configuration said 0.
@@ -181,10 +204,22 @@ impl Ingress {
     /// # Errors
     /// If the threads cannot be started, or the publishing task did not end in time.
     pub async fn serve(self, stop: CancellationToken, drain: Duration) -> io::Result<()> {
-        let Self { listener, size, notice, grace, front, connections, publishing, telling, ends, .. } = self;
+        let Self {
+            listener,
+            size,
+            arrival,
+            notice,
+            grace,
+            front,
+            connections,
+            publishing,
+            telling,
+            ends,
+            ..
+        } = self;
         let ours = listener.try_clone()?;
         let draining = front.draining.clone();
-        let mut server = listener::serve(listener, size, drain, front, Arc::clone(&connections))?;
+        let mut server = listener::serve(listener, size, arrival, drain, front, Arc::clone(&connections))?;
         let handle = server.handle();
         let stopping = async {
             stop.cancelled().await;

@@ -66,6 +66,8 @@ metrics_table! {
     counter HTTP_REQUESTS = "naru_http_requests_total", Count, "HTTP calls answered, by call, status and problem code (`none`: it was no refusal)";
     histogram HTTP_SECONDS = "naru_http_request_seconds", Seconds, "Time from a call's head to its answer, by call";
     gauge HTTP_CONNECTIONS = "naru_http_connections", Count, "Connections that are open";
+    counter HTTP_UNBEGUN = "naru_http_connections_refused_total", Count, "Connections closed before a call could come, by reason (proxy: no header of the PROXY protocol; stranger: not from a trusted proxy; tls: no handshake that could be agreed on; late: it took more than 5 s)";
+    counter TLS_RELOADS = "naru_tls_reloads_total", Count, "Times that the listener's certificate was read after it changed, by outcome (refused: it could not be used, and the one before goes on)";
     counter HTTP_MALFORMED = "naru_http_malformed_total", Count, "What the HTTP library refused before it was a call, by status (400: no HTTP, 408: a head too slow, 431: a head too long)";
     counter ACCEPTED = "naru_messages_accepted_total", Count, "Messages answered 202, by environment";
     counter ATTACHMENTS = "naru_attachments_total", Count, "Uploads answered 201, by environment";

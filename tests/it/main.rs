@@ -65,6 +65,8 @@ mod full;
 #[cfg(test)]
 mod gate_redis;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod infra;
@@ -74,6 +76,7 @@ mod keys;
 mod ledger_postgres;
 #[cfg(test)]
 mod mending;
+mod listener;
 #[cfg(test)]
 mod model_ledger;
 #[cfg(test)]

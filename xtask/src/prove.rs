@@ -21,6 +21,8 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(carriers.success(), "a carrier's report is wrong or missing");
     let turns = release::proof()?.arg("turns").status()?;
     ensure!(turns.success(), "a flood held up others on a slow backend");
+    let hostile = release::proof()?.arg("hostile").args(arguments).status()?;
+    ensure!(hostile.success(), "a call that was meant to harm did");
     for on in [&["stop"][..], &["stop", "--wide"], &["stop", "--aws"]] {
         let stopped = release::proof()?.args(on).status()?;
         ensure!(stopped.success(), "a stop amid a stream was not exact");

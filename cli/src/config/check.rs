@@ -1,5 +1,6 @@
 //! What is unsafe and therefore refused.
 
+use naru_ingress::IngressConfig;
 use naru_shared::{
     aws::sqs::SqsSettings,
     domain::{BackendConfig, Route},
@@ -17,14 +18,7 @@ const ATTEMPT_GRACE_MS: u64 = 2_000;
 #[must_use]
 pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<String> {
     let mut found = apart(config, part);
-    let ingress = &config.ingress;
-    if !ingress.listen.ip().is_loopback() && !ingress.allow_plain_http {
-        found.push(format!(
-            "ingress.listen {} is beyond loopback and the passwords of Basic would travel readable: put something \
-             that ends TLS in front and say so with ingress.allow_plain_http = true",
-            ingress.listen
-        ));
-    }
+    found.extend(listener(&config.ingress, part));
     let operator = &config.operator;
     if !operator.listen.ip().is_loopback() && !operator.allow_remote {
         found.push(format!(
@@ -63,6 +57,40 @@ pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<Str
     }
     found.extend(config.workers.check().err().map(|error| format!("workers: {error}")));
     found.extend(routes.iter().filter_map(|route| unsafe_route(config, route)));
+    found
+}
+
+/// What is unsafe about the address that customers call.
+fn listener(ingress: &IngressConfig, part: Part) -> Vec<String> {
+    let mut found = Vec::new();
+    let ciphers = match ingress.tls_files() {
+        Ok(files) => {
+            // Workers need not have what fronts present.
+            let read = files.as_ref().filter(|_| part.accepts()).map(|files| files.read());
+            found.extend(
+                read.and_then(Result::err).map(|error| format!("ingress.tls_certificate, tls_key: {error}")),
+            );
+            files.is_some()
+        }
+        Err(error) => {
+            found.push(format!("ingress: {error}"));
+            false
+        }
+    };
+    if !ingress.listen.ip().is_loopback() && !ciphers && !ingress.allow_plain_http {
+        found.push(format!(
+            "ingress.listen {} is beyond loopback and the passwords of Basic would travel readable: give \
+             ingress.tls_certificate and tls_key, or put something that ends TLS in front and say so with \
+             ingress.allow_plain_http = true",
+            ingress.listen
+        ));
+    }
+    if ingress.proxy_protocol && ingress.trusted_proxies.is_empty() {
+        found.push(
+            "ingress.proxy_protocol without ingress.trusted_proxies: nobody would be believed, and every connection closed"
+                .to_owned(),
+        );
+    }
     found
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -33,14 +33,32 @@ impl Balancer {
     /// Starts one before fronts: where each listens for customers, and where for the operator.
     pub(crate) fn start(fronts: &[(SocketAddr, SocketAddr)]) -> anyhow::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let server = Server::prepare("haproxy")?;
-        let config = server.home().join("haproxy.cfg");
         let health = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        fs::write(&config, compose::haproxy(address, health, fronts)?)?;
+        let listens = move || Wire::new(address, Duration::from_secs(1)).call("GET", "/", &[], b"").is_ok();
+        Self::with(address, &compose::haproxy(address, health, fronts)?, listens)
+    }
+
+    /// Starts one that hands connections to a front as they are, and says first where each comes from, by the PROXY protocol:
+    /// `send-proxy` by version 1, `send-proxy-v2` by version 2.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn passing(front: SocketAddr, word: &str) -> anyhow::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let config = format!(
+            "defaults\n  mode tcp\n  timeout connect 3s\n  timeout client 90s\n  timeout server 90s\n\
+             listen passing\n  bind {address}\n  server front {front} {word}\n"
+        );
+        Self::with(address, &config, move || TcpStream::connect(address).is_ok())
+    }
+
+    fn with(address: SocketAddr, config: &str, listens: impl Fn() -> bool) -> anyhow::Result<Self> {
+        let server = Server::prepare("haproxy")?;
+        let file = server.home().join("haproxy.cfg");
+        fs::write(&file, config)?;
         let mut balancer = Self { server, address };
         let mut command = Command::new(program("/usr/sbin/haproxy", PACKAGE)?);
-        balancer.server.start(command.arg("-db").arg("-f").arg(&config))?;
-        let listens = || Wire::new(address, Duration::from_secs(1)).call("GET", "/", &[], b"").is_ok();
+        balancer.server.start(command.arg("-db").arg("-f").arg(&file))?;
         balancer.server.await_ready(PATIENCE, listens)?;
         Ok(balancer)
     }

@@ -140,7 +140,8 @@ pub(crate) fn entries(setup: &Setup, keyring: &Keyring) -> anyhow::Result<(Vec<E
             [(Environment::Live, &mut users.live), (Environment::Sandbox, &mut users.sandbox)]
         {
             let name = format!("{id}-{}", environment.as_str());
-            let (password, key) = (format!("p{index}"), format!("k{index}"));
+            // Long enough to be told from everything else, wherever they turn up.
+            let (password, key) = (format!("password-of-{name}"), format!("key-of-{name}"));
             let secret = hasher.basic(&name, &password, &key);
             entries.push(Entry::Credential(Credential {
                 id: name.parse()?,

@@ -79,6 +79,15 @@ pub enum Command {
         #[arg(long)]
         small: bool,
     },
+    /// Calls that are meant to harm: good ones that something was done to.
+    Hostile {
+        /// Every draw follows from it; without it, from the clock.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// So many.
+        #[arg(long, default_value_t = 1_000_000)]
+        calls: u64,
+    },
     /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
     Stop {
         /// A small run.

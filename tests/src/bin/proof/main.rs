@@ -19,7 +19,7 @@ use naru_tests::{
         wide::{self, WidePlan},
     },
     engines::Flavour,
-    idle,
+    hostile, idle,
     load::{self, Call, Plan},
     monotonic::nanos,
     place::On,
@@ -44,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::Rollout { seed, small } => roll_out(rollout_plan(seed.unwrap_or_else(nanos), small)),
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
+        Command::Hostile { seed, calls } => hostile_calls(seed.unwrap_or_else(nanos), calls),
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
@@ -129,6 +130,13 @@ fn stop(small: bool, wide: bool, aws: bool) -> anyhow::Result<()> {
         (false, false) => On::Embedded,
     };
     say(&stopping::run(on, &plan)?)
+}
+
+fn hostile_calls(seed: u64, calls: u64) -> anyhow::Result<()> {
+    let told = hostile::run(calls, seed)?;
+    say(&serde_json::to_value(&told)?)?;
+    anyhow::ensure!(told.broken.is_empty(), "{} promises were broken", told.broken.len());
+    Ok(())
 }
 
 fn turns_of(engine: Option<&str>, small: bool) -> anyhow::Result<()> {
