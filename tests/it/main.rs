@@ -75,8 +75,9 @@ mod keys;
 #[cfg(test)]
 mod ledger_postgres;
 #[cfg(test)]
-mod mending;
 mod listener;
+#[cfg(test)]
+mod mending;
 #[cfg(test)]
 mod model_ledger;
 #[cfg(test)]
