@@ -324,7 +324,8 @@ mod mappings_that_cannot_work {
             let told = refused(&bad, theirs).await;
             assert!(told.contains(why), "{bad}: {told}");
         }
-        let told = refused(&plain.replace("st text", "st text, tag jsonb"), |backend| {
+        let tagged = plain.replace("st text", "st text, tag jsonb");
+        let told = refused(&tagged, |backend| {
             theirs(backend);
             let fixed = [("tag".to_owned(), "no JSON".to_owned())].into();
             backend.mapping.channel.insert("mms".into(), fixed);
