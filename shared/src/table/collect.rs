@@ -100,9 +100,8 @@ impl MessageTable {
             let mut statement = Statement::default();
             let id = self.dialect.argument(&mut statement, Some(self.key_of(work)));
             statement.sql = self.select(&source, &format!("b.id = {id}"));
-            if let (mut told, _) = self.read(statement, &source).await?
-                && let Some(told) = told.pop()
-            {
+            let (mut told, _) = self.read(statement, &source).await?;
+            if let Some(told) = told.pop() {
                 return Ok(Some(told));
             }
         }
