@@ -213,12 +213,12 @@ fn text(report: &Value, pointer: &str) -> Option<String> {
 }
 
 /// Whether stores can keep it and people can read it.
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= ID_BYTES && !text.chars().any(char::is_control)
 }
 
 /// One line; what a person could not read is escaped, quotation marks are left as they are.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let mut line = String::new();
     for one in text.chars().take(DETAIL_CHARS) {
         match one {
