@@ -69,7 +69,7 @@ fn a_provider_s_word_about_the_time_before_ends_nothing_over_postgresql_rabbitmq
 fn route(site: &Site, backend: &StandIn) -> String {
     let url = format!("http://127.0.0.1:{}/", backend.port());
     let add = ["route", "add", "plain", "http", &url, "--reports", "basic", "--on-uncertain", "retry"];
-    let more = ["--allow-network", "127.0.0.0/8", "--assign", "c0/sms"];
+    let more = ["--attempt-timeout", "3s", "--allow-network", "127.0.0.0/8", "--assign", "c0/sms"];
     let shown = asked(site, &[&add[..], &more[..]].concat());
     site.settle(&["plain"]);
     shown["callback_secret"].as_str().unwrap().to_owned()
