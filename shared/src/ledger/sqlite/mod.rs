@@ -58,6 +58,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("seeing.sql"),
     include_str!("trade.sql"),
     include_str!("notices.sql"),
+    include_str!("earlier.sql"),
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
