@@ -33,6 +33,8 @@ mod notices;
 
 mod auth;
 
+mod content_digest;
+
 mod limits;
 
 mod unread;
