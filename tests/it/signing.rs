@@ -9,7 +9,7 @@ use naru_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::stage::{beside_others, message, within};
+use crate::stage::{beside_others, message, reports, until, used, within};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -231,5 +231,63 @@ fn the_shell_s_own_hmac_is_taken_on_messages_batches_and_reads() {
     gateway.verb(&["credential", "revoke", "brought"]).unwrap();
     within(PATIENCE, "it is revoked", || {
         (call("brought", brought, &["GET", "/v1.0/quota"])["code"] == "unauthorized").then_some(())
+    });
+}
+
+/// A process that was killed remembers no nonce: the same bytes come again, within their window, and send nothing.
+#[test]
+fn a_replay_after_the_nonces_were_forgotten_names_the_same_messages_and_sends_nothing() {
+    let _beside = beside_others();
+    let mut gateway = Gateway::spawn(&Setup { quota: Some(10), ..Setup::default() }).unwrap();
+    let by = credential(&gateway, "c0", &[]);
+    let batch = json!({ "messages": [message("sms", "same"), message("sms", "same")] });
+    let json_type = json!({ "Content-Type": "application/json" });
+    let cases = [
+        Case::post("/v1.0/messages", json_type.clone(), &message("sms", "same")),
+        Case::post("/v1.0/messages/batch", json_type, &batch),
+    ];
+    let [python, _] = within(PATIENCE, "the credential is in force", || {
+        let probe = Case { method: "GET", path: "/v1.0/quota", headers: json!({}), body: None };
+        let [python, _] = signed(&gateway, &by, std::slice::from_ref(&probe));
+        let taken = status(&gateway, &probe.bytes(&gateway, &python[0])).0 == 200;
+        taken.then(|| signed(&gateway, &by, &cases))
+    });
+    let calls: Vec<Vec<u8>> =
+        cases.iter().zip(&python).map(|(case, head)| case.bytes(&gateway, head)).collect();
+    let ids = |gateway: &Gateway| {
+        let answers = calls.iter().map(|call| {
+            let (status, answer) = status(gateway, call);
+            assert_eq!(status, 202, "{answer}");
+            answer
+        });
+        let answers: Vec<Value> = answers.collect();
+        let results = answers[1]["results"].as_array().unwrap();
+        let ids =
+            std::iter::once(&answers[0]).chain(results).map(|item| item["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<String>>()
+    };
+    let first = ids(&gateway);
+    for call in &calls {
+        assert_eq!(status(&gateway, call).1["code"], "nonce-replayed");
+    }
+    let mut customer = gateway.customer(0);
+    for id in &first {
+        until(&mut customer, id, &["delivered"], PATIENCE);
+    }
+    gateway.kill().unwrap();
+    gateway.start(&[]).unwrap();
+    assert_eq!(ids(&gateway), first, "the answers name the same messages");
+    for call in &calls {
+        assert_eq!(status(&gateway, call).1["code"], "nonce-replayed", "and are remembered anew");
+    }
+    let mut customer = gateway.customer(0);
+    assert_eq!(reports(&mut customer, 3, PATIENCE).len(), 3);
+    for id in &first {
+        let view = customer.get(&format!("/messages/{id}")).unwrap().json();
+        assert_eq!((view["attempts"].as_u64(), view["revision"].as_u64()), (Some(1), Some(1)), "{view}");
+        assert!(view["key"].is_null(), "{view}");
+    }
+    within(PATIENCE, "what came twice was seen by intake", || {
+        (gateway.verb(&["check"]).is_ok() && used(&gateway) == 3).then_some(())
     });
 }

@@ -59,9 +59,20 @@ pub struct Claim {
     pub tag: [u8; TAG],
 }
 
-/// Whether a call says that it is signed.
+/// Whether a call says that it is signed. One with `Authorization` does not by signatures that are for others, such as a proxy's.
 pub fn is_signed(headers: &HeaderMap) -> bool {
-    headers.contains_key(&SIGNATURE_INPUT) || headers.contains_key(&SIGNATURE)
+    let any = headers.contains_key(&SIGNATURE_INPUT) || headers.contains_key(&SIGNATURE);
+    any && !(headers.contains_key(AUTHORIZATION) && are_for_others(headers))
+}
+
+fn are_for_others(headers: &HeaderMap) -> bool {
+    let is_for_another = |entry: &ListEntry| match entry {
+        ListEntry::InnerList(list) => {
+            matches!(list.params.get("tag"), Some(BareItem::String(tag)) if tag.as_str() != TAG_NAME)
+        }
+        ListEntry::Item(_) => false,
+    };
+    dictionary(headers, &SIGNATURE_INPUT).is_ok_and(|inputs| inputs.values().all(is_for_another))
 }
 
 impl Claim {

@@ -78,6 +78,10 @@ async fn a_call_is_proved_in_one_way_with_one_signature_for_this_server() {
         ),
         ("Signature".to_owned(), "proxy=:AAAA:".to_owned()),
     ];
+    let read = Call::get("/v1.0/quota");
+    let basic = [&theirs[..], &[(LIVE.0.to_owned(), LIVE.1.to_owned())]].concat();
+    assert_eq!(gateway.raw(&read.bytes_with(&basic)).await.status, 200, "beside a password too");
+    assert_eq!(status(&gateway.raw(&read.bytes_with(&theirs)).await), told(401, "malformed-signature"));
     let beside = [&theirs[..], &[(input, a), (signature, b)]].concat();
     assert_eq!(gateway.raw(&call.bytes_with(&beside)).await.status, 202);
     assert_eq!(gateway.messages().await.len(), 1);
