@@ -2,7 +2,8 @@
 //!
 //! A message id is 88 bits of payload and a 40-bit tag that binds the payload to its account, so that ingress can tell
 //! whose an id is without a look-up. The payload is time and a counter, or, for a call with an idempotency key, derived
-//! from the key: the same key gives the same id for ever, whatever cache was lost.
+//! from the key: the same key gives the same id for ever, whatever cache was lost. That of a signed call without a key is
+//! derived from the call.
 
 use std::{fmt, str::FromStr};
 
