@@ -1,5 +1,7 @@
 //! What every call goes through: request id, head limits, authentication, rate, body, answer, metrics.
 
+mod signed;
+
 use std::{sync::Arc, time::Instant};
 
 use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, web};
@@ -40,7 +42,11 @@ pub struct Exchange {
     pub request: HttpRequest,
     /// Its id.
     pub id: RequestId,
+    /// Which call it is.
+    call: Call,
     payload: web::Payload,
+    /// What was read of it already, to be verified.
+    read: Option<Body>,
     /// The call's body was not read to its end.
     unread: bool,
     standing: Vec<RateStanding>,
@@ -68,7 +74,9 @@ pub async fn exchange(
         unread: unread::has_body(&request),
         request,
         id,
+        call,
         payload,
+        read: None,
         standing: Vec::new(),
         customer: None,
         messages: u64::from(call == Call::Message),
@@ -105,14 +113,20 @@ impl Exchange {
 
     /// Who calls, without asking the rates yet.
     pub async fn authenticate(&mut self) -> Result<Caller, Problem> {
+        let signed = self.signed().await?;
         let front = &self.front;
         let (headers, registry) = (self.request.headers(), front.registry.as_ref());
-        let caller = authenticate(headers, self.environment, registry, &front.hasher).await;
+        let proof = signed.as_ref().map(|signed| signed.credential.clone());
+        let caller = authenticate(headers, proof, self.environment, registry, &front.hasher).await;
         self.customer = match &caller {
             Ok(caller) => Some(caller.account.customer.clone()),
             Err(denied) => denied.customer.clone(),
         };
-        caller.map_err(|denied| denied.problem)
+        let mut caller = caller.map_err(|denied| denied.problem)?;
+        if let Some(signed) = signed {
+            self.spend(&mut caller, signed).await?;
+        }
+        Ok(caller)
     }
 
     /// The call has so many messages; if it is refused, so are they.
@@ -154,6 +168,9 @@ impl Exchange {
     /// Reads the JSON body, once. A large one needs room, of which no customer has more than a part.
     pub async fn body(&mut self, caller: &Caller, limit: usize) -> Result<Body, Problem> {
         let most = limits::announced(self.request.headers(), limit)?;
+        if let Some(body) = self.read.take() {
+            return Ok(body);
+        }
         let room = match most > limits::SMALL_BODY {
             true => Some(self.front.bodies.take(&caller.account, most).ok_or(Code::Overloaded)?),
             false => None,
@@ -173,6 +190,9 @@ impl Exchange {
     /// Reads a file, once. It needs room as large as it is said to be, of which no customer has more than a part.
     pub async fn upload(&mut self, caller: &Caller) -> Result<Body, Problem> {
         let most = limits::announced_file(self.request.headers(), LARGEST)?;
+        if let Some(body) = self.read.take() {
+            return Ok(body);
+        }
         let room = self.front.uploads.take(&caller.account, most).ok_or(Code::Overloaded)?;
         let bytes = limits::file(&mut self.payload, most).await?;
         self.unread = false;

@@ -41,6 +41,8 @@ mod notices;
 
 mod auth;
 
+mod content_digest;
+
 mod limits;
 
 mod unread;

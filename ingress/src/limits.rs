@@ -17,7 +17,12 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use crate::problem::{Code, Problem};
+use naru_shared::blobs::LARGEST;
+
+use crate::{
+    meters::Call,
+    problem::{Code, Problem},
+};
 
 /// The customer's key for a call (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -27,6 +32,15 @@ pub const BODY: usize = 256 * 1024;
 
 /// The body of a batch, in bytes.
 pub const BATCH_BODY: usize = 2 * 1024 * 1024;
+
+/// The most bytes of a call's body.
+pub const fn most(call: Call) -> usize {
+    match call {
+        Call::Batch => BATCH_BODY,
+        Call::Attachment => LARGEST,
+        _ => BODY,
+    }
+}
 
 const HEAD: usize = 16 * 1024;
 const HEADERS: usize = 64;
@@ -161,6 +175,27 @@ pub async fn file(payload: &mut web::Payload, most: usize) -> Result<Bytes, Prob
         Code::MalformedJson => Problem { code: Code::InvalidAttachment, ..problem },
         _ => problem,
     })
+}
+
+/// Reads a body of at most `limit` bytes as [`body`] does, and keeps nothing of it.
+pub async fn pass(
+    payload: &mut web::Payload,
+    limit: usize,
+    mut each: impl FnMut(&[u8]),
+) -> Result<(), Problem> {
+    let whole = async {
+        let mut size = 0;
+        while let Some(piece) = payload.next().await {
+            let piece = piece.map_err(|error| cut(&error))?;
+            size += piece.len();
+            if size > limit {
+                return Err(Code::BodyTooLarge.into());
+            }
+            each(&piece);
+        }
+        Ok(())
+    };
+    tokio::time::timeout(BODY_TIME, whole).await.map_err(|_| Code::RequestTimeout)?
 }
 
 /// Most bodies come in one piece, which is then not copied.

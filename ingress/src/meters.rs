@@ -57,6 +57,11 @@ impl Call {
         matches!(self, Self::Message | Self::Batch | Self::Attachment)
     }
 
+    /// Whether its body is a file.
+    pub const fn uploads(self) -> bool {
+        matches!(self, Self::Attachment)
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Message => "message",

@@ -51,15 +51,25 @@ problem_table! {
     MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON that can be read",
         "The body must be JSON in UTF-8, at most 32 levels deep, without repeated keys and without U+0000.";
     MalformedDigest = "malformed-digest", BAD_REQUEST, "The header Content-Digest cannot be read",
-        "Content-Digest holds sha-256=:…: with the base64 of the body's SHA-256 (RFC 9530); no other algorithm is verified here.";
+        "Content-Digest holds sha-256=:…: or sha-512=:…: with the base64 of the body's hash (RFC 9530); no other algorithm is verified here.";
     DigestMismatch = "digest-mismatch", BAD_REQUEST, "The body is not what its digest says",
-        "The SHA-256 of the body that came is not the one in Content-Digest: it was changed on its way. Nothing was kept; send the call again.";
+        "The hash of the body that came is not the one in Content-Digest: it was changed on its way. Nothing was kept; send the call again.";
     MissingAuthorization = "missing-authorization", UNAUTHORIZED, "Authentication is needed",
-        "Send the header Authorization: Basic with the base64 of ID:PW:API_KEY (RFC 7617).";
+        "Send the header Authorization: Basic with the base64 of ID:PW:API_KEY (RFC 7617), or sign the call (RFC 9421).";
     MalformedAuthorization = "malformed-authorization", UNAUTHORIZED, "The Authorization header cannot be read",
         "The header must be Basic and the base64 of ID:PW:API_KEY in UTF-8: the id up to the first colon, the API key after the last.";
     Unauthorized = "unauthorized", UNAUTHORIZED, "The credential is not valid",
-        "The id is unknown, the secret is wrong, or the credential was revoked. The answer does not tell which.";
+        "The id is unknown, the secret or the signature is wrong, or the credential was revoked. The answer does not tell which.";
+    MalformedSignature = "malformed-signature", UNAUTHORIZED, "The signature cannot be read",
+        "Signature-Input and Signature are dictionaries with the same labels (RFC 9421). One signature is for this server: hmac-sha256, with created, nonce and keyid. The detail says what was found.";
+    SignatureIncomplete = "signature-incomplete", UNAUTHORIZED, "The signature does not cover enough",
+        "A signature covers @method, @authority, @path and @query, content-digest where there is a body, and idempotency-key where that is sent. The detail names what is missing.";
+    StaleSignature = "stale-signature", UNAUTHORIZED, "The signature was not made just now",
+        "The parameter created may lie 300 seconds from the clock here, and expires must not have passed. Set your clock, and sign each call anew. The detail tells the time here.";
+    SignedDigestMismatch = "signed-digest-mismatch", UNAUTHORIZED, "The body is not the one that was signed",
+        "The hash of the body that came is not the one in Content-Digest. Hash the very bytes that are sent.";
+    NonceReplayed = "nonce-replayed", UNAUTHORIZED, "The call was made before",
+        "A nonce may be used once. Sign each call anew with another nonce, also one that is repeated; the same Idempotency-Key gets the first answer.";
     WrongEnvironment = "wrong-environment", FORBIDDEN, "The credential belongs to the other environment",
         "A live credential opens /v1.0, a sandbox credential opens /sandbox/v1.0. Neither opens the other.";
     Suspended = "suspended", FORBIDDEN, "The customer is suspended",

@@ -29,6 +29,7 @@ use crate::{
     accept::ContentMarker,
     arrival::Arrival,
     attachments::Attachments,
+    auth::Verifier,
     config::IngressConfig,
     connection::Connections,
     denials::{self, Denials},
@@ -123,6 +124,9 @@ impl Ingress {
             time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
         });
         let notices = notices.ok_or_else(|| refuse("what stands for an unknown provider cannot be made"))?;
+        let signatures = Verifier::new(deps.keyring.sealer());
+        let signatures =
+            signatures.ok_or_else(|| refuse("what stands for an unknown signer cannot be made"))?;
         let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version);
         let encoder = encoder.map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
         metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
@@ -156,6 +160,7 @@ impl Ingress {
             disk: deps.disk,
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
+            signatures,
             contents: ContentMarker::new(&deps.keyring.credentials),
             publisher,
             notices,

@@ -57,6 +57,8 @@ pub mod signing;
 
 pub mod sealing;
 
+pub mod shared_secret;
+
 pub mod notices;
 
 pub mod key_file;

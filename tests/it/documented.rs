@@ -159,5 +159,13 @@ fn the_engines_own_clients_see_what_the_documents_say_is_there() {
     within(PATIENCE, "the same is refused", || {
         live.send(&message("twice", "00"), None).ok().filter(|reply| reply.status == 409)
     });
+    let made = verb(&site, &["credential", "add", "acme", "--kind", "hmac", "--json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let [id, secret] = ["id", "secret"].map(|part| made[part].as_str().unwrap());
+    let front = format!("http://{}", site.front(0));
+    within(PATIENCE, "a signed call is taken, and its nonce remembered", || {
+        let answer = crate::signing::by_shell(&front, id, secret, &["GET", "/v1.0/quota"]);
+        answer["quotas"].is_array().then_some(())
+    });
     redis_cli::keys(site.redis.port(), &document("redis.md"));
 }

@@ -103,6 +103,8 @@ mod rollout;
 #[cfg(test)]
 mod seeing;
 #[cfg(test)]
+mod signing;
+#[cfg(test)]
 mod slack;
 #[cfg(test)]
 mod sns;

@@ -1,5 +1,9 @@
 //! `naru credential`: ways to authenticate. Secrets are shown once.
 
+mod hmac;
+
+use std::path::PathBuf;
+
 use clap::{Subcommand, ValueEnum};
 use naru_shared::{
     catalog::{Entry, Kind},
@@ -31,10 +35,19 @@ impl From<Place> for Environment {
     }
 }
 
+/// How calls prove themselves, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// Id, password and API key in each call (RFC 7617)
+    Basic,
+    /// Calls are signed with a shared secret (RFC 9421, hmac-sha256)
+    Hmac,
+}
+
 /// What can be done to credentials.
 #[derive(Debug, Subcommand)]
 pub enum CredentialVerb {
-    /// Make a Basic credential and show its secrets once
+    /// Make a credential and show its secrets once
     Add {
         /// Whose
         customer: CustomerId,
@@ -44,6 +57,12 @@ pub enum CredentialVerb {
         /// Its public half [default: made from the customer's name]
         #[arg(long)]
         id: Option<CredentialId>,
+        /// How its calls prove themselves
+        #[arg(long, value_enum, default_value_t = Way::Basic)]
+        kind: Way,
+        /// With --kind hmac: a secret of the customer's own, 32 to 128 random bytes in base64; - reads it from the input
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
     },
     /// All credentials, or one customer's
     List {
@@ -70,6 +89,8 @@ struct Shown<'a> {
     password: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
 }
 
 impl<'a> Shown<'a> {
@@ -83,6 +104,7 @@ impl<'a> Shown<'a> {
             revoked_at: c.revoked_at.map(|at| at.to_string()),
             password: None,
             api_key: None,
+            secret: None,
         }
     }
 }
@@ -93,8 +115,17 @@ impl<'a> Shown<'a> {
 /// See the exit codes.
 pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
-        CredentialVerb::Add { customer, environment, id } => {
-            add(desk, customer, environment.into(), id).await
+        CredentialVerb::Add { customer, environment, id, kind, secret_file } => {
+            desk.book()?.customer(&customer).await?;
+            let id = id.map_or_else(|| made_id(&customer), Ok)?;
+            match kind {
+                Way::Basic if secret_file.is_some() => {
+                    let why = "--secret-file goes with --kind hmac: Naru makes passwords itself";
+                    Err(Failure::Usage(why.to_owned()).into())
+                }
+                Way::Basic => add(desk, customer, environment.into(), id).await,
+                Way::Hmac => hmac::add(desk, customer, environment.into(), id, secret_file.as_deref()).await,
+            }
         }
         CredentialVerb::List { customer } => list(desk, customer.as_ref()).await,
         CredentialVerb::Revoke { id } => revoke(desk, &id).await,
@@ -105,11 +136,9 @@ async fn add(
     desk: &Desk,
     customer: CustomerId,
     environment: Environment,
-    id: Option<CredentialId>,
+    id: CredentialId,
 ) -> anyhow::Result<()> {
     let book = desk.book()?;
-    book.customer(&customer).await?;
-    let id = id.map_or_else(|| made_id(&customer), Ok)?;
     let made = NewBasic::make(&desk.own_keyring().await?, id, customer, environment, desk.now());
     let hint = "one that was revoked included; give another id";
     book.add(vec![Entry::Credential(made.credential.clone())], hint).await?;

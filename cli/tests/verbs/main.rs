@@ -12,6 +12,7 @@ mod messages;
 mod program;
 mod restore;
 mod routes;
+mod signing;
 mod usage;
 
 use std::{fs, os::unix::fs::PermissionsExt};

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use naru_shared::{
     domain::{
-        Account, ChannelName, Day, Environment, Fingerprint, Key, Lane, Message, MessageId, PackEncoder,
-        QuietRules, Quota, Route, RouteName, Timestamp, Units,
+        ChannelName, Day, Environment, Fingerprint, Key, Lane, Message, MessageId, PackEncoder, QuietRules,
+        Quota, Route, RouteName, Timestamp, Units,
     },
     gate::{FirstAnswer, KeyVerdict, QuotaVerdict},
 };
@@ -34,12 +34,13 @@ pub enum Admission {
     Known(FirstAnswer),
 }
 
-/// Asks registry and gate about one message. A refusal leaves nothing behind.
+/// Asks registry and gate about one message, `item` being its place in a batch. A refusal leaves nothing behind.
 pub async fn admit(
     front: &Front,
     caller: &Caller,
     draft: Draft,
     key: Option<Key>,
+    item: Option<usize>,
     traceparent: Option<&str>,
 ) -> Result<Admission, Problem> {
     let route = route(front, caller, &draft.content.channel).await?;
@@ -49,7 +50,7 @@ pub async fn admit(
     in_time(front, caller, &draft, &route.name, now).await?;
     let fingerprint = Fingerprint::of(&draft.content, draft.lane);
     let answer = FirstAnswer {
-        id: identify(front, &caller.account, key.as_ref(), now),
+        id: identify(front, caller, key.as_ref(), item, now),
         units: units(&draft.content, &route.trade)?,
         route: route.name.clone(),
         accepted_at: now,
@@ -120,9 +121,22 @@ pub async fn undo(front: &Front, claim: Claim) {
 }
 
 /// The id of a message: derived from its key, so that a key gives the same id for ever, else minted. An id of this
-/// account given as a key is that id: it is the key to try again with for a call that had none.
-fn identify(front: &Front, account: &Account, key: Option<&Key>, now: Timestamp) -> MessageId {
-    let Some(key) = key else { return front.minter.mint(account, now) };
+/// account given as a key is that id: it is the key to try again with for a call that had none. The same signed call without a key
+/// gives the same id: whoever repeats it where nobody knows that it came before sends nothing.
+fn identify(
+    front: &Front,
+    caller: &Caller,
+    key: Option<&Key>,
+    item: Option<usize>,
+    now: Timestamp,
+) -> MessageId {
+    let account = &caller.account;
+    let Some(key) = key else {
+        return match &caller.signed {
+            Some(call) => front.minter.derive_signed(account, call, item),
+            None => front.minter.mint(account, now),
+        };
+    };
     match key.as_str().parse() {
         Ok(id) if front.minter.is_of(account, id) => id,
         _ => front.minter.derive(account, key),

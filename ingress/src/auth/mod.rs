@@ -1,16 +1,18 @@
 //! Who calls. A further kind of credential is a file here, and a line in [`Scheme::of`] and [`Scheme::verify`].
 
 mod basic;
+mod signature;
 
 use std::sync::Arc;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use naru_shared::{
-    domain::{Account, Credential, CustomerId, Environment},
+    domain::{Account, Credential, CustomerId, Environment, SignedCall},
     keys::CredentialHasher,
     registry::{Profile, Registry},
 };
 
+pub use self::signature::{Claim, Signer, Verifier, is_signed};
 use crate::problem::{Code, Problem};
 
 /// A customer that has proved itself, in the environment of the call.
@@ -20,10 +22,12 @@ pub struct Caller {
     pub account: Account,
     /// What an accept asks about the customer.
     pub profile: Arc<Profile>,
+    /// By which signature, if by one: what the ids of its messages without a key follow from.
+    pub signed: Option<SignedCall>,
 }
 
 /// Why a call is not let in, and whom it claims to come from, if the credential that it names is known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Denied {
     /// What the caller is told.
     pub problem: Problem,
@@ -52,10 +56,15 @@ impl From<Code> for Denied {
 /// How a call proves whose it is.
 enum Scheme<'a> {
     Basic(&'a str),
+    /// What the whole call, its body included, was found to prove before.
+    Signed(Result<Arc<Credential>, Denied>),
 }
 
 impl<'a> Scheme<'a> {
-    fn of(headers: &'a HeaderMap) -> Result<Self, Problem> {
+    fn of(headers: &'a HeaderMap, signed: Option<Result<Arc<Credential>, Denied>>) -> Result<Self, Problem> {
+        if let Some(proof) = signed {
+            return Ok(Self::Signed(proof));
+        }
         let value = headers.get(AUTHORIZATION).ok_or(Code::MissingAuthorization)?;
         let text = value.to_str().map_err(|_| Code::MalformedAuthorization)?;
         let (word, rest) = text.split_once(' ').ok_or(Code::MalformedAuthorization)?;
@@ -73,6 +82,7 @@ impl<'a> Scheme<'a> {
     ) -> Result<Arc<Credential>, Denied> {
         match self {
             Self::Basic(encoded) => basic::verify(encoded, registry, hasher).await,
+            Self::Signed(proof) => proof,
         }
     }
 }
@@ -82,11 +92,12 @@ impl<'a> Scheme<'a> {
 /// What needs a look-up to fail fails as one `401`; an outage is `503`, never `401`.
 pub async fn authenticate(
     headers: &HeaderMap,
+    signed: Option<Result<Arc<Credential>, Denied>>,
     environment: Environment,
     registry: &dyn Registry,
     hasher: &CredentialHasher,
 ) -> Result<Caller, Denied> {
-    let credential = Scheme::of(headers)?.verify(registry, hasher).await?;
+    let credential = Scheme::of(headers, signed)?.verify(registry, hasher).await?;
     if credential.environment != environment {
         return Err(Denied::of(&credential.customer, Code::WrongEnvironment));
     }
@@ -96,5 +107,9 @@ pub async fn authenticate(
     if profile.customer.suspended {
         return Err(Denied::of(&credential.customer, Code::Suspended));
     }
-    Ok(Caller { account: Account { customer: credential.customer.clone(), environment }, profile })
+    Ok(Caller {
+        account: Account { customer: credential.customer.clone(), environment },
+        profile,
+        signed: None,
+    })
 }

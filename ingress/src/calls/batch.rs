@@ -107,7 +107,10 @@ async fn admit(
             steps.push((key, step));
             continue;
         }
-        asked.push((steps.len(), accept::admit(&exchange.front, caller, draft, key.clone(), trace)));
+        asked.push((
+            steps.len(),
+            accept::admit(&exchange.front, caller, draft, key.clone(), Some(index), trace),
+        ));
         steps.push((key, Step::Asked));
     }
     // At the same time, each in its turn where it need not wait: a thousand keys are not a thousand waits.

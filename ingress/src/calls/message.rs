@@ -26,7 +26,7 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     drop(body);
     let reference = draft.content.reference.clone();
     let trace = traceparent::of(headers);
-    let answer = match accept::admit(front, &caller, draft, key.clone(), trace).await? {
+    let answer = match accept::admit(front, &caller, draft, key.clone(), None, trace).await? {
         Admission::Known(first) => first,
         Admission::New(item) => {
             let answer = item.answer.clone();

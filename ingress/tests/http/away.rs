@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use naru_shared::{
     domain::{
-        Account, ChannelName, Day, Fingerprint, GatePolicy, Key, MessageId, Quota, RatePolicy, RouteName,
-        Units,
+        Account, ChannelName, Day, Fingerprint, GatePolicy, Key, MessageId, NonceMark, Quota, RatePolicy,
+        RouteName, Units,
     },
     gate::{ContentMark, Delay, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict},
     ledger::{QuotaUse, Waiting},
@@ -38,6 +38,10 @@ impl Gate for Away {
     }
 
     async fn abandon(&self, _: &Account, _: &Key) -> Result<(), GateError> {
+        away()
+    }
+
+    async fn spend(&self, _: &Account, _: NonceMark, _: Duration) -> Result<bool, GateError> {
         away()
     }
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use data_encoding::BASE64;
 use naru_ingress::{Ingress, IngressConfig, IngressDeps};
 use naru_shared::{
     catalog::Entry,
@@ -22,8 +23,11 @@ use naru_shared::{
     ledger::SqliteLedger,
     queue::{Queue, QueueName, SqliteQueue},
     registry::MemoryRegistry,
+    sealing::Sealer,
+    shared_secret::SharedSecret,
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +48,7 @@ pub struct Gateway {
     pub stop: CancellationToken,
     pub serving: JoinHandle<std::io::Result<()>>,
     hasher: CredentialHasher,
+    sealer: Sealer,
     keys: EnvelopeKeys,
     _dir: TempDir,
 }
@@ -95,7 +100,8 @@ impl Gateway {
         let ledger = Arc::new(SqliteLedger::open(&dir.path().join("ledger.db")).unwrap());
         let gate = Arc::new(MemoryGate::new(Arc::new(SystemClock)));
         let registry = MemoryRegistry::new();
-        registry.apply(entries(&setup, &hasher), setup.complete, 100);
+        let sealer = keyring.sealer();
+        registry.apply(entries(&setup, &hasher, &sealer), setup.complete, 100);
         let room = Arc::new(AtomicBool::new(true));
         let has_room = Arc::clone(&room);
         let deps = IngressDeps {
@@ -116,12 +122,12 @@ impl Gateway {
         let ingress = Ingress::bind(&setup.config, deps).unwrap();
         let (addr, stop) = (ingress.addr(), CancellationToken::new());
         let serving = tokio::spawn(ingress.serve(stop.clone(), Duration::from_secs(10)));
-        Self { addr, queue, registry, ledger, gate, room, stop, serving, hasher, keys, _dir: dir }
+        Self { addr, queue, registry, ledger, gate, room, stop, serving, hasher, sealer, keys, _dir: dir }
     }
 
     /// Another version of what the registry knows.
     pub fn change(&self, setup: &Setup, edit: impl FnOnce(&mut Vec<Entry>)) {
-        let mut all = entries(setup, &self.hasher);
+        let mut all = entries(setup, &self.hasher, &self.sealer);
         edit(&mut all);
         let newer = all.into_iter().map(|entry| entry.at_version(500)).collect();
         self.registry.apply(newer, true, 500);
@@ -198,7 +204,12 @@ pub fn sms(body: &str) -> Value {
     json!({"channel": "sms", "recipient": "+821012345678", "body": body})
 }
 
-fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
+/// What calls of a credential are signed with.
+pub fn secret_of(id: &str) -> Vec<u8> {
+    Sha256::digest(id).to_vec()
+}
+
+fn entries(setup: &Setup, hasher: &CredentialHasher, sealer: &Sealer) -> Vec<Entry> {
     let mut all = vec![
         Entry::Route(route("carrier-a", Environment::Live)),
         Entry::Route(route("sandbox", Environment::Sandbox)),
@@ -228,6 +239,24 @@ fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
             customer: customer.parse().unwrap(),
             environment,
             kind: CredentialKind::Basic { secret: hasher.basic(id, "secret", "key") },
+            created_at: Timestamp::from_millis(0),
+            revoked_at: None,
+            version: 1,
+        }));
+    }
+    for (id, customer, environment) in [
+        ("acme-hmac", "acme", Environment::Live),
+        ("acme-hmac-test", "acme", Environment::Sandbox),
+        ("other-hmac", "other", Environment::Live),
+    ] {
+        let (name, customer) = (id.parse().unwrap(), customer.parse().unwrap());
+        let secret = SharedSecret::import(&BASE64.encode(&secret_of(id))).unwrap();
+        let sealed = secret.seal(sealer, &name, &customer, environment).unwrap();
+        all.push(Entry::Credential(Credential {
+            id: name,
+            customer,
+            environment,
+            kind: CredentialKind::Hmac { secret: sealed },
             created_at: Timestamp::from_millis(0),
             revoked_at: None,
             version: 1,

@@ -5,7 +5,10 @@ use std::{fmt, num::NonZeroU32};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::{CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp};
+use super::{
+    CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp,
+    stored_credential::StoredCredential,
+};
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,14 +119,30 @@ impl fmt::Debug for SecretHash {
     }
 }
 
+/// A secret that must be known as it is, sealed with the deployment's own (see [`Sealer`](crate::sealing::Sealer)).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedSecret(pub String);
+
+impl fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedSecret(…)")
+    }
+}
+
 /// One way to authenticate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(try_from = "StoredCredential", into = "StoredCredential")]
 pub enum CredentialKind {
     /// HTTP Basic (RFC 7617) with `ID:PW:API_KEY`; the hash is over password and key.
     Basic {
         /// Keyed hash of `PW:API_KEY`.
         secret: SecretHash,
+    },
+    /// HTTP Message Signatures (RFC 9421) with `hmac-sha256`.
+    Hmac {
+        /// What both sides sign with, sealed for this credential.
+        secret: SealedSecret,
     },
 }
 
@@ -133,6 +152,7 @@ impl CredentialKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Basic { .. } => "basic",
+            Self::Hmac { .. } => "hmac",
         }
     }
 }

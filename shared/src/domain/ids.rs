@@ -2,7 +2,8 @@
 //!
 //! A message id is 88 bits of payload and a 40-bit tag that binds the payload to its account, so that ingress can tell
 //! whose an id is without a look-up. The payload is time and a counter, or, for a call with an idempotency key, derived
-//! from the key: the same key gives the same id for ever, whatever cache was lost.
+//! from the key: the same key gives the same id for ever, whatever cache was lost. That of a signed call without a key is
+//! derived from the call.
 
 use std::{fmt, str::FromStr};
 
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{Account, Key, Timestamp};
+use super::{Account, Key, SignedCall, Timestamp};
 use crate::keys::Secret;
 
 const PAYLOAD: usize = 11;
@@ -141,6 +142,24 @@ impl Minter {
         let mut mac = self.mac.clone();
         feed(&mut mac, b"key", account);
         mac.update(key.as_str().as_bytes());
+        let digest = mac.finalize().into_bytes();
+        let mut payload = [0; PAYLOAD];
+        payload.copy_from_slice(&digest[..PAYLOAD]);
+        self.tagged(account, payload)
+    }
+
+    /// The id of a message of a signed call without a key: the same credential, nonce and place in the call give the same id. No key
+    /// that a customer can write gives one of these.
+    #[must_use]
+    pub fn derive_signed(&self, account: &Account, call: &SignedCall, item: Option<usize>) -> MessageId {
+        let mut mac = self.mac.clone();
+        feed(&mut mac, b"nonce", account);
+        // A name holds no NUL, and a nonce is the last.
+        let place = item.map_or(u64::MAX, |item| item as u64);
+        mac.update(call.credential.as_str().as_bytes());
+        mac.update(&[0]);
+        mac.update(&place.to_be_bytes());
+        mac.update(call.nonce.as_str().as_bytes());
         let digest = mac.finalize().into_bytes();
         let mut payload = [0; PAYLOAD];
         payload.copy_from_slice(&digest[..PAYLOAD]);
@@ -291,6 +310,31 @@ mod tests {
         }
         assert_eq!(minter.derive(&mine, &key), minter.derive(&mine, &key));
         assert_ne!(minter.derive(&mine, &key), minter.derive(&account("acme", Environment::Sandbox), &key));
+    }
+
+    #[test]
+    fn a_signed_call_gives_the_same_ids_again_and_none_that_a_key_gives() {
+        let minter = Minter::new(&Secret::random());
+        let mine = account("acme", Environment::Live);
+        let call = |credential: &str, nonce: &str| SignedCall {
+            credential: credential.parse().unwrap(),
+            nonce: nonce.parse().unwrap(),
+        };
+        let this = call("acme-hmac", "nonce-1234");
+        let id = minter.derive_signed(&mine, &this, None);
+        assert_eq!(minter.derive_signed(&mine, &this, None), id);
+        assert!(minter.is_of(&mine, id));
+        let others = [
+            minter.derive_signed(&mine, &this, Some(0)),
+            minter.derive_signed(&mine, &this, Some(1)),
+            minter.derive_signed(&mine, &call("acme-hmac-2", "nonce-1234"), None),
+            minter.derive_signed(&mine, &call("acme-hmac", "nonce-1235"), None),
+            minter.derive_signed(&account("acme", Environment::Sandbox), &this, None),
+            minter.derive(&mine, &"nonce-1234".parse().unwrap()),
+        ];
+        for (index, other) in others.iter().enumerate() {
+            assert!(*other != id && !others[..index].contains(other), "{index}");
+        }
     }
 
     #[test]

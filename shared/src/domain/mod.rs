@@ -12,6 +12,7 @@ mod event_kind;
 mod ids;
 mod message;
 mod names;
+mod nonce;
 mod notice;
 mod outcome;
 mod pack;
@@ -24,6 +25,7 @@ mod retry;
 mod route;
 mod state;
 mod stored_backend;
+mod stored_credential;
 mod table;
 mod time;
 mod trade;
@@ -33,7 +35,7 @@ mod webhook;
 pub use account::{Account, Environment, Lane};
 pub use alarm::{AlarmEach, AlarmKind, AlarmRule, AlarmSubject, InvalidAlarm};
 pub use code::{ChargeEffect, Code};
-pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SecretHash};
+pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SealedSecret, SecretHash};
 pub use envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead, WRITTEN};
 pub use event::{Event, HeldMessage};
 pub use event_kind::{Audience, DataShape, EventKind, kinds};
@@ -44,6 +46,7 @@ pub use names::{
     AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, PriceClass, RouteName,
     SubscriptionName, WebhookName,
 };
+pub use nonce::{InvalidNonce, Nonce, NonceMark, SignedCall};
 pub use notice::{NOTICE_GROUP, Notice, NoticePack, PACK_NOTICES, Said};
 pub use outcome::{Answer, AnswerHead, Outcome, http_outcome};
 pub use pack::{

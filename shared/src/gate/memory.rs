@@ -3,6 +3,7 @@
 mod contents;
 pub(super) mod gcra;
 mod keys;
+mod nonces;
 mod quotas;
 mod rates;
 pub(super) mod waiting;
@@ -17,7 +18,8 @@ use async_trait::async_trait;
 use super::{ContentMark, Delay, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict};
 use crate::{
     domain::{
-        Account, ChannelName, Clock, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units,
+        Account, ChannelName, Clock, Day, Fingerprint, Key, MessageId, NonceMark, Quota, RatePolicy,
+        RouteName, Units,
     },
     ledger::{QuotaUse, Waiting},
 };
@@ -31,6 +33,7 @@ pub struct MemoryGate {
     rates: rates::Rates,
     keys: keys::Keys,
     contents: contents::Contents,
+    nonces: nonces::Nonces,
     quotas: quotas::Quotas,
     waiting: waiting::Waits,
 }
@@ -52,6 +55,7 @@ impl MemoryGate {
             rates: rates::Rates::new(),
             keys: keys::Keys::new(clock),
             contents: contents::Contents::new(),
+            nonces: nonces::Nonces::default(),
             quotas: quotas::Quotas::default(),
             waiting: waiting::Waits::default(),
         }
@@ -86,6 +90,10 @@ impl Gate for MemoryGate {
     async fn abandon(&self, account: &Account, key: &Key) -> Result<(), GateError> {
         self.keys.abandon(account, key);
         Ok(())
+    }
+
+    async fn spend(&self, account: &Account, nonce: NonceMark, span: Duration) -> Result<bool, GateError> {
+        self.nonces.spend(account, nonce, span, (self.stopwatch)())
     }
 
     async fn claim_content(

@@ -14,8 +14,8 @@ pub use redis::{ANSWERS, RedisGate, Times};
 
 use crate::{
     domain::{
-        Account, ChannelName, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Timestamp,
-        Units,
+        Account, ChannelName, Day, Fingerprint, Key, MessageId, NonceMark, Quota, RatePolicy, RouteName,
+        Timestamp, Units,
     },
     ledger::{QuotaUse, Waiting},
 };
@@ -125,6 +125,10 @@ pub trait Gate: Send + Sync + 'static {
 
     /// Forgets a key whose call was refused before publish.
     async fn abandon(&self, account: &Account, key: &Key) -> Result<(), GateError>;
+
+    /// Spends a nonce: whether it was not spent before. It stays known for `span`, whatever else comes: one that cannot be
+    /// remembered is an error, never a yes.
+    async fn spend(&self, account: &Account, nonce: NonceMark, span: Duration) -> Result<bool, GateError>;
 
     /// Claims a content for a message, for so long: `None` if it has it now, or had it already; else how long another message
     /// still has it, and nothing changed.

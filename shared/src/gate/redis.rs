@@ -7,6 +7,7 @@ mod backlog;
 mod contents;
 mod keys;
 mod names;
+mod nonces;
 mod numbers;
 mod pace;
 mod quotas;
@@ -24,7 +25,10 @@ use super::{
     ContentMark, Delay, FirstAnswer, Gate, GateError, KeyVerdict, QuotaVerdict, RateVerdict, patience,
 };
 use crate::{
-    domain::{Account, ChannelName, Day, Fingerprint, Key, MessageId, Quota, RatePolicy, RouteName, Units},
+    domain::{
+        Account, ChannelName, Day, Fingerprint, Key, MessageId, NonceMark, Quota, RatePolicy, RouteName,
+        Units,
+    },
     ledger::{QuotaUse, Waiting},
     redis::{Link, LinkError, RedisSettings, SettingsError},
 };
@@ -41,6 +45,7 @@ pub struct RedisGate {
     quotas: Arc<quotas::AllQuotas>,
     keys: keys::Keys,
     contents: contents::Contents,
+    nonces: nonces::Nonces,
     backlog: Arc<backlog::Backlog>,
     watch: Arc<watch::Watch>,
 }
@@ -56,7 +61,7 @@ impl RedisGate {
         times: Times,
         runtime: &Handle,
     ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), SettingsError> {
-        let mut scripts = vec![rates::script(), watch::script()];
+        let mut scripts = vec![rates::script(), watch::script(), nonces::script()];
         scripts.extend(quotas::scripts());
         scripts.extend(keys::scripts());
         scripts.extend(contents::scripts());
@@ -74,8 +79,11 @@ impl RedisGate {
         let keys = keys::Keys::new(l, n, t, answers);
         let (l, n, t) = parts();
         let contents = contents::Contents::new(l, n, t);
+        let (l, n, t) = parts();
+        let nonces = nonces::Nonces::new(l, n, t);
         let keeping = (Arc::clone(&link), Arc::clone(&watch));
-        let gate = Arc::new(Self { link, names, times, rates, quotas, keys, contents, backlog, watch });
+        let gate =
+            Arc::new(Self { link, names, times, rates, quotas, keys, contents, nonces, backlog, watch });
         Ok((gate, async move {
             let (link, watch) = keeping;
             tokio::join!(link.keep(), watch.run());
@@ -121,6 +129,10 @@ impl Gate for RedisGate {
 
     async fn abandon(&self, account: &Account, key: &Key) -> Result<(), GateError> {
         Ok(self.keys.abandon(account, key).await?)
+    }
+
+    async fn spend(&self, account: &Account, nonce: NonceMark, span: Duration) -> Result<bool, GateError> {
+        Ok(self.nonces.spend(account, nonce, span).await?)
     }
 
     async fn claim_content(

@@ -2,6 +2,7 @@
 
 mod contents;
 mod keys;
+mod nonces;
 mod quotas;
 mod rates;
 mod waiting;
@@ -22,6 +23,10 @@ pub use keys::{
 use naru_shared::{
     domain::{Account, Environment},
     gate::Gate,
+};
+pub use nonces::{
+    a_nonce_is_known_for_its_whole_span, a_nonce_is_of_its_account,
+    a_nonce_is_spent_by_exactly_one_of_many_at_once, many_nonces_do_not_push_one_out,
 };
 pub use quotas::{
     a_channel_is_held_by_its_own_quota_and_by_that_of_all, a_new_period_begins_at_nothing,
@@ -77,6 +82,10 @@ macro_rules! gate_conformance {
                 the_same_message_may_claim_its_content_again,
                 a_content_given_back_is_free_and_nobody_gives_back_another_s,
                 a_content_is_of_its_account,
+                a_nonce_is_spent_by_exactly_one_of_many_at_once,
+                a_nonce_is_known_for_its_whole_span,
+                many_nonces_do_not_push_one_out,
+                a_nonce_is_of_its_account,
                 a_reservation_is_never_over_the_limit_under_concurrency,
                 a_refused_reservation_counts_against_no_quota,
                 a_channel_is_held_by_its_own_quota_and_by_that_of_all,

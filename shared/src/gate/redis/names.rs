@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Account, ChannelName, CustomerId, Key},
+    domain::{Account, ChannelName, CustomerId, Key, NonceMark},
     gate::ContentMark,
 };
 
@@ -57,5 +57,11 @@ impl Names {
     pub(super) fn key(&self, account: &Account, key: &Key) -> String {
         let environment = account.environment.as_str();
         format!("{}:{{{}}}:key:{environment}:{}", self.prefix, account.customer, key.as_str())
+    }
+
+    pub(super) fn nonce(&self, account: &Account, mark: NonceMark) -> String {
+        let mark = data_encoding::HEXLOWER.encode(&mark.0);
+        let environment = account.environment.as_str();
+        format!("{}:{{{}}}:nonce:{environment}:{mark}", self.prefix, account.customer)
     }
 }
