@@ -17,6 +17,9 @@ pub struct IngressConfig {
     pub max_connections: usize,
     /// Listen beyond loopback without TLS: only behind something that ends TLS, since Basic credentials are readable.
     pub allow_plain_http: bool,
+    /// What this deployment is called in `aud` of tokens (RFC 7519 section 4.1.3); with another name in each, a token of one is none in
+    /// another.
+    pub token_audience: String,
     /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun. One customer gets
     /// half of it at most, and a batch of 1,000 needs 1,000 to 1,512 at once.
     pub publish_in_flight: usize,
@@ -45,6 +48,7 @@ impl Default for IngressConfig {
             threads: 0,
             max_connections: 25_000,
             allow_plain_http: false,
+            token_audience: "naru".to_owned(),
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
             envelope_version: WRITTEN,

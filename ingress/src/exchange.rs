@@ -106,8 +106,7 @@ impl Exchange {
     /// Who calls, without asking the rates yet.
     pub async fn authenticate(&mut self) -> Result<Caller, Problem> {
         let front = &self.front;
-        let (headers, registry) = (self.request.headers(), front.registry.as_ref());
-        let caller = authenticate(headers, self.environment, registry, &front.hasher).await;
+        let caller = authenticate(self.request.headers(), self.environment, front).await;
         self.customer = match &caller {
             Ok(caller) => Some(caller.account.customer.clone()),
             Err(denied) => denied.customer.clone(),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
-    auth::Caller,
+    auth::{Caller, Tokens},
     denials::Denials,
     meters::Meters,
     notices::Notices,
@@ -39,6 +39,8 @@ pub struct Front {
     pub minter: Minter,
     /// Hashes secrets.
     pub hasher: CredentialHasher,
+    /// Verifies tokens, and makes them.
+    pub tokens: Tokens,
     /// Marks contents.
     pub contents: ContentMarker,
     /// Takes accepted messages to the queue.

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
+    auth::Tokens,
     config::IngressConfig,
     connection::Connections,
     denials::{self, Denials},
@@ -110,6 +111,8 @@ impl Ingress {
             ));
         }
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
+        let tokens = Tokens::new(&deps.keyring, &config.token_audience)
+            .map_err(|_| refuse("what stands for unknown credentials cannot be made"))?;
         let notices = Notices::new(NoticeParts {
             queue: Arc::clone(&deps.queue),
             keys: keys.clone(),
@@ -147,6 +150,7 @@ impl Ingress {
             disk: deps.disk,
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
+            tokens,
             contents: ContentMarker::new(&deps.keyring.credentials),
             publisher,
             notices,

@@ -1,9 +1,12 @@
 //! `naru credential`: ways to authenticate. Secrets are shown once.
 
+mod key;
+
 use clap::{Subcommand, ValueEnum};
+use key::{KeyVerb, ShownKey};
 use naru_shared::{
     catalog::{Entry, Kind},
-    domain::{Credential, CredentialId, CustomerId, Environment},
+    domain::{Credential, CredentialId, CredentialKind, CustomerId, Environment},
 };
 use serde::Serialize;
 
@@ -11,6 +14,7 @@ use crate::{
     desk::Desk,
     exit::Failure,
     secrets::{NewBasic, suffix},
+    token_keys::{KeySource, together},
 };
 
 /// `live` or `sandbox`, on the command line.
@@ -31,10 +35,19 @@ impl From<Place> for Environment {
     }
 }
 
+/// How a credential proves itself, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Proof {
+    /// Password and API key, which are made and shown once
+    Basic,
+    /// Tokens that its owner signs
+    Jwt,
+}
+
 /// What can be done to credentials.
 #[derive(Debug, Subcommand)]
 pub enum CredentialVerb {
-    /// Make a Basic credential and show its secrets once
+    /// Make a credential; what it must keep secret is shown once
     Add {
         /// Whose
         customer: CustomerId,
@@ -44,7 +57,16 @@ pub enum CredentialVerb {
         /// Its public half [default: made from the customer's name]
         #[arg(long)]
         id: Option<CredentialId>,
+        /// How it proves itself
+        #[arg(long, value_enum, default_value_t = Proof::Basic)]
+        kind: Proof,
+        /// The keys of one that proves itself by tokens
+        #[command(flatten)]
+        source: KeySource,
     },
+    /// The keys of a credential that proves itself by tokens
+    #[command(subcommand)]
+    Key(KeyVerb),
     /// All credentials, or one customer's
     List {
         /// Whose
@@ -70,6 +92,8 @@ struct Shown<'a> {
     password: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<ShownKey<'a>>,
 }
 
 impl<'a> Shown<'a> {
@@ -83,6 +107,7 @@ impl<'a> Shown<'a> {
             revoked_at: c.revoked_at.map(|at| at.to_string()),
             password: None,
             api_key: None,
+            keys: Vec::new(),
         }
     }
 }
@@ -93,9 +118,16 @@ impl<'a> Shown<'a> {
 /// See the exit codes.
 pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
-        CredentialVerb::Add { customer, environment, id } => {
+        CredentialVerb::Add { customer, environment, id, kind: Proof::Jwt, source } => {
+            add_jwt(desk, customer, environment.into(), id, &source).await
+        }
+        CredentialVerb::Add { customer, environment, id, kind: Proof::Basic, source } => {
+            if !source.is_empty() {
+                return Err(Failure::Usage("keys are for --kind jwt".to_owned()).into());
+            }
             add(desk, customer, environment.into(), id).await
         }
+        CredentialVerb::Key(verb) => key::run(verb, desk).await,
         CredentialVerb::List { customer } => list(desk, customer.as_ref()).await,
         CredentialVerb::Revoke { id } => revoke(desk, &id).await,
     }
@@ -127,6 +159,35 @@ async fn add(
             ("", "password and key are shown this once only".to_owned()),
         ],
     )
+}
+
+/// A credential that proves itself by tokens, `iss` of which is its id.
+async fn add_jwt(
+    desk: &Desk,
+    customer: CustomerId,
+    environment: Environment,
+    id: Option<CredentialId>,
+    source: &KeySource,
+) -> anyhow::Result<()> {
+    let book = desk.book()?;
+    book.customer(&customer).await?;
+    let id = id.map_or_else(|| made_id(&customer), Ok)?;
+    let made = key::made(desk, &id, source).await?;
+    let kind = CredentialKind::Jwt { keys: together(Vec::new(), &made.keys)? };
+    let (created_at, revoked_at, version) = (desk.now(), None, 0);
+    let credential = Credential { id, customer, environment, kind, created_at, revoked_at, version };
+    let hint = "one that was revoked included; give another id";
+    book.add(vec![Entry::Credential(credential.clone())], hint).await?;
+    let keys = ShownKey::new(&made);
+    let mut lines = vec![
+        ("credential", credential.id.to_string()),
+        ("customer", credential.customer.to_string()),
+        ("environment", environment.as_str().to_owned()),
+        ("iss", credential.id.to_string()),
+        ("aud", desk.config.ingress.token_audience.clone()),
+    ];
+    lines.extend(ShownKey::lines(&keys));
+    desk.out.one(&Shown { keys, ..Shown::of(&credential) }, &lines)
 }
 
 fn made_id(customer: &CustomerId) -> anyhow::Result<CredentialId> {

@@ -1,17 +1,21 @@
 //! Who calls. A further kind of credential is a file here, and a line in [`Scheme::of`] and [`Scheme::verify`].
 
 mod basic;
+mod tokens;
 
 use std::sync::Arc;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use naru_shared::{
     domain::{Account, Credential, CustomerId, Environment},
-    keys::CredentialHasher,
-    registry::{Profile, Registry},
+    registry::Profile,
 };
+pub use tokens::{LONGEST_LIFE, Tokens, of_tokens_made_here};
 
-use crate::problem::{Code, Problem};
+use crate::{
+    front::Front,
+    problem::{Code, Problem},
+};
 
 /// A customer that has proved itself, in the environment of the call.
 #[derive(Debug, Clone)]
@@ -20,6 +24,28 @@ pub struct Caller {
     pub account: Account,
     /// What an accept asks about the customer.
     pub profile: Arc<Profile>,
+    /// What it proved itself with.
+    pub proved: Proved,
+}
+
+/// How a credential was proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By its password and key.
+    Basic,
+    /// By a token that its owner signed.
+    Token,
+    /// By a token that was made here of it.
+    OurToken,
+}
+
+/// A credential that was proved: neither unknown nor revoked. Whatever it may do, whoever proved it may do, whichever the way.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// Which.
+    pub credential: Arc<Credential>,
+    /// How.
+    pub way: Way,
 }
 
 /// Why a call is not let in, and whom it claims to come from, if the credential that it names is known.
@@ -52,6 +78,7 @@ impl From<Code> for Denied {
 /// How a call proves whose it is.
 enum Scheme<'a> {
     Basic(&'a str),
+    Bearer(&'a str),
 }
 
 impl<'a> Scheme<'a> {
@@ -59,20 +86,28 @@ impl<'a> Scheme<'a> {
         let value = headers.get(AUTHORIZATION).ok_or(Code::MissingAuthorization)?;
         let text = value.to_str().map_err(|_| Code::MalformedAuthorization)?;
         let (word, rest) = text.split_once(' ').ok_or(Code::MalformedAuthorization)?;
-        if word.eq_ignore_ascii_case("basic") {
-            Ok(Self::Basic(rest.trim_matches(' ')))
-        } else {
-            Err(Problem::new(Code::MalformedAuthorization, "The only scheme that is known here is Basic."))
+        let rest = rest.trim_matches(' ');
+        match word {
+            word if word.eq_ignore_ascii_case("basic") => Ok(Self::Basic(rest)),
+            word if word.eq_ignore_ascii_case("bearer") => Ok(Self::Bearer(rest)),
+            _ => Err(Problem::new(
+                Code::MalformedAuthorization,
+                "The schemes that are known here are Basic and Bearer.",
+            )),
         }
     }
 
-    async fn verify(
-        self,
-        registry: &dyn Registry,
-        hasher: &CredentialHasher,
-    ) -> Result<Arc<Credential>, Denied> {
+    async fn verify(self, front: &Front) -> Result<Proved, Denied> {
+        let registry = front.registry.as_ref();
         match self {
-            Self::Basic(encoded) => basic::verify(encoded, registry, hasher).await,
+            Self::Basic(encoded) => {
+                let credential = basic::verify(encoded, registry, &front.hasher).await?;
+                Ok(Proved { credential, way: Way::Basic })
+            }
+            Self::Bearer(token) => {
+                let proved = front.tokens.verify(token, registry, front.clock.now()).await;
+                proved.map_err(|denied| Denied { problem: denied.problem.of_token(), ..denied })
+            }
         }
     }
 }
@@ -83,18 +118,19 @@ impl<'a> Scheme<'a> {
 pub async fn authenticate(
     headers: &HeaderMap,
     environment: Environment,
-    registry: &dyn Registry,
-    hasher: &CredentialHasher,
+    front: &Front,
 ) -> Result<Caller, Denied> {
-    let credential = Scheme::of(headers)?.verify(registry, hasher).await?;
+    let proved = Scheme::of(headers)?.verify(front).await?;
+    let credential = &proved.credential;
     if credential.environment != environment {
         return Err(Denied::of(&credential.customer, Code::WrongEnvironment));
     }
-    let profile = registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
+    let profile = front.registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
     // A credential without its customer is a projection that is not whole yet.
     let profile = profile.ok_or(Code::Unavailable)?;
     if profile.customer.suspended {
         return Err(Denied::of(&credential.customer, Code::Suspended));
     }
-    Ok(Caller { account: Account { customer: credential.customer.clone(), environment }, profile })
+    let account = Account { customer: credential.customer.clone(), environment };
+    Ok(Caller { account, profile, proved })
 }

@@ -23,4 +23,6 @@ mod limits;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod wire;

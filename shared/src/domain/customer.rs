@@ -5,7 +5,10 @@ use std::{fmt, num::NonZeroU32};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::{CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp};
+use super::{
+    CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp, TokenKey,
+    stored_credential::StoredKind,
+};
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,14 +119,19 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// One way to authenticate.
+/// One way to authenticate; how documents hold it is told in `stored_credential`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(from = "StoredKind", into = "StoredKind")]
 pub enum CredentialKind {
     /// HTTP Basic (RFC 7617) with `ID:PW:API_KEY`; the hash is over password and key.
     Basic {
         /// Keyed hash of `PW:API_KEY`.
         secret: SecretHash,
+    },
+    /// Tokens that their owner signs (RFC 7519), `iss` being the credential's id.
+    Jwt {
+        /// Any of them verifies; at most [`TOKEN_KEYS`](super::TOKEN_KEYS).
+        keys: Vec<TokenKey>,
     },
 }
 
@@ -133,6 +141,7 @@ impl CredentialKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Basic { .. } => "basic",
+            Self::Jwt { .. } => "jwt",
         }
     }
 }
