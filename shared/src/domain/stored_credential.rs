@@ -59,6 +59,7 @@ impl From<CredentialKind> for StoredKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Entry;
     use crate::domain::{
         Credential, Environment, KeyMaterial, PublicKey, Timestamp, token_key::TokenAlgorithm,
     };
@@ -107,6 +108,9 @@ mod tests {
     fn a_credential_with_keys_is_read_as_it_was_written() {
         let text = serde_json::to_string(&tokens()).unwrap();
         assert_eq!(serde_json::from_str::<Credential>(&text).unwrap(), tokens(), "{text}");
+        let entry = Entry::Credential(tokens());
+        let text = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry, "{text}");
     }
 
     #[test]

@@ -137,7 +137,7 @@ async fn list(desk: &Desk, id: &CredentialId) -> anyhow::Result<()> {
 async fn change(
     desk: &Desk,
     id: &CredentialId,
-    change: impl Fn(Vec<TokenKey>) -> anyhow::Result<Vec<TokenKey>> + Send,
+    change: impl Fn(Vec<TokenKey>) -> anyhow::Result<Vec<TokenKey>> + Send + Sync,
 ) -> anyhow::Result<()> {
     let with = |entry| match entry {
         Entry::Credential(mut credential) => {
