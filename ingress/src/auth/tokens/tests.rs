@@ -93,7 +93,7 @@ fn what_needs_a_look_up_fails_in_one_way() {
         ] {
             assert_eq!(with(name, value), Some(Code::Unauthorized), "{name} {value}");
         }
-        for other in Signing::all() {
+        for other in Signing::others() {
             let forged = token(&header(&signing), &claims(), &other);
             assert_eq!(desk.code(&forged), Some(Code::Unauthorized));
         }

@@ -25,6 +25,7 @@ pub const NOW: i64 = 1_800_000_000;
 pub const KID: &str = "k-1";
 
 static RSA: LazyLock<RsaKeyPair> = LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
+static OTHER_RSA: LazyLock<RsaKeyPair> = LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
 
 pub fn keyring() -> Keyring {
     let secret = |byte| Secret::new([byte; 32]);
@@ -56,8 +57,14 @@ impl Signing {
         Self::Ed25519(Box::new(Ed25519KeyPair::generate().unwrap()))
     }
 
+    /// One of each algorithm.
     pub fn all() -> [Self; 4] {
         [Self::hs256(), Self::Rsa(&RSA), Self::es256(), Self::eddsa()]
+    }
+
+    /// Likewise, and none of them the same.
+    pub fn others() -> [Self; 4] {
+        [Self::hs256(), Self::Rsa(&OTHER_RSA), Self::es256(), Self::eddsa()]
     }
 
     pub fn algorithm(&self) -> TokenAlgorithm {
