@@ -41,6 +41,8 @@ mod output;
 
 mod secrets;
 
+mod token_keys;
+
 mod units;
 
 pub use run::main;

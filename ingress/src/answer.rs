@@ -4,7 +4,7 @@ use actix_web::{
     HttpResponse, HttpResponseBuilder,
     http::{
         StatusCode,
-        header::{ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     web,
 };
@@ -35,6 +35,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// Seconds after which another call may succeed.
     pub retry_after: Option<u64>,
+    /// Whether it is a secret that nobody may keep (RFC 6749 section 5.1).
+    pub secret: bool,
 }
 
 impl Answer {
@@ -44,7 +46,8 @@ impl Answer {
             tracing::error!(%error, "an answer could not be written as JSON");
             Problem::from(Code::Internal)
         })?;
-        Ok(Self { status, content_type: "application/json", body, location: None, retry_after: None })
+        let content_type = "application/json";
+        Ok(Self { status, content_type, body, location: None, retry_after: None, secret: false })
     }
 }
 
@@ -74,6 +77,9 @@ pub fn respond(
             if let Some(seconds) = answer.retry_after {
                 response.insert_header((RETRY_AFTER, seconds));
             }
+            if answer.secret {
+                response.insert_header((CACHE_CONTROL, "no-store"));
+            }
             finish(&mut response, answer.body, unread)
         }
         Err(problem) => refuse(&problem, id, standing, unread),
@@ -97,7 +103,13 @@ fn refuse(
     let mut response = head(status, id, standing);
     response.insert_header((CONTENT_TYPE, "application/problem+json"));
     if status == StatusCode::UNAUTHORIZED {
-        response.insert_header((WWW_AUTHENTICATE, r#"Basic realm="naru", charset="UTF-8""#));
+        // RFC 9110 section 11.6.1: one for each way; a line for each, which every client can read.
+        response.append_header((WWW_AUTHENTICATE, r#"Basic realm="naru", charset="UTF-8""#));
+        let bearer = match problem.of_token {
+            true => r#"Bearer realm="naru", error="invalid_token""#,
+            false => r#"Bearer realm="naru""#,
+        };
+        response.append_header((WWW_AUTHENTICATE, bearer));
     }
     if let Some(seconds) = problem.retry_after {
         response.insert_header((RETRY_AFTER, seconds));

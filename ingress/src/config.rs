@@ -33,6 +33,9 @@ pub struct IngressConfig {
     pub proxy_protocol: bool,
     /// Networks of the proxies whose word is believed on where a call comes from.
     pub trusted_proxies: Vec<IpNet>,
+    /// What this deployment is called in `aud` of tokens (RFC 7519 section 4.1.3); with another name in each, a token of one is none in
+    /// another.
+    pub token_audience: String,
     /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun. One customer gets
     /// half of it at most, and a batch of 1,000 needs 1,000 to 1,512 at once.
     pub publish_in_flight: usize,
@@ -65,6 +68,7 @@ impl Default for IngressConfig {
             tls_key: None,
             proxy_protocol: false,
             trusted_proxies: Vec::new(),
+            token_audience: "naru".to_owned(),
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
             envelope_version: WRITTEN,

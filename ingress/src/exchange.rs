@@ -115,9 +115,8 @@ impl Exchange {
     pub async fn authenticate(&mut self) -> Result<Caller, Problem> {
         let signed = self.signed().await?;
         let front = &self.front;
-        let (headers, registry) = (self.request.headers(), front.registry.as_ref());
         let proof = signed.as_ref().map(|signed| signed.credential.clone());
-        let caller = authenticate(headers, proof, self.environment, registry, &front.hasher).await;
+        let caller = authenticate(self.request.headers(), proof, self.environment, front).await;
         self.customer = match &caller {
             Ok(caller) => Some(caller.account.customer.clone()),
             Err(denied) => denied.customer.clone(),

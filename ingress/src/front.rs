@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
-    auth::{Caller, Verifier},
+    auth::{Caller, Tokens, Verifier},
     denials::Denials,
     meters::Meters,
     notices::Notices,
@@ -41,6 +41,8 @@ pub struct Front {
     pub hasher: CredentialHasher,
     /// Verifies signed calls.
     pub signatures: Verifier,
+    /// Verifies tokens, and makes them.
+    pub tokens: Tokens,
     /// Marks contents.
     pub contents: ContentMarker,
     /// Takes accepted messages to the queue.

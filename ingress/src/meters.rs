@@ -27,6 +27,8 @@ pub enum Call {
     Quota,
     /// A file that messages may name.
     Attachment,
+    /// A token for a Basic credential.
+    Token,
     /// What a provider tells.
     Callback,
     /// What a refusal means.
@@ -35,7 +37,7 @@ pub enum Call {
     Unknown,
 }
 
-const CALLS: usize = 11;
+const CALLS: usize = 12;
 
 impl Call {
     const ALL: [Self; CALLS] = [
@@ -47,6 +49,7 @@ impl Call {
         Self::Acknowledge,
         Self::Quota,
         Self::Attachment,
+        Self::Token,
         Self::Callback,
         Self::Problem,
         Self::Unknown,
@@ -72,6 +75,7 @@ impl Call {
             Self::Acknowledge => "acknowledge",
             Self::Quota => "quota",
             Self::Attachment => "attachment",
+            Self::Token => "token",
             Self::Callback => "callback",
             Self::Problem => "problem",
             Self::Unknown => "unknown",

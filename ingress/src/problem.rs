@@ -55,9 +55,17 @@ problem_table! {
     DigestMismatch = "digest-mismatch", BAD_REQUEST, "The body is not what its digest says",
         "The hash of the body that came is not the one in Content-Digest: it was changed on its way. Nothing was kept; send the call again.";
     MissingAuthorization = "missing-authorization", UNAUTHORIZED, "Authentication is needed",
-        "Send the header Authorization: Basic with the base64 of ID:PW:API_KEY (RFC 7617), or sign the call (RFC 9421).";
+        "Send the header Authorization: Basic with the base64 of ID:PW:API_KEY (RFC 7617), or Bearer with a token (RFC 6750); or sign the call (RFC 9421).";
     MalformedAuthorization = "malformed-authorization", UNAUTHORIZED, "The Authorization header cannot be read",
-        "The header must be Basic and the base64 of ID:PW:API_KEY in UTF-8: the id up to the first colon, the API key after the last.";
+        "The header must be Basic and the base64 of ID:PW:API_KEY in UTF-8: the id up to the first colon, the API key after the last; or Bearer and a token.";
+    MalformedToken = "malformed-token", UNAUTHORIZED, "The token cannot be read",
+        "A token is a JWT: a JWS in its compact form, signed with HS256, RS256, ES256 or EdDSA, whose header names the key by kid and brings none. The detail says what was found.";
+    InvalidClaim = "invalid-claim", UNAUTHORIZED, "A claim of the token is missing or not valid",
+        "A token needs iss (the credential's id), aud (this deployment) and exp (a number of seconds, at most an hour ahead). The detail names what was found.";
+    TokenExpired = "token-expired", UNAUTHORIZED, "The token has expired",
+        "Its exp has passed. Make a new token, or fetch one; clocks may differ by 30 seconds.";
+    TokenNotYetValid = "token-not-yet-valid", UNAUTHORIZED, "The token is not valid yet",
+        "Its nbf or iat lies ahead. Clocks may differ by 30 seconds.";
     Unauthorized = "unauthorized", UNAUTHORIZED, "The credential is not valid",
         "The id is unknown, the secret or the signature is wrong, or the credential was revoked. The answer does not tell which.";
     MalformedSignature = "malformed-signature", UNAUTHORIZED, "The signature cannot be read",
@@ -72,6 +80,8 @@ problem_table! {
         "A nonce may be used once. Sign each call anew with another nonce, also one that is repeated; the same Idempotency-Key gets the first answer.";
     WrongEnvironment = "wrong-environment", FORBIDDEN, "The credential belongs to the other environment",
         "A live credential opens /v1.0, a sandbox credential opens /sandbox/v1.0. Neither opens the other.";
+    BasicNeeded = "basic-needed", FORBIDDEN, "Only a Basic credential gets a token",
+        "Tokens are made for calls with Authorization: Basic. A token does not get another, and who signs tokens needs none.";
     Suspended = "suspended", FORBIDDEN, "The customer is suspended",
         "Calls of this customer are refused until the operator lifts the suspension.";
     NotFound = "not-found", NOT_FOUND, "There is nothing here",
@@ -213,6 +223,8 @@ pub struct Problem {
     pub doubt: Option<Box<Doubt>>,
     /// The methods of the path, for `405`.
     pub allow: Option<&'static str>,
+    /// Whether it refuses what a token was to prove (RFC 6750 section 3).
+    pub of_token: bool,
 }
 
 /// A message of which it is not known whether it was accepted.
@@ -227,7 +239,13 @@ pub struct Doubt {
 impl Problem {
     /// A refusal with a sentence of its own.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, doubt: None, allow: None }
+        Self { code, detail: detail.into(), retry_after: None, doubt: None, allow: None, of_token: false }
+    }
+
+    /// The same, of a call that came with a token.
+    pub fn of_token(mut self) -> Self {
+        self.of_token = true;
+        self
     }
 
     /// The same with a moment to call again.

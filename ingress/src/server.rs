@@ -29,7 +29,7 @@ use crate::{
     accept::ContentMarker,
     arrival::Arrival,
     attachments::Attachments,
-    auth::Verifier,
+    auth::{Tokens, Verifier},
     config::IngressConfig,
     connection::Connections,
     denials::{self, Denials},
@@ -116,6 +116,8 @@ impl Ingress {
         }
         let tls = files.map(Tls::open).transpose().map_err(|error| refuse(&error.to_string()))?;
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
+        let tokens = Tokens::new(&deps.keyring, &config.token_audience)
+            .map_err(|_| refuse("what stands for unknown credentials cannot be made"))?;
         let notices = Notices::new(NoticeParts {
             queue: Arc::clone(&deps.queue),
             keys: keys.clone(),
@@ -161,6 +163,7 @@ impl Ingress {
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
             signatures,
+            tokens,
             contents: ContentMarker::new(&deps.keyring.credentials),
             publisher,
             notices,

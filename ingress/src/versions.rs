@@ -59,6 +59,7 @@ fn version_1_0(scope: &mut web::ServiceConfig, front: &Arc<Front>, environment: 
             Call::Attachment,
             calls::attachment::call,
         )))
+        .service(at.resource("/tokens", "POST").route(at.run(Method::POST, Call::Token, calls::token::call)))
         .service(at.resource("/quota", "GET").route(at.run(Method::GET, Call::Quota, calls::quota::call)))
         .default_service(at.nothing());
 }

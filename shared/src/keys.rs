@@ -114,7 +114,13 @@ impl Keyring {
         format!("erased:{}", data_encoding::HEXLOWER.encode(&digest[..16]))
     }
 
-    /// Seals what routes must know of others' secrets.
+    /// Signs the tokens that are made here.
+    #[must_use]
+    pub fn tokens(&self) -> TokenSecret {
+        TokenSecret(self.credentials.derive("tokens"))
+    }
+
+    /// Seals what must be known of others' secrets.
     #[must_use]
     pub fn sealer(&self) -> Sealer {
         Sealer::new(&self.credentials)
@@ -139,6 +145,18 @@ impl Keyring {
         let (first, rest) = self.envelopes.split_first().ok_or(NoEnvelopeKey)?;
         let rest: Vec<(&str, &Secret)> = rest.iter().map(|(id, secret)| (id.as_str(), secret)).collect();
         Ok(EnvelopeKeys::new((first.0.as_str(), &first.1), &rest))
+    }
+}
+
+/// What the tokens that are made here are signed with.
+#[derive(Debug, Clone)]
+pub struct TokenSecret(Secret);
+
+impl TokenSecret {
+    /// 256 bits, for an HMAC and nothing else.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
 }
 

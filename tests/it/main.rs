@@ -123,6 +123,8 @@ mod tidy;
 #[cfg(test)]
 mod time;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod trade;
 #[cfg(test)]
 mod turns;

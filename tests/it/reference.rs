@@ -112,8 +112,8 @@ fn check(example: &Example, came: &str) -> Value {
     let what = format!("{}\n{came}", example.command);
     assert_eq!(status, came_status, "{what}");
     for (name, value) in headers {
-        let found = came_headers.iter().find(|(other, _)| *other == name);
-        assert!(found.is_some_and(|(_, found)| fits(&value, found)), "{name}: {value} is not in {what}");
+        let found = came_headers.iter().any(|(other, found)| *other == name && fits(&value, found));
+        assert!(found, "{name}: {value} is not in {what}");
     }
     if body.is_empty() {
         return Value::Null;

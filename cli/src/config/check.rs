@@ -49,6 +49,12 @@ pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<Str
             known.join(", ")
         ));
     }
+    if part.accepts() && config.ingress.token_audience.is_empty() {
+        found.push(
+            "ingress.token_audience is empty: give the deployment a name that tokens are for (`aud`)"
+                .to_owned(),
+        );
+    }
     found.extend(unsafe_engines(config));
     if part != Part::Ingress
         && let Some(slack) = config.slack()
@@ -276,6 +282,16 @@ mod tests {
             BlobsEngine::S3(S3Settings { bucket: "naru".to_owned(), endpoint, ..S3Settings::default() });
         let found = unsafe_settings(&config, Part::Whole, &[]);
         assert!(found.len() == 1 && found[0].contains("allow_plain_http"), "{found:?}");
+    }
+
+    #[test]
+    fn tokens_are_for_a_deployment_that_has_a_name() {
+        let mut config = Config::default();
+        config.ingress.token_audience.clear();
+        let found = unsafe_settings(&config, Part::Whole, &[]);
+        assert!(found.len() == 1 && found[0].starts_with("ingress.token_audience"), "{found:?}");
+        let workers = unsafe_settings(&config, Part::Workers, &[]);
+        assert!(workers.iter().all(|found| !found.contains("token_audience")), "{workers:?}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! `naru credential`: ways to authenticate. Secrets are shown once.
 
 mod hmac;
+mod key;
 
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
+use key::{KeyVerb, ShownKey};
 use naru_shared::{
     catalog::{Entry, Kind},
-    domain::{Credential, CredentialId, CustomerId, Environment},
+    domain::{Credential, CredentialId, CredentialKind, CustomerId, Environment},
 };
 use serde::Serialize;
 
@@ -15,6 +17,7 @@ use crate::{
     desk::Desk,
     exit::Failure,
     secrets::{NewBasic, suffix},
+    token_keys::{KeySource, together},
 };
 
 /// `live` or `sandbox`, on the command line.
@@ -42,12 +45,14 @@ pub enum Way {
     Basic,
     /// Calls are signed with a shared secret (RFC 9421, hmac-sha256)
     Hmac,
+    /// Calls bring tokens that the credential's owner signs (RFC 7519)
+    Jwt,
 }
 
 /// What can be done to credentials.
 #[derive(Debug, Subcommand)]
 pub enum CredentialVerb {
-    /// Make a credential and show its secrets once
+    /// Make a credential; what it must keep secret is shown once
     Add {
         /// Whose
         customer: CustomerId,
@@ -63,7 +68,13 @@ pub enum CredentialVerb {
         /// With --kind hmac: a secret of the customer's own, 32 to 128 random bytes in base64; - reads it from the input
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
+        /// The keys of one that proves itself by tokens
+        #[command(flatten)]
+        source: KeySource,
     },
+    /// The keys of a credential that proves itself by tokens
+    #[command(subcommand)]
+    Key(KeyVerb),
     /// All credentials, or one customer's
     List {
         /// Whose
@@ -91,6 +102,8 @@ struct Shown<'a> {
     api_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<ShownKey<'a>>,
 }
 
 impl<'a> Shown<'a> {
@@ -105,6 +118,7 @@ impl<'a> Shown<'a> {
             password: None,
             api_key: None,
             secret: None,
+            keys: Vec::new(),
         }
     }
 }
@@ -115,18 +129,23 @@ impl<'a> Shown<'a> {
 /// See the exit codes.
 pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
-        CredentialVerb::Add { customer, environment, id, kind, secret_file } => {
+        CredentialVerb::Add { customer, environment, id, kind, secret_file, source } => {
+            let misplaced = |why: &str| -> anyhow::Error { Failure::Usage(why.to_owned()).into() };
+            if kind != Way::Hmac && secret_file.is_some() {
+                return Err(misplaced("--secret-file goes with --kind hmac: Naru makes passwords itself"));
+            }
+            if kind != Way::Jwt && !source.is_empty() {
+                return Err(misplaced("keys are for --kind jwt"));
+            }
             desk.book()?.customer(&customer).await?;
             let id = id.map_or_else(|| made_id(&customer), Ok)?;
             match kind {
-                Way::Basic if secret_file.is_some() => {
-                    let why = "--secret-file goes with --kind hmac: Naru makes passwords itself";
-                    Err(Failure::Usage(why.to_owned()).into())
-                }
                 Way::Basic => add(desk, customer, environment.into(), id).await,
                 Way::Hmac => hmac::add(desk, customer, environment.into(), id, secret_file.as_deref()).await,
+                Way::Jwt => add_jwt(desk, customer, environment.into(), id, &source).await,
             }
         }
+        CredentialVerb::Key(verb) => key::run(verb, desk).await,
         CredentialVerb::List { customer } => list(desk, customer.as_ref()).await,
         CredentialVerb::Revoke { id } => revoke(desk, &id).await,
     }
@@ -156,6 +175,33 @@ async fn add(
             ("", "password and key are shown this once only".to_owned()),
         ],
     )
+}
+
+/// A credential that proves itself by tokens, `iss` of which is its id.
+async fn add_jwt(
+    desk: &Desk,
+    customer: CustomerId,
+    environment: Environment,
+    id: CredentialId,
+    source: &KeySource,
+) -> anyhow::Result<()> {
+    let book = desk.book()?;
+    let made = key::made(desk, &id, source).await?;
+    let kind = CredentialKind::Jwt { keys: together(Vec::new(), &made.keys)? };
+    let (created_at, revoked_at, version) = (desk.now(), None, 0);
+    let credential = Credential { id, customer, environment, kind, created_at, revoked_at, version };
+    let hint = "one that was revoked included; give another id";
+    book.add(vec![Entry::Credential(credential.clone())], hint).await?;
+    let keys = ShownKey::new(&made);
+    let mut lines = vec![
+        ("credential", credential.id.to_string()),
+        ("customer", credential.customer.to_string()),
+        ("environment", environment.as_str().to_owned()),
+        ("iss", credential.id.to_string()),
+        ("aud", desk.config.ingress.token_audience.clone()),
+    ];
+    lines.extend(ShownKey::lines(&keys));
+    desk.out.one(&Shown { keys, ..Shown::of(&credential) }, &lines)
 }
 
 fn made_id(customer: &CustomerId) -> anyhow::Result<CredentialId> {

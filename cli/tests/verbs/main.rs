@@ -8,6 +8,7 @@
 )]
 
 mod damage;
+mod keys;
 mod messages;
 mod program;
 mod restore;

@@ -2,18 +2,22 @@
 
 mod basic;
 mod signature;
+mod tokens;
 
 use std::sync::Arc;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use naru_shared::{
     domain::{Account, Credential, CustomerId, Environment, SignedCall},
-    keys::CredentialHasher,
-    registry::{Profile, Registry},
+    registry::Profile,
 };
+pub use tokens::{LONGEST_LIFE, Tokens, of_tokens_made_here};
 
 pub use self::signature::{Claim, Signer, Verifier, is_signed};
-use crate::problem::{Code, Problem};
+use crate::{
+    front::Front,
+    problem::{Code, Problem},
+};
 
 /// A customer that has proved itself, in the environment of the call.
 #[derive(Debug, Clone)]
@@ -24,6 +28,30 @@ pub struct Caller {
     pub profile: Arc<Profile>,
     /// By which signature, if by one: what the ids of its messages without a key follow from.
     pub signed: Option<SignedCall>,
+    /// What it proved itself with.
+    pub proved: Proved,
+}
+
+/// How a credential was proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By its password and key.
+    Basic,
+    /// By the signature of the call.
+    Signature,
+    /// By a token that its owner signed.
+    Token,
+    /// By a token that was made here of it.
+    OurToken,
+}
+
+/// A credential that was proved: neither unknown nor revoked. Whatever it may do, whoever proved it may do, whichever the way.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// Which.
+    pub credential: Arc<Credential>,
+    /// How.
+    pub way: Way,
 }
 
 /// Why a call is not let in, and whom it claims to come from, if the credential that it names is known.
@@ -58,6 +86,7 @@ enum Scheme<'a> {
     Basic(&'a str),
     /// What the whole call, its body included, was found to prove before.
     Signed(Result<Arc<Credential>, Denied>),
+    Bearer(&'a str),
 }
 
 impl<'a> Scheme<'a> {
@@ -68,21 +97,29 @@ impl<'a> Scheme<'a> {
         let value = headers.get(AUTHORIZATION).ok_or(Code::MissingAuthorization)?;
         let text = value.to_str().map_err(|_| Code::MalformedAuthorization)?;
         let (word, rest) = text.split_once(' ').ok_or(Code::MalformedAuthorization)?;
-        if word.eq_ignore_ascii_case("basic") {
-            Ok(Self::Basic(rest.trim_matches(' ')))
-        } else {
-            Err(Problem::new(Code::MalformedAuthorization, "The only scheme that is known here is Basic."))
+        let rest = rest.trim_matches(' ');
+        match word {
+            word if word.eq_ignore_ascii_case("basic") => Ok(Self::Basic(rest)),
+            word if word.eq_ignore_ascii_case("bearer") => Ok(Self::Bearer(rest)),
+            _ => Err(Problem::new(
+                Code::MalformedAuthorization,
+                "The schemes that are known here are Basic and Bearer.",
+            )),
         }
     }
 
-    async fn verify(
-        self,
-        registry: &dyn Registry,
-        hasher: &CredentialHasher,
-    ) -> Result<Arc<Credential>, Denied> {
+    async fn verify(self, front: &Front) -> Result<Proved, Denied> {
+        let registry = front.registry.as_ref();
         match self {
-            Self::Basic(encoded) => basic::verify(encoded, registry, hasher).await,
-            Self::Signed(proof) => proof,
+            Self::Basic(encoded) => {
+                let credential = basic::verify(encoded, registry, &front.hasher).await?;
+                Ok(Proved { credential, way: Way::Basic })
+            }
+            Self::Signed(proof) => proof.map(|credential| Proved { credential, way: Way::Signature }),
+            Self::Bearer(token) => {
+                let proved = front.tokens.verify(token, registry, front.clock.now()).await;
+                proved.map_err(|denied| Denied { problem: denied.problem.of_token(), ..denied })
+            }
         }
     }
 }
@@ -94,22 +131,19 @@ pub async fn authenticate(
     headers: &HeaderMap,
     signed: Option<Result<Arc<Credential>, Denied>>,
     environment: Environment,
-    registry: &dyn Registry,
-    hasher: &CredentialHasher,
+    front: &Front,
 ) -> Result<Caller, Denied> {
-    let credential = Scheme::of(headers, signed)?.verify(registry, hasher).await?;
+    let proved = Scheme::of(headers, signed)?.verify(front).await?;
+    let credential = &proved.credential;
     if credential.environment != environment {
         return Err(Denied::of(&credential.customer, Code::WrongEnvironment));
     }
-    let profile = registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
+    let profile = front.registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
     // A credential without its customer is a projection that is not whole yet.
     let profile = profile.ok_or(Code::Unavailable)?;
     if profile.customer.suspended {
         return Err(Denied::of(&credential.customer, Code::Suspended));
     }
-    Ok(Caller {
-        account: Account { customer: credential.customer.clone(), environment },
-        profile,
-        signed: None,
-    })
+    let account = Account { customer: credential.customer.clone(), environment };
+    Ok(Caller { account, profile, signed: None, proved })
 }

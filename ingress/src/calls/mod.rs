@@ -14,3 +14,4 @@ mod reading;
 pub mod report_ack;
 pub mod reports;
 pub mod status;
+pub mod token;

@@ -18,6 +18,7 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
         body: page(code).into_bytes(),
         location: None,
         retry_after: None,
+        secret: false,
     })
 }
 

@@ -25,4 +25,6 @@ mod reads;
 #[cfg(test)]
 mod signed;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod wire;

@@ -64,10 +64,12 @@ impl Wire {
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.lines();
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-        let headers: HashMap<String, String> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
+        let mut headers: HashMap<String, String> = HashMap::new();
+        // One that comes twice means the same as one with both values (RFC 9110 section 5.3).
+        for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+            let known = headers.entry(name.to_ascii_lowercase());
+            known.and_modify(|all| *all = format!("{all}, {value}")).or_insert_with(|| value.to_owned());
+        }
         let length = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
         let mut body = vec![0; length];
         timeout(PATIENCE, self.0.read_exact(&mut body)).await.unwrap().ok()?;

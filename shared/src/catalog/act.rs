@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use super::{Entry, Kind};
 use crate::{
     domain::{
-        BackendConfig, CallbackDocument, Event, EventKind, ProviderDocument, ShownRoute, Timestamp,
-        WebhookState, kinds,
+        BackendConfig, CallbackDocument, Credential, CredentialKind, Event, EventKind, ProviderDocument,
+        ShownRoute, Timestamp, WebhookState, kinds,
     },
     outbox::OutboxRow,
 };
@@ -87,15 +87,7 @@ fn kind(entry: &Entry, before: u64) -> Option<EventKind> {
 /// A document as others may see it: what proves anything, or is somebody's secret, is not in it, not even as a hash.
 fn redacted(entry: &Entry) -> Value {
     match entry {
-        Entry::Credential(credential) => json!({
-            "id": credential.id,
-            "customer": credential.customer,
-            "environment": credential.environment,
-            "kind": credential.kind.as_str(),
-            "created_at": credential.created_at,
-            "revoked_at": credential.revoked_at,
-            "version": credential.version,
-        }),
+        Entry::Credential(document) => credential(document),
         Entry::Route(route) => {
             let mut route = route.clone();
             if let BackendConfig::Http(http) = &mut route.backend {
@@ -124,6 +116,24 @@ fn redacted(entry: &Entry) -> Value {
         // It proves which secrets they are.
         Entry::Keys(_) => Value::Null,
     }
+}
+
+/// Of keys only their names are told, and what they verify.
+fn credential(credential: &Credential) -> Value {
+    let mut shown = json!({
+        "id": credential.id,
+        "customer": credential.customer,
+        "environment": credential.environment,
+        "kind": credential.kind.as_str(),
+        "created_at": credential.created_at,
+        "revoked_at": credential.revoked_at,
+        "version": credential.version,
+    });
+    if let (CredentialKind::Jwt { keys }, Some(shown)) = (&credential.kind, shown.as_object_mut()) {
+        let keys = keys.iter().map(|key| json!({ "kid": key.kid, "alg": key.alg })).collect();
+        shown.insert("keys".to_owned(), keys);
+    }
+    shown
 }
 
 fn plain<T: serde::Serialize>(document: &T) -> Value {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::{
-    CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp,
+    CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp, TokenKey,
     stored_credential::StoredCredential,
 };
 
@@ -130,7 +130,7 @@ impl fmt::Debug for SealedSecret {
     }
 }
 
-/// One way to authenticate.
+/// One way to authenticate; how documents hold it is told in `stored_credential`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredCredential", into = "StoredCredential")]
 pub enum CredentialKind {
@@ -144,6 +144,11 @@ pub enum CredentialKind {
         /// What both sides sign with, sealed for this credential.
         secret: SealedSecret,
     },
+    /// Tokens that their owner signs (RFC 7519), `iss` being the credential's id.
+    Jwt {
+        /// Any of them verifies; at most [`TOKEN_KEYS`](super::TOKEN_KEYS).
+        keys: Vec<TokenKey>,
+    },
 }
 
 impl CredentialKind {
@@ -153,6 +158,7 @@ impl CredentialKind {
         match self {
             Self::Basic { .. } => "basic",
             Self::Hmac { .. } => "hmac",
+            Self::Jwt { .. } => "jwt",
         }
     }
 }

@@ -28,6 +28,7 @@ mod stored_backend;
 mod stored_credential;
 mod table;
 mod time;
+mod token_key;
 mod trade;
 mod transition;
 mod webhook;
@@ -68,6 +69,7 @@ pub use table::{
     TableMapping, TableResults, TableStatus, TableUrl, Verdict, preset,
 };
 pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
+pub use token_key::{InvalidKeyId, KeyId, KeyMaterial, PublicKey, TOKEN_KEYS, TokenAlgorithm, TokenKey};
 pub use trade::{TextRule, Trade};
 pub use transition::{Facts, Next, next_state};
 pub use webhook::{InvalidKind, MessageKind, Webhook, WebhookId, WebhookState, WhyDisabled};

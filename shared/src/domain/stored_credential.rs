@@ -1,12 +1,16 @@
 //! How a credential proves itself, as documents of the catalog hold it.
 //!
-//! A release reads all credentials, or none: it must not meet a `kind` that it does not know. What the release before does not know is
-//! therefore written as a `basic` credential with a hash that no password has, and the truth beside it: to that release it is a
-//! credential that nobody can prove. The plain way of writing is read already.
+//! A release reads all credentials, or none: it must not meet a `kind` that it does not know, or it would hear of no revocation any
+//! more. What the release before does not know is therefore written as a `basic` credential with a hash that no password has, and the
+//! truth beside it: to that release it is a credential that nobody can prove. The plain way of writing is read already.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::customer::{CredentialKind, SealedSecret, SecretHash};
+use super::{
+    customer::{CredentialKind, SealedSecret, SecretHash},
+    token_key::TokenKey,
+};
 
 /// The hash of no password: to find one would be to invert HMAC-SHA-256.
 const NOBODY: SecretHash = SecretHash([0; 32]);
@@ -19,6 +23,17 @@ pub(super) struct StoredCredential {
     secret: SecretHash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hmac: Option<SealedSecret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwt: Option<Tokens>,
+    /// Of the plain way.
+    #[serde(default, skip_serializing)]
+    keys: Option<Value>,
+}
+
+/// What proves a credential by tokens. Keys that only a newer release can read open nothing here.
+#[derive(Clone, Serialize, Deserialize)]
+struct Tokens {
+    keys: Value,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +41,7 @@ pub(super) struct StoredCredential {
 enum Word {
     Basic,
     Hmac,
+    Jwt,
 }
 
 const fn nobody() -> SecretHash {
@@ -34,93 +50,42 @@ const fn nobody() -> SecretHash {
 
 /// A document says that it is of a kind, and lacks what that kind needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a credential without its secret")]
-pub(super) struct WithoutSecret;
+#[error("a credential without what proves it")]
+pub(super) struct Unproved;
 
 impl TryFrom<StoredCredential> for CredentialKind {
-    type Error = WithoutSecret;
-    fn try_from(stored: StoredCredential) -> Result<Self, WithoutSecret> {
-        match stored {
-            StoredCredential { hmac: Some(secret), .. } => Ok(Self::Hmac { secret }),
-            StoredCredential { kind: Word::Basic, secret, .. } => Ok(Self::Basic { secret }),
-            StoredCredential { kind: Word::Hmac, .. } => Err(WithoutSecret),
+    type Error = Unproved;
+    fn try_from(stored: StoredCredential) -> Result<Self, Unproved> {
+        let StoredCredential { kind, secret, hmac, jwt, keys } = stored;
+        if let Some(secret) = hmac {
+            return Ok(Self::Hmac { secret });
+        }
+        let read = |keys: Value| match serde_json::from_value::<Vec<TokenKey>>(keys) {
+            Ok(keys) => Self::Jwt { keys },
+            Err(_) => Self::Basic { secret: NOBODY },
+        };
+        match (kind, jwt.map(|tokens| tokens.keys).or(keys.filter(|_| kind == Word::Jwt))) {
+            (_, Some(keys)) => Ok(read(keys)),
+            (Word::Basic, None) => Ok(Self::Basic { secret }),
+            (Word::Hmac | Word::Jwt, None) => Err(Unproved),
         }
     }
 }
 
 impl From<CredentialKind> for StoredCredential {
     fn from(kind: CredentialKind) -> Self {
+        let basic = Self { kind: Word::Basic, secret: NOBODY, hmac: None, jwt: None, keys: None };
         match kind {
-            CredentialKind::Basic { secret } => Self { kind: Word::Basic, secret, hmac: None },
-            CredentialKind::Hmac { secret } => Self { kind: Word::Basic, secret: NOBODY, hmac: Some(secret) },
+            CredentialKind::Basic { secret } => Self { secret, ..basic },
+            CredentialKind::Hmac { secret } => Self { hmac: Some(secret), ..basic },
+            CredentialKind::Jwt { keys } => {
+                // Keys are texts and numbers: they are always JSON.
+                let keys = serde_json::to_value(keys).unwrap_or_default();
+                Self { jwt: Some(Tokens { keys }), ..basic }
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Credential, Environment, Timestamp};
-
-    /// What the release before knows of credentials.
-    #[derive(Debug, Deserialize)]
-    struct Before {
-        id: String,
-        #[serde(flatten)]
-        kind: KindBefore,
-        revoked_at: Option<Timestamp>,
-    }
-
-    #[derive(Debug, Deserialize)]
-    #[serde(tag = "kind", rename_all = "lowercase")]
-    enum KindBefore {
-        Basic { secret: SecretHash },
-    }
-
-    fn credential(kind: CredentialKind) -> Credential {
-        Credential {
-            id: "acme-hmac".parse().unwrap(),
-            customer: "acme".parse().unwrap(),
-            environment: Environment::Live,
-            kind,
-            created_at: Timestamp::from_millis(0),
-            revoked_at: None,
-            version: 1,
-        }
-    }
-
-    fn sealed() -> CredentialKind {
-        CredentialKind::Hmac { secret: SealedSecret("v1.abc".to_owned()) }
-    }
-
-    #[test]
-    fn a_secret_that_signs_is_read_as_it_was_written_and_never_printed() {
-        let text = serde_json::to_string(&credential(sealed())).unwrap();
-        assert_eq!(serde_json::from_str::<Credential>(&text).unwrap(), credential(sealed()));
-        assert!(!format!("{:?}", credential(sealed())).contains("abc"));
-    }
-
-    #[test]
-    fn the_release_before_reads_a_credential_that_nobody_can_prove() {
-        let text = serde_json::to_string(&credential(sealed())).unwrap();
-        let before: Before = serde_json::from_str(&text).unwrap();
-        let KindBefore::Basic { secret } = before.kind;
-        assert_eq!((before.id.as_str(), secret, before.revoked_at), ("acme-hmac", NOBODY, None));
-    }
-
-    #[test]
-    fn the_plain_way_of_writing_is_read_already_and_a_missing_secret_is_refused() {
-        let plain: CredentialKind = serde_json::from_str(r#"{"kind":"hmac","hmac":"v1.abc"}"#).unwrap();
-        assert_eq!(plain, sealed());
-        assert!(serde_json::from_str::<CredentialKind>(r#"{"kind":"hmac"}"#).is_err());
-    }
-
-    #[test]
-    fn basic_credentials_are_written_as_before() {
-        let basic = CredentialKind::Basic { secret: SecretHash([7; 32]) };
-        let sevens = vec!["7"; 32].join(",");
-        let text = format!(r#"{{"kind":"basic","secret":[{sevens}]}}"#);
-        assert_eq!(serde_json::to_string(&basic).unwrap(), text);
-        assert_eq!(serde_json::from_str::<CredentialKind>(&text).unwrap(), basic);
-    }
-}
+mod tests;

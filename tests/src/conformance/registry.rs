@@ -13,7 +13,7 @@ use naru_shared::{
 };
 
 use super::{
-    samples::{assignment, credential, customer, quota, route, subscription},
+    samples::{assignment, credential, customer, quota, route, signer, subscription},
     times::SOON,
 };
 
@@ -46,6 +46,7 @@ macro_rules! registry_conformance {
                 what_is_known_is_answered_before_it_is_complete,
                 once_complete_the_last_known_copy_rules,
                 a_revoked_credential_stays_as_a_tombstone,
+                a_credential_is_known_with_all_its_keys,
                 a_late_change_does_not_undo_a_newer_one,
                 a_profile_is_whole_in_whatever_order_its_documents_come,
                 a_changed_document_changes_the_profile,
@@ -124,6 +125,15 @@ pub async fn a_revoked_credential_stays_as_a_tombstone(fixture: &mut impl Fixtur
     assert!(!is_revoked(&*fixture.registry(), "acme-1").await?);
     fixture.apply(vec![credential("acme-1", "acme", true, 2)?], true, 2).await?;
     assert!(is_revoked(&*fixture.registry(), "acme-1").await?);
+    Ok(())
+}
+
+/// As they were written, public ones and sealed ones.
+pub async fn a_credential_is_known_with_all_its_keys(fixture: &mut impl Fixture) -> anyhow::Result<()> {
+    let written = signer("acme-1", "acme", 1)?;
+    fixture.apply(vec![written.clone()], true, 1).await?;
+    let known = fixture.registry().credential("acme-1").await?;
+    assert_eq!(known.map(|known| Entry::Credential((*known).clone())), Some(written));
     Ok(())
 }
 

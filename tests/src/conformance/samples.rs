@@ -3,8 +3,9 @@
 use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, Period, Quota, Route,
-        SecretHash, SimulatorBackend, Timestamp, Webhook, WebhookState, WhyDisabled,
+        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, KeyMaterial, Period,
+        PublicKey, Quota, Route, SecretHash, SimulatorBackend, Timestamp, TokenAlgorithm, TokenKey, Webhook,
+        WebhookState, WhyDisabled,
     },
 };
 
@@ -27,6 +28,23 @@ pub(super) fn credential(id: &str, customer: &str, revoked: bool, version: u64) 
         revoked_at: revoked.then(|| Timestamp::from_millis(2)),
         version,
     }))
+}
+
+/// A credential that proves itself by tokens, with a key of each material.
+pub(super) fn signer(id: &str, customer: &str, version: u64) -> anyhow::Result<Entry> {
+    let added_at = Timestamp::from_millis(3);
+    let public = KeyMaterial::Public(PublicKey::new(&[0x30, 0, 0xff]));
+    let sealed = KeyMaterial::Sealed("v1.c2VhbGVk".to_owned());
+    let keys = vec![
+        TokenKey { kid: "2026/a".parse()?, alg: TokenAlgorithm::EdDsa, material: public, added_at },
+        TokenKey { kid: "b".parse()?, alg: TokenAlgorithm::Hs256, material: sealed, added_at },
+    ];
+    match credential(id, customer, false, version)? {
+        Entry::Credential(basic) => {
+            Ok(Entry::Credential(Credential { kind: CredentialKind::Jwt { keys }, ..basic }))
+        }
+        other => Ok(other),
+    }
 }
 
 pub(super) fn route(name: &str, concurrency: u32, version: u64) -> anyhow::Result<Entry> {

@@ -51,7 +51,7 @@ impl Verifier {
         let named = registry.credential(&claim.key_id).await.map_err(|_| Code::Unavailable)?;
         let known = named.as_deref().and_then(|credential| match &credential.kind {
             CredentialKind::Hmac { secret } => Some((credential, secret)),
-            CredentialKind::Basic { .. } => None,
+            CredentialKind::Basic { .. } | CredentialKind::Jwt { .. } => None,
         });
         let (credential, sealed) = known.unwrap_or((&self.nobody, &self.nothing));
         let secret = SharedSecret::open(&self.sealer, credential, sealed).map_err(|error| {

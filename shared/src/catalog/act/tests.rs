@@ -41,6 +41,23 @@ fn an_act_tells_who_did_what_and_never_a_secret_or_its_hash() {
 }
 
 #[test]
+fn of_keys_their_names_are_told_and_what_they_verify() {
+    let document = json!({
+        "id": "acme-tokens", "customer": "acme", "environment": "live", "kind": "jwt",
+        "keys": [{ "kid": "k-1", "alg": "HS256", "material": { "sealed": "v1.s3cret" }, "added_at": "2026-01-01T00:00:00Z" }],
+        "created_at": "2026-01-01T00:00:00Z", "revoked_at": null, "version": 7,
+    });
+    let made = told(Entry::Credential(serde_json::from_value(document).unwrap()), 3);
+    assert_eq!(
+        (made.kind.as_str(), &made.data["document"]["kind"]),
+        ("naru.credential.changed", &json!("jwt"))
+    );
+    assert_eq!(made.data["document"]["keys"], json!([{ "kid": "k-1", "alg": "HS256" }]));
+    assert!(!serde_json::to_string(&made).unwrap().contains("s3cret"));
+    assert_eq!(told(Entry::Credential(credential()), 3).data["document"].get("keys"), None);
+}
+
+#[test]
 fn of_a_webhook_only_the_host_is_told_and_what_a_process_does_to_it_is_no_act() {
     for (url, shown) in [
         ("https://hooks.acme.example/T0/s3cret?key=s3cret#s3cret", "https://hooks.acme.example/…"),
