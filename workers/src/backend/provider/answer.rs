@@ -10,15 +10,13 @@ use serde_json::Value;
 
 use super::{
     ProviderError,
-    document::{Answers, RuleText, StatusText, Word},
+    document::{Answers, Word},
+    rule::{Pointer, Rule},
 };
 use crate::backend::http::DETAIL_CHARS;
 
 /// The longest id of a provider's that is kept.
 const ID_BYTES: usize = 255;
-
-/// The longest wait that a rule may ask for.
-const LONGEST_WAIT_MS: u64 = 86_400_000;
 
 /// The longest time that a report may be waited for.
 const LONGEST_REPORT_MS: u64 = 30 * 86_400_000;
@@ -38,25 +36,6 @@ pub(crate) struct Mapping {
     rules: Vec<Rule>,
 }
 
-/// A JSON Pointer (RFC 6901).
-#[derive(Debug)]
-struct Pointer(String);
-
-#[derive(Debug)]
-struct Rule {
-    statuses: Vec<Statuses>,
-    /// What the body must have where; none given: anything but null.
-    body: Option<(Pointer, Vec<Value>)>,
-    outcome: Word,
-    retry_after: Option<Duration>,
-}
-
-#[derive(Debug)]
-enum Statuses {
-    One(u16),
-    Class(u16),
-}
-
 /// What came after a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -73,96 +52,15 @@ enum Read {
     Cut,
 }
 
-impl Pointer {
-    fn parse(text: &str) -> Result<Self, ProviderError> {
-        let escaped = |(at, _): (usize, &str)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1'));
-        if (text.is_empty() || text.starts_with('/')) && text.match_indices('~').all(escaped) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(ProviderError::Answer(format!("`{text}` is no JSON Pointer, such as /data/id")))
-    }
-
-    fn text(&self, body: &Read) -> Option<String> {
-        let Read::Json(json) = body else { return None };
-        match json.pointer(&self.0)? {
+impl Read {
+    fn text(&self, pointer: &Pointer) -> Option<String> {
+        let Self::Json(json) = self else { return None };
+        match pointer.find(json)? {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(truth) => Some(truth.to_string()),
             _ => None,
         }
-    }
-}
-
-impl Statuses {
-    fn parse(text: &StatusText) -> Result<Self, ProviderError> {
-        match text {
-            // What is below 200 is no answer yet (RFC 9110 section 15.2).
-            StatusText::One(status @ 200..=599) => Ok(Self::One(*status)),
-            StatusText::Class(text) if matches!(text.as_bytes(), [b'2'..=b'5', b'x', b'x']) => {
-                Ok(Self::Class(u16::from(text.as_bytes()[0] - b'0')))
-            }
-            StatusText::One(_) | StatusText::Class(_) => Err(ProviderError::Answer(
-                "a status is a number such as 201, or a class such as \"2xx\"".to_owned(),
-            )),
-        }
-    }
-
-    /// Whether it holds whatever the other does.
-    const fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::One(one), Self::One(other)) => *one == *other,
-            (Self::Class(class), Self::One(one)) => *one / 100 == *class,
-            (Self::Class(class), Self::Class(other)) => *class == *other,
-            (Self::One(_), Self::Class(_)) => false,
-        }
-    }
-
-    const fn holds(&self, status: u16) -> bool {
-        match self {
-            Self::One(one) => *one == status,
-            Self::Class(class) => status / 100 == *class,
-        }
-    }
-}
-
-impl Rule {
-    fn parse(text: &RuleText) -> Result<Self, ProviderError> {
-        let wrong = |why: &str| Err(ProviderError::Answer(why.to_owned()));
-        if text.status.is_empty() {
-            return wrong("a rule without a status never matches");
-        }
-        if text.retry_after_ms.is_some() && text.outcome != Word::NotTaken {
-            return wrong("only what was `not-taken` is tried again after `retry_after_ms`");
-        }
-        if text.retry_after_ms.is_some_and(|ms| ms > LONGEST_WAIT_MS) {
-            return wrong("`retry_after_ms` is at most a day");
-        }
-        let scalar = |value: &Value| !value.is_array() && !value.is_object();
-        if !text.equals.iter().all(scalar) || (text.pointer.is_none() && !text.equals.is_empty()) {
-            return wrong("`equals` lists texts, numbers and truth values, and stands beside a `pointer`");
-        }
-        let pointer = text.pointer.as_deref().map(Pointer::parse).transpose()?;
-        Ok(Self {
-            statuses: text.status.iter().map(Statuses::parse).collect::<Result<_, _>>()?,
-            body: pointer.map(|pointer| (pointer, text.equals.clone())),
-            outcome: text.outcome,
-            retry_after: text.retry_after_ms.map(Duration::from_millis),
-        })
-    }
-
-    /// Whether rules that look at no body decide before it comes to this one.
-    fn is_behind(&self, before: &[Self]) -> bool {
-        let decides = |status: &Statuses| {
-            before
-                .iter()
-                .filter(|rule| rule.body.is_none())
-                .any(|rule| rule.statuses.iter().any(|s| s.covers(status)))
-        };
-        self.statuses.iter().all(decides)
-    }
-
-    fn holds_status(&self, status: u16) -> bool {
-        self.statuses.iter().any(|statuses| statuses.holds(status))
     }
 }
 
@@ -198,7 +96,7 @@ impl Mapping {
     /// Whether a body is worth reading at all.
     pub(super) fn reads_bodies(&self) -> bool {
         let named = self.id.is_some() || self.code.is_some() || self.detail.is_some();
-        named || self.rules.iter().any(|rule| rule.body.is_some())
+        named || self.rules.iter().any(Rule::looks)
     }
 
     /// What an answer comes to.
@@ -208,10 +106,10 @@ impl Mapping {
             Body::Cut => Read::Cut,
         };
         let detail = self.words(head.status, &body);
-        let backend_id = self.id.as_ref().and_then(|pointer| pointer.text(&body)).filter(|id| is_id(id));
+        let backend_id = self.id.as_ref().and_then(|pointer| body.text(pointer)).filter(|id| is_id(id));
         let (mut is_2xx, mut looked) = ((200..300).contains(&head.status), false);
         for rule in self.rules.iter().filter(|rule| rule.holds_status(head.status)) {
-            if let Some((pointer, equals)) = &rule.body {
+            if rule.looks() {
                 let json = match &body {
                     Read::Cut => return uncertain(&detail, "its body was cut, late or too long"),
                     Read::Other if is_2xx => return uncertain(&detail, "its body is no JSON"),
@@ -219,7 +117,7 @@ impl Mapping {
                     Read::Json(json) => json,
                 };
                 looked = true;
-                if !holds(json, pointer, equals) {
+                if !rule.holds_body(json) {
                     continue;
                 }
             }
@@ -257,7 +155,7 @@ impl Mapping {
 
     /// `HTTP 400, code 21211: the number is not valid`.
     fn words(&self, status: u16, body: &Read) -> String {
-        let named = |pointer: &Option<Pointer>| pointer.as_ref().and_then(|pointer| pointer.text(body));
+        let named = |pointer: &Option<Pointer>| pointer.as_ref().and_then(|pointer| body.text(pointer));
         let code = named(&self.code).map(|code| format!(", code {code}")).unwrap_or_default();
         let words = named(&self.detail).map(|words| format!(": {words}")).unwrap_or_default();
         line(&format!("HTTP {status}{code}{words}"))
@@ -278,14 +176,6 @@ fn line(text: &str) -> String {
         }
     }
     line
-}
-
-fn holds(json: &Value, pointer: &Pointer, equals: &[Value]) -> bool {
-    match json.pointer(&pointer.0) {
-        None => false,
-        Some(found) if equals.is_empty() => !found.is_null(),
-        Some(found) => equals.contains(found),
-    }
 }
 
 /// Whether stores can keep it and people can read it.

@@ -5,6 +5,7 @@ mod answer;
 mod auth;
 mod document;
 mod request;
+mod rule;
 mod source;
 mod template;
 #[cfg(test)]

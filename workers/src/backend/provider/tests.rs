@@ -1,6 +1,8 @@
 //! Requests that are made from descriptions, without a network: what a message holds is never more than a value.
 
-use std::{fs, sync::Arc};
+mod secrets;
+
+use std::sync::Arc;
 
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use super::{Description, Provider, ProviderError, Understood, check, check_sealed, request::Made};
+use super::{Description, Provider, ProviderError, Understood, check, request::Made};
 use crate::{samples, tests::http::install_tls};
 
 fn sealer() -> Sealer {
@@ -290,31 +292,6 @@ fn a_description_that_cannot_work_is_refused_when_it_is_read() {
 }
 
 #[test]
-fn secrets_come_from_files_are_never_shown_and_open_for_their_route_only() {
-    install_tls();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("token");
-    fs::write(&path, "s3cret-of-a-file\n").unwrap();
-    let auth = |how: &str| {
-        format!("url = \"https://a.example/\"\n[auth]\nkind = \"bearer\"\ntoken = {{ {how} = {path:?} }}")
-    };
-    for how in ["file", "import"] {
-        let made = made(&auth(how), &work());
-        assert_eq!(header(&made, "authorization"), "Bearer s3cret-of-a-file");
-        assert!(!format!("{made:?}").contains("s3cret"), "it is sensitive");
-    }
-    let mut description = Description::from_toml(&auth("import")).unwrap();
-    description.seal("other", &sealer()).unwrap();
-    let document = description.document().unwrap();
-    let config = HttpBackend { url: String::new(), allow_networks: Vec::new(), provider: None };
-    let route = samples::route("carrier-a");
-    let opened = Provider::new(&route, &config, &document, Some(&sealer()));
-    assert!(matches!(opened, Err(ProviderError::Source(..))), "sealed for another route");
-    let shown = description.without_secrets().document().unwrap().0.to_string();
-    assert!(!shown.contains("v1.") && shown.contains('…'), "{shown}");
-}
-
-#[test]
 fn what_the_documentation_shows_is_a_description() {
     let page = include_str!("../../../../docs/http-backend.md");
     let shown: Vec<&str> =
@@ -323,30 +300,6 @@ fn what_the_documentation_shows_is_a_description() {
     for text in shown {
         let head = if text.starts_with("url") { "" } else { "url = \"https://a.example/\"\n" };
         Understood::read(Description::from_toml(&format!("{head}{text}")).unwrap()).unwrap();
-    }
-}
-
-#[test]
-fn secrets_that_are_brought_along_are_looked_at_before_they_are_kept() {
-    install_tls();
-    let head = "url = \"https://a.example/\"\n";
-    let looked_at = |text: &str| {
-        let mut description = Description::from_toml(&format!("{head}{text}")).unwrap();
-        description.seal("carrier-a", &sealer()).unwrap();
-        check_sealed(&description.document().unwrap(), "carrier-a", &sealer())
-    };
-    let webhooks = |secret: &str| format!("[auth]\nkind = \"standard-webhooks\"\nsecret = {secret}");
-    let good = format!("\"whsec_{}\"", BASE64.encode(&[1; 32]));
-    assert!(looked_at(&webhooks(&good)).is_ok());
-    assert!(looked_at(&webhooks("{ file = \"/there/only\" }")).is_ok(), "the workers have it");
-    for wrong in [
-        &webhooks("\"whsec_AAAA\""),
-        "[auth]\nkind = \"bearer\"\ntoken = \"a\\nb\"",
-        "[auth]\nkind = \"basic\"\nuser = \"u\"\npassword = \"a\\nb\"",
-        "[tls]\nca = \"none\"",
-        "[tls]\ncertificate = \"none\"\nkey = \"none\"",
-    ] {
-        assert!(looked_at(wrong).is_err(), "{wrong}");
     }
 }
 
