@@ -99,6 +99,32 @@ pub struct Ingress {
     ends: CancellationToken,
 }
 
+fn refuse(sentence: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, sentence)
+}
+
+/// What is asked of a socket before anything on it is taken for a call.
+fn arrival(config: &IngressConfig) -> io::Result<Arrival> {
+    let files = config.tls_files().map_err(refuse)?;
+    if !config.listen.ip().is_loopback() && files.is_none() && !config.allow_plain_http {
+        return Err(refuse(
+            "plain HTTP beyond loopback shows credentials to the network: listen on loopback, give tls_certificate \
+             and tls_key, or set allow_plain_http behind a proxy that ends TLS",
+        ));
+    }
+    let tls = files.map(Tls::open).transpose().map_err(|error| refuse(&error.to_string()))?;
+    let balancers = config.proxy_protocol.then(|| config.trusted_proxies.as_slice().into());
+    Ok(Arrival { balancers, tls })
+}
+
+fn size(config: &IngressConfig) -> Size {
+    let threads = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) }
+}
+
 impl Ingress {
     /// Takes the address and starts the publishing task. No connection is answered before [`Ingress::serve`].
     ///
@@ -106,24 +132,17 @@ impl Ingress {
     /// If the address is taken, if it would carry readable credentials beyond this machine without leave, or if the
     /// keyring has no key to sign envelopes with, or if they are to be of a version that this release does not write.
     pub fn bind(config: &IngressConfig, deps: IngressDeps) -> io::Result<Self> {
-        let refuse = |sentence: &str| io::Error::new(io::ErrorKind::InvalidInput, sentence);
-        let files = config.tls_files().map_err(refuse)?;
-        if !config.listen.ip().is_loopback() && files.is_none() && !config.allow_plain_http {
-            return Err(refuse(
-                "plain HTTP beyond loopback shows credentials to the network: listen on loopback, give tls_certificate \
-                 and tls_key, or set allow_plain_http behind a proxy that ends TLS",
-            ));
-        }
-        let tls = files.map(Tls::open).transpose().map_err(|error| refuse(&error.to_string()))?;
+        let arrival = arrival(config)?;
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
         let tokens = Tokens::new(&deps.keyring, &config.token_audience)
             .map_err(|_| refuse("what stands for unknown credentials cannot be made"))?;
+        let time_out = Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000));
         let notices = Notices::new(NoticeParts {
             queue: Arc::clone(&deps.queue),
             keys: keys.clone(),
             sealer: deps.keyring.sealer(),
             runtime: deps.runtime.clone(),
-            time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
+            time_out,
         });
         let notices = notices.ok_or_else(|| refuse("what stands for an unknown provider cannot be made"))?;
         let signatures = Verifier::new(deps.keyring.sealer());
@@ -135,21 +154,12 @@ impl Ingress {
         let sandbox = "sandbox".parse().map_err(|_| refuse("the sandbox's route cannot be named"))?;
         let listener = listener::listen(config.listen, &deps.runtime)?;
         let addr = listener.local_addr()?;
-        let threads = match config.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
         let ends = CancellationToken::new();
-        if let Some(tls) = &tls {
+        if let Some(tls) = &arrival.tls {
             // Ends with the token; what it holds is only read.
             drop(deps.runtime.spawn(Arc::clone(tls).follow(ends.clone())));
         }
-        let parts = PublisherParts {
-            queue: deps.queue,
-            gate: Arc::clone(&deps.gate),
-            encoder,
-            time_out: Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000)),
-        };
+        let parts = PublisherParts { queue: deps.queue, gate: Arc::clone(&deps.gate), encoder, time_out };
         let (publisher, publishing) =
             Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
         let denials = Arc::new(Denials::new());
@@ -178,21 +188,15 @@ impl Ingress {
             customer_backlog: config.customer_backlog,
             draining: CancellationToken::new(),
         });
-        let size = Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) };
-        let balancers = config.proxy_protocol.then(|| config.trusted_proxies.as_slice().into());
-        let arrival = Arrival { balancers, tls };
-        let notice = Duration::from_millis(config.drain_notice_ms);
-        let grace = Duration::from_millis(config.drain_grace_ms);
-        let connections = Connections::new();
         Ok(Self {
             listener,
             addr,
-            size,
+            size: size(config),
             arrival,
-            notice,
-            grace,
+            notice: Duration::from_millis(config.drain_notice_ms),
+            grace: Duration::from_millis(config.drain_grace_ms),
             front,
-            connections,
+            connections: Connections::new(),
             publishing,
             telling,
             ends,

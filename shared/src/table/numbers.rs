@@ -79,7 +79,7 @@ impl MessageTable {
                 }
                 self.engine.define(vec![format!("ALTER TABLE {beside} AUTO_INCREMENT = {first}")]).await
             }
-            Dialect::Sqlite => self.engine.change(self.from_number(first)).await,
+            Dialect::Sqlite => self.engine.change(self.begin_at(first)).await,
         }
     }
 
@@ -91,7 +91,7 @@ impl MessageTable {
         }
         let (mapping, sequence) = (&*self.mapping, self.sequence());
         let (table, key) = (&mapping.table, &mapping.columns.key);
-        let mut statements = self.from_number(mapping.first_number);
+        let mut statements = self.begin_at(mapping.first_number);
         statements.push(plain(format!(
             "UPDATE sqlite_sequence SET seq = (SELECT t.{key} FROM {table} AS t WHERE t.{key} > sqlite_sequence.seq \
              AND NOT EXISTS (SELECT 1 FROM {table} AS n WHERE n.{key} = t.{key} + 1) ORDER BY t.{key} LIMIT 1) \
@@ -106,7 +106,7 @@ impl MessageTable {
         literal(beside.rsplit('.').next().unwrap_or_default())
     }
 
-    fn from_number(&self, first: u64) -> Vec<Statement> {
+    fn begin_at(&self, first: u64) -> Vec<Statement> {
         let (sequence, before) = (self.sequence(), first.saturating_sub(1));
         vec![
             plain(format!(

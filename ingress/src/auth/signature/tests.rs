@@ -230,7 +230,7 @@ fn what_must_be_covered_is_and_only_what_is_known() {
 fn one_signature_of_several_is_for_this_server() {
     let own = format!("sig={ALL}{GOOD}");
     let (ours, theirs) = (mac(&[7; 32]), mac(&[8; 64]));
-    let other = format!(r#"cdn=("@status" "@method");created=1;tag="cdn""#);
+    let other = r#"cdn=("@status" "@method");created=1;tag="cdn""#;
     let claim = read(&format!("{other}, {own}"), &format!("sig={ours}, cdn={theirs}")).unwrap();
     assert_eq!(claim.tag, [7; 32]);
     let named = format!(r#"{own};tag="naru""#);
@@ -238,7 +238,7 @@ fn one_signature_of_several_is_for_this_server() {
     let code = |input: &str, signature: &str| read(input, signature).unwrap_err();
     for (input, signature) in [
         (format!("{own}, b={ALL}{GOOD}"), format!("sig={ours}, b={ours}")),
-        (other, format!("cdn={theirs}")),
+        (other.to_owned(), format!("cdn={theirs}")),
         (own.clone(), format!("sig={ours}, b={ours}")),
         (format!("{own}, b={ALL}{GOOD}"), format!("sig={ours}")),
         (own.clone(), format!("Sig={ours}")),
