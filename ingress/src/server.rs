@@ -30,7 +30,7 @@ use crate::{
     attachments::Attachments,
     config::IngressConfig,
     connection::Connections,
-    denials::{self, Denials},
+    denials::{self, Denials, Keeper},
     front::Front,
     listener::{self, Size},
     meters::Meters,
@@ -67,6 +67,8 @@ pub struct IngressDeps {
     pub queue: Arc<dyn Queue>,
     /// What a customer may read of its own.
     pub reads: Arc<dyn LedgerReads>,
+    /// Where is kept how many calls were denied.
+    pub denials: Arc<dyn naru_shared::denials::Denials>,
     /// Where attachments are kept, if they are.
     pub blobs: Option<Arc<dyn Blobs>>,
     /// The deployment's secrets.
@@ -138,7 +140,8 @@ impl Ingress {
         let (publisher, publishing) =
             Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
         let denials = Arc::new(Denials::new());
-        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), ends.clone()));
+        let keeper = Keeper::new(deps.denials, Arc::clone(&deps.clock));
+        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), keeper, ends.clone()));
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,

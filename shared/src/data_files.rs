@@ -147,10 +147,10 @@ mod tests {
     fn a_file_in_another_s_place_and_one_of_a_newer_program_are_told() {
         let (_root, dir) = begun();
         let connection = crate::sqlite::connect(&dir.ledger()).unwrap();
-        connection.pragma_update(None, "user_version", 9).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
         let told = found(&dir);
-        assert!(told[0].contains("ledger.db has schema version 9"), "{told:?}");
+        assert!(told[0].contains("ledger.db has schema version 99"), "{told:?}");
         assert!(SqliteLedger::open(&dir.ledger()).is_err());
         let (_root, dir) = begun();
         let connection = crate::sqlite::connect(&dir.queue()).unwrap();

@@ -9,6 +9,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::AuditKey,
     domain::{EnvelopeKeys, SecretHash},
     sealing::Sealer,
     signing::WebhookSecrets,
@@ -112,6 +113,12 @@ impl Keyring {
         mac.update(recipient.as_bytes());
         let digest = mac.finalize().into_bytes();
         format!("erased:{}", data_encoding::HEXLOWER.encode(&digest[..16]))
+    }
+
+    /// Makes the links of the record of acts, and tells those that others made.
+    #[must_use]
+    pub fn audit(&self) -> AuditKey {
+        AuditKey::new(&self.credentials)
     }
 
     /// Seals what routes must know of others' secrets.

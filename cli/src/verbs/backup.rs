@@ -9,17 +9,26 @@ use std::{
 
 use anyhow::Context;
 use naru_shared::{
+    audit::{Act, Anchor, AnchorFile, AnchorKind, Audit as _, Head, Scribe},
     blobs::{copy_disk, inspect_disk},
     data_dir::{DataDir, write_private},
     data_files,
-    domain::Timestamp,
+    domain::{Clock as _, SystemClock, Timestamp},
+    engines::{CatalogEngine, LedgerEngine},
     key_file,
     ledger::mark_restored,
+    ports,
     sqlite::{Depth, backup as files},
 };
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
-use crate::{config::Config, desk::Desk, exit::Failure, output::Output};
+use crate::{
+    config::Config,
+    desk::{Desk, actor},
+    exit::Failure,
+    output::Output,
+};
 
 /// Says what a copy is, and when it was made. Written last: a copy without it is not whole.
 const MANIFEST: &str = "backup.json";
@@ -138,11 +147,32 @@ pub async fn restore(config: Config, out: Output, copy: PathBuf, replace: bool) 
         }
         Ok(())
     })?;
+    record(&dir, manifest.made_at)
+        .await
+        .context("the copy is in place, and that it was put there is not recorded")?;
     let made_at = manifest.made_at;
     let sentence = format!(
         "the copy of {made_at} is in place; {held} messages that had not ended wait for a person (naru uncertain list)"
     );
     out.said(&Restored { made_at, held, blobs }, &sentence)
+}
+
+/// Records that a copy was put in place, and voids what was anchored of what it replaced beyond it.
+async fn record(dir: &DataDir, made_at: Timestamp) -> anyhow::Result<()> {
+    let key = key_file::load(&dir.keys())?.audit();
+    let scribe = Scribe::new(key.clone(), actor());
+    let stores = (&CatalogEngine::Sqlite {}, &LedgerEngine::Sqlite {});
+    let mut anchors = Vec::new();
+    for audit in ports::open_audits(stores, Some(dir), &Handle::current(), &scribe)? {
+        let nothing = || Head { sequence: 0, hash: String::new() };
+        let head = audit.head().await?.unwrap_or_else(nothing);
+        anchors.push(Anchor::new(&key, AnchorKind::Restored, audit.chain(), head, SystemClock.now()));
+        let detail = serde_json::json!({ "made_at": made_at });
+        audit.append(vec![Act::new("copy.restored", audit.chain().as_str(), detail)]).await?;
+        let head = audit.head().await?.unwrap_or_else(nothing);
+        anchors.push(Anchor::new(&key, AnchorKind::Head, audit.chain(), head, SystemClock.now()));
+    }
+    Ok(AnchorFile::at(dir.anchors()).append(&anchors)?)
 }
 
 /// Looks at everything in a copy before anything is written: its manifest, its secrets, every page of its files.

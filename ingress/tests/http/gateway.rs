@@ -106,6 +106,7 @@ impl Gateway {
             },
             queue: queue.clone(),
             reads: ledger.clone(),
+            denials: ledger.clone(),
             blobs: None,
             keyring,
             formats: FORMATS,
