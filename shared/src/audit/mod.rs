@@ -9,6 +9,7 @@ mod anchor;
 mod anchor_file;
 mod link;
 pub(crate) mod postgres;
+mod restored;
 pub(crate) mod sqlite;
 mod verify;
 
@@ -25,6 +26,7 @@ pub use anchor_file::AnchorFile;
 use async_trait::async_trait;
 pub use link::{Act, AuditKey, Link, Record};
 pub use postgres::PostgresAudit;
+pub use restored::mark_restored;
 pub use sqlite::SqliteAudit;
 pub use verify::{Broken, Verified, Verifier};
 
