@@ -9,19 +9,16 @@ use std::{
 
 use anyhow::Context;
 use naru_shared::{
-    audit::{Act, Anchor, AnchorFile, AnchorKind, Audit as _, Head, Scribe},
+    audit::{self, AnchorFile, Chain, Scribe},
     blobs::{copy_disk, inspect_disk},
     data_dir::{DataDir, write_private},
     data_files,
-    domain::{Clock as _, SystemClock, Timestamp},
-    engines::{CatalogEngine, LedgerEngine},
+    domain::Timestamp,
     key_file,
     ledger::mark_restored,
-    ports,
     sqlite::{Depth, backup as files},
 };
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Handle;
 
 use crate::{
     config::Config,
@@ -140,39 +137,25 @@ pub async fn restore(config: Config, out: Output, copy: PathBuf, replace: bool) 
     let blobs = copy_disk(&copy.join(name_of(&dir.blobs())), &dir.blobs());
     let blobs = blobs.context("the attachments cannot be put in place")?.copied;
     let list: Vec<(&Path, &Path)> = list.iter().map(|(from, to)| (from.as_path(), to.as_path())).collect();
-    let mut held = 0;
+    let scribe = Scribe::new(key_file::load(&copy.join(name_of(&dir.keys())))?.audit(), actor());
+    let (mut held, mut anchors) = (0, Vec::new());
     files::restore(&list, replace, |target, copied| -> anyhow::Result<()> {
         if target == dir.ledger() {
             held = mark_restored(copied, manifest.made_at)?;
         }
+        let chains = [(dir.catalog(), Chain::Catalog), (dir.ledger(), Chain::Ledger)];
+        for (_, chain) in chains.into_iter().filter(|(file, _)| target == file) {
+            anchors.extend(audit::mark_restored(copied, chain, &scribe, manifest.made_at)?);
+        }
         Ok(())
     })?;
-    record(&dir, manifest.made_at)
-        .await
-        .context("the copy is in place, and that it was put there is not recorded")?;
+    let kept = AnchorFile::at(dir.anchors()).append(&anchors);
+    kept.context("the copy is in place, and the file of anchors does not say so")?;
     let made_at = manifest.made_at;
     let sentence = format!(
         "the copy of {made_at} is in place; {held} messages that had not ended wait for a person (naru uncertain list)"
     );
     out.said(&Restored { made_at, held, blobs }, &sentence)
-}
-
-/// Records that a copy was put in place, and voids what was anchored of what it replaced beyond it.
-async fn record(dir: &DataDir, made_at: Timestamp) -> anyhow::Result<()> {
-    let key = key_file::load(&dir.keys())?.audit();
-    let scribe = Scribe::new(key.clone(), actor());
-    let stores = (&CatalogEngine::Sqlite {}, &LedgerEngine::Sqlite {});
-    let mut anchors = Vec::new();
-    for audit in ports::open_audits(stores, Some(dir), &Handle::current(), &scribe)? {
-        let nothing = || Head { sequence: 0, hash: String::new() };
-        let head = audit.head().await?.unwrap_or_else(nothing);
-        anchors.push(Anchor::new(&key, AnchorKind::Restored, audit.chain(), head, SystemClock.now()));
-        let detail = serde_json::json!({ "made_at": made_at });
-        audit.append(vec![Act::new("copy.restored", audit.chain().as_str(), detail)]).await?;
-        let head = audit.head().await?.unwrap_or_else(nothing);
-        anchors.push(Anchor::new(&key, AnchorKind::Head, audit.chain(), head, SystemClock.now()));
-    }
-    Ok(AnchorFile::at(dir.anchors()).append(&anchors)?)
 }
 
 /// Looks at everything in a copy before anything is written: its manifest, its secrets, every page of its files.
