@@ -92,7 +92,7 @@ async fn serve(
     let ended = CancellationToken::new();
     stop::on_signals(asked.clone())?;
     let (ports, follower) =
-        ports::open(part, &config.engines(), dir, &clock, (&keyring, &runtime), ended.clone())?;
+        ports::open(part, &config.engines(), dir, &clock, &keyring, &runtime, ended.clone())?;
     let ports = (decorate.ports)(ports);
     let disk = dir.map(|dir| Disk::new(dir.path().to_owned(), config.process.low_disk_bytes));
     let writes = part.works();
@@ -112,14 +112,10 @@ async fn serve(
     let operating = runtime.spawn(server);
     let backends = (decorate.backends)(Arc::new(StandardBackends::new(keyring.sealer())));
     let workers = match &ports.behind {
-        Some(behind) if service.deliver => Some(start_workers(
-            (config, place::anchors(config, dir)),
-            &ports,
-            behind,
-            keyring,
-            &clock,
-            backends,
-        )?),
+        Some(behind) if service.deliver => {
+            let anchors = place::anchors(config, dir);
+            Some(start_workers(config, &ports, behind, keyring, &clock, backends, anchors)?)
+        }
         _ => None,
     };
     (decorate.started)(&ports, &runtime);
@@ -185,12 +181,13 @@ fn bind_ingress(
 }
 
 fn start_workers(
-    (config, anchors): (&Config, Option<AnchorFile>),
+    config: &Config,
     ports: &Ports,
     behind: &Behind,
     keyring: Keyring,
     clock: &Arc<dyn Clock>,
     backends: Arc<dyn BackendFactory>,
+    anchors: Option<AnchorFile>,
 ) -> anyhow::Result<Workers> {
     let deps = WorkersDeps {
         queue: Arc::clone(&ports.queue),

@@ -221,7 +221,8 @@ pub fn open(
     engines: &Engines,
     dir: Option<&DataDir>,
     clock: &Arc<dyn Clock>,
-    (keyring, runtime): (&Keyring, &Handle),
+    keyring: &Keyring,
+    runtime: &Handle,
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
     let scribe = Scribe::new(keyring.audit(), Actor::Process);

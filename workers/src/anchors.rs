@@ -20,9 +20,6 @@ use crate::{
 /// How often the heads are looked at.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Between two signs of life: well below the time after which a loop without one is replaced.
-const STEP: Duration = Duration::from_secs(1);
-
 /// How long a chain may take to say its head, and a file to take a line.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,7 +54,8 @@ pub(crate) fn routine(crew: &Arc<Crew>) -> Routine {
 
 async fn run(crew: Arc<Crew>, progress: Progress) {
     let mut last = Instant::now();
-    let step = STEP.min(crew.config.stuck() / 4);
+    // Well below the time after which a loop without a sign of life is replaced.
+    let step = (MINUTE / 4).min(crew.config.stuck() / 4);
     while !crew.end.is_cancelled() {
         progress.mark();
         if last.elapsed() >= MINUTE {

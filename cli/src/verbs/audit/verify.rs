@@ -95,7 +95,7 @@ async fn walk(
 
 /// Every anchor that can be believed, and a sentence for each line that cannot.
 fn anchors(files: &[PathBuf], desk: &Desk, key: &AuditKey) -> anyhow::Result<(Vec<Anchor>, Vec<String>)> {
-    let named = files.iter().map(|path| {
+    let named = files.iter().map(|path| -> anyhow::Result<AnchorFile> {
         path.metadata().with_context(|| format!("the anchors in {} cannot be read", path.display()))?;
         Ok(AnchorFile::at(path.clone()))
     });
