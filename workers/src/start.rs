@@ -26,7 +26,7 @@ use naru_shared::{
 };
 
 use crate::{
-    alarms,
+    alarms, anchors,
     backend::BackendFactory,
     callbacks::{self, TargetError},
     config::{ConfigError, WorkersConfig},

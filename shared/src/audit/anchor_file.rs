@@ -114,13 +114,80 @@ fn ends_a_line(file: &mut File) -> io::Result<bool> {
 
 /// Leaves the newer half. A crash in between leaves fewer anchors, and every later one says more than those that went.
 fn shorten(file: &mut File) -> io::Result<()> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
-    file.read_to_string(&mut text)?;
+    file.read_to_end(&mut text)?;
     let half = text.len() / 2;
     let from =
         text.as_bytes()[half..].iter().position(|byte| *byte == b'\n').map_or(half, |at| half + at + 1);
     let newer = text.as_bytes()[from..].to_vec();
     file.set_len(0)?;
     file.write_all(&newer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        audit::{AnchorKind, Chain, Head},
+        domain::Timestamp,
+        keys::Secret,
+    };
+
+    fn key() -> AuditKey {
+        AuditKey::new(&Secret::new([7; 32]))
+    }
+
+    fn anchor(sequence: i64) -> Anchor {
+        let head = Head { sequence, hash: "0".repeat(64) };
+        Anchor::new(&key(), AnchorKind::Head, Chain::Ledger, head, Timestamp::from_millis(sequence))
+    }
+
+    fn read(file: &AnchorFile) -> Vec<Option<i64>> {
+        let lines = file.read(&key()).unwrap();
+        lines.into_iter().map(|(_, line)| line.ok().map(|anchor| anchor.sequence)).collect()
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_is_told_and_harms_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = AnchorFile::at(dir.path().join("anchors"));
+        assert!(read(&file).is_empty());
+        file.append(&[anchor(1), anchor(2)]).unwrap();
+        let whole = std::fs::read(file.path()).unwrap();
+        std::fs::write(file.path(), &whole[..whole.len() - 9]).unwrap();
+        file.append(&[anchor(3)]).unwrap();
+        assert_eq!(read(&file), [Some(1), None, Some(3)]);
+    }
+
+    #[test]
+    fn the_file_is_bounded_and_keeps_the_latest() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = AnchorFile::at(dir.path().join("anchors"));
+        let many: Vec<Anchor> = (1..6_000).map(anchor).collect();
+        file.append(&many).unwrap();
+        assert!(std::fs::metadata(file.path()).unwrap().len() > LARGEST);
+        file.append(&[anchor(6_000)]).unwrap();
+        assert!(std::fs::metadata(file.path()).unwrap().len() < LARGEST);
+        let left = read(&file);
+        assert_eq!(left.last(), Some(&Some(6_000)));
+        assert!(left.len() > 1_000 && left.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn many_writers_lose_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anchors");
+        thread::scope(|scope| {
+            for writer in 0..4 {
+                let file = AnchorFile::at(path.clone());
+                scope.spawn(move || {
+                    for number in 0..10 {
+                        file.append(&[anchor(writer * 100 + number)]).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(read(&AnchorFile::at(path)).into_iter().flatten().count(), 40);
+    }
 }
