@@ -118,9 +118,8 @@ fn shorten(file: &mut File) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut text)?;
     let half = text.len() / 2;
-    let from =
-        text.as_bytes()[half..].iter().position(|byte| *byte == b'\n').map_or(half, |at| half + at + 1);
-    let newer = text.as_bytes()[from..].to_vec();
+    let from = text.iter().skip(half).position(|byte| *byte == b'\n').map_or(half, |at| half + at + 1);
+    let newer = text.split_off(from);
     file.set_len(0)?;
     file.write_all(&newer)
 }
