@@ -204,11 +204,16 @@ impl Ingress {
             deadline = stopping => (server.await, deadline),
         };
         ends.cancel();
-        let last = async { tokio::join!(publishing, telling) };
-        let ended = timeout_at(deadline + LAST_PUBLISH, last).await;
+        let latest = deadline + LAST_PUBLISH;
+        let (published, told) = tokio::join!(timeout_at(latest, publishing), timeout_at(latest, telling));
         served?;
-        match ended {
-            Ok((published, told)) => published.and(told).map_err(io::Error::other),
+        match told {
+            Ok(told) => told.map_err(io::Error::other)?,
+            // They are in the log.
+            Err(_) => tracing::warn!("the last counts of denials could not be kept"),
+        }
+        match published {
+            Ok(published) => published.map_err(io::Error::other),
             Err(_) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "publishing did not end within the drain time"))
             }

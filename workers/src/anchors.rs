@@ -107,13 +107,13 @@ async fn write(crew: &Crew, anchor: Anchor) -> Result<(), AuditError> {
     written.map_err(|error| AuditError::Unavailable(Box::new(error)))?.map_err(failed)
 }
 
-/// One event for each head, whichever workers saw it.
+/// Every process of workers tells what it saw: the head says how far the chain had come, the moment when that was.
 async fn tell(crew: &Crew, anchor: Anchor) -> Result<(), AuditError> {
     if !crew.emit() {
         return Ok(());
     }
     let subject = format!("audit/{}", anchor.chain);
-    let id = format!("{subject}.{}.{}", anchor.sequence, anchor.hash.get(..16).unwrap_or_default());
+    let id = format!("{subject}.{}.{}", anchor.sequence, anchor.at.as_millis());
     let (at, data) = (anchor.at, serde_json::to_value(anchor).unwrap_or_default());
     let event = Event::uncounted(id, &subject, kinds::ANCHORED, at, data);
     let put = patience::ledger(crew.deps.outbox.put(vec![event])).await;
