@@ -23,8 +23,11 @@ impl Act {
     /// `what` is the kind of the event that tells of the same, without its `naru.`; `target` what it was done to.
     #[must_use]
     pub fn new(what: &str, target: &str, detail: Value) -> Self {
-        let what = what.strip_prefix("naru.").unwrap_or(what).to_owned();
-        Self { what, target: target.chars().take(TARGET).collect(), detail }
+        let what = match what.split_once('.') {
+            Some(("naru", rest)) => rest,
+            _ => what,
+        };
+        Self { what: what.to_owned(), target: target.chars().take(TARGET).collect(), detail }
     }
 }
 
