@@ -56,7 +56,8 @@ impl AnchorFile {
         let mut lines: String = anchors.iter().map(|anchor| anchor.line() + "\n").collect();
         if file.metadata()?.len() > LARGEST {
             shorten(&mut file)?;
-        } else if !ends_a_line(&mut file)? {
+        }
+        if !ends_a_line(&mut file)? {
             // A writer died in the middle of a line: that line is told, and harms no other.
             lines.insert(0, '\n');
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use naru_shared::audit::{Anchor, AnchorFile, Audit, AuditKey, Broken, Verified, Verifier};
+use naru_shared::audit::{Anchor, AnchorFile, Audit, AuditKey, Broken, NotAnAnchor, Verified, Verifier};
 use serde::Serialize;
 
 use crate::{desk::Desk, exit::Failure};
@@ -18,8 +18,18 @@ struct Judged {
     chains: Vec<Verified>,
     /// The first row that is not as it was written, of each other.
     broken: Vec<Broken>,
-    /// Anchors that cannot be believed.
+    /// Anchors that somebody forged or changed.
     anchors: Vec<String>,
+    /// Lines that are no anchors: a machine that failed while it wrote leaves one.
+    unreadable: Vec<String>,
+}
+
+/// What the files of anchors hold.
+#[derive(Default)]
+struct Lines {
+    believed: Vec<Anchor>,
+    forged: Vec<String>,
+    unreadable: Vec<String>,
 }
 
 impl Judged {
@@ -40,7 +50,7 @@ impl Judged {
         };
         let mut lines: Vec<String> = self.chains.iter().map(chain).collect();
         lines.extend(self.broken.iter().map(ToString::to_string));
-        lines.extend(self.anchors.iter().cloned());
+        lines.extend(self.anchors.iter().chain(&self.unreadable).cloned());
         lines.join("\n")
     }
 }
@@ -53,10 +63,11 @@ impl Judged {
 pub(super) async fn run(files: &[PathBuf], desk: &Desk) -> anyhow::Result<()> {
     let key = desk.own_keyring().await?.audit();
     // Before the chains: an act that is anchored meanwhile is in its chain already.
-    let (anchors, forged) = anchors(files, desk, &key)?;
-    let mut judged = Judged { whole: true, chains: Vec::new(), broken: Vec::new(), anchors: forged };
+    let Lines { believed, forged, unreadable } = anchors(files, desk, &key)?;
+    let (chains, broken) = (Vec::new(), Vec::new());
+    let mut judged = Judged { whole: true, chains, broken, anchors: forged, unreadable };
     for audit in desk.audits()? {
-        match walk(audit.as_ref(), &key, &anchors).await? {
+        match walk(audit.as_ref(), &key, &believed).await? {
             Ok(verified) => judged.chains.push(verified),
             Err(broken) => judged.broken.push(broken),
         }
@@ -94,23 +105,28 @@ async fn walk(
 }
 
 /// Every anchor that can be believed, and a sentence for each line that cannot.
-fn anchors(files: &[PathBuf], desk: &Desk, key: &AuditKey) -> anyhow::Result<(Vec<Anchor>, Vec<String>)> {
+fn anchors(files: &[PathBuf], desk: &Desk, key: &AuditKey) -> anyhow::Result<Lines> {
     let named = files.iter().map(|path| -> anyhow::Result<AnchorFile> {
         path.metadata().with_context(|| format!("the anchors in {} cannot be read", path.display()))?;
         Ok(AnchorFile::at(path.clone()))
     });
     let mut places = named.collect::<anyhow::Result<Vec<_>>>()?;
     places.extend(desk.anchor_file());
-    let (mut believed, mut forged) = (Vec::new(), Vec::new());
+    let mut found = Lines::default();
     for place in places {
         let path = place.path().display();
         let lines = place.read(key).with_context(|| format!("the anchors in {path} cannot be read"))?;
         for (number, line) in lines {
             match line {
-                Ok(anchor) => believed.push(anchor),
-                Err(why) => forged.push(format!("{path}, line {number}: {why}")),
+                Ok(anchor) => found.believed.push(anchor),
+                Err(why @ NotAnAnchor::Forged) => {
+                    found.forged.push(format!("{path}, line {number}: {why}"));
+                }
+                Err(why @ NotAnAnchor::Unreadable) => {
+                    found.unreadable.push(format!("{path}, line {number}: {why}"));
+                }
             }
         }
     }
-    Ok((believed, forged))
+    Ok(found)
 }
