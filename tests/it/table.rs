@@ -3,6 +3,7 @@
 use std::{fs, thread, time::Duration};
 
 use data_encoding::BASE64;
+use serde_json::Value;
 
 use naru_tests::{
     carrier_agent::proof::{self, Plan},
@@ -13,6 +14,7 @@ use naru_tests::{
 
 use crate::{
     blobs::upload,
+    events::heard,
     stage::{accept, beside_others, message, reports, until, within},
 };
 
@@ -47,8 +49,8 @@ fn the_address_of_a_table_is_shown_nowhere() {
     let _beside = beside_others();
     let carrier = MariaDb::start().unwrap();
     let name = carrier.database().unwrap();
-    let gateway =
-        Gateway::spawn(&Setup { subscription: Some("listener".to_owned()), ..Setup::default() }).unwrap();
+    let setup = Setup { subscription: Some("watch".to_owned()), ..Setup::default() };
+    let mut gateway = Gateway::spawn(&setup).unwrap();
     let add = ["route", "add", "carrier", "table", &carrier.url(&name), "--assign", "c0"];
     let told = [
         gateway.verb(&add).unwrap(),
@@ -67,6 +69,16 @@ fn the_address_of_a_table_is_shown_nowhere() {
     assert!(again.contains("exists already") && !again.contains("owner-password"), "{again}");
     let unsafe_setting = gateway.verb(&["route", "set", "carrier", "--idempotent", "false"]).unwrap_err();
     assert!(unsafe_setting.to_string().contains("a table ignores what it has already"), "{unsafe_setting}");
+    // What was done to the route is told to whoever listens, by the route's name and without its address.
+    let events = heard(&mut gateway);
+    for kind in ["naru.route.created", "naru.route.changed"] {
+        let of = events.iter().filter(|event| event["type"] == kind).map(Value::to_string);
+        let of: Vec<String> = of.filter(|event| event.contains("carrier")).collect();
+        assert!(!of.is_empty(), "{kind}: {events:?}");
+    }
+    for event in &events {
+        assert!(!event.to_string().contains("owner-password"), "{event}");
+    }
 }
 
 #[test]
@@ -92,6 +104,9 @@ fn a_file_is_a_table_too_and_a_report_that_is_missed_is_corrected_when_it_comes(
     let ended = until(&mut customer, &one, &["expired"], PATIENCE);
     assert_eq!(ended["code"], "no-report");
     until(&mut customer, &two, &["expired"], PATIENCE);
+    // The carrier is told not to begin what its customer was told has ended.
+    let sql = "SELECT count(*) FROM naru_message WHERE withdrawn_at IS NOT NULL AND status = 'READY'";
+    assert_eq!(agent.query_row(sql, [], |row| row.get::<_, u32>(0)), Ok(2));
     let report = |id: &str, status: &str| {
         let sql = "UPDATE naru_message SET status = ?1, result_code = '7', report_rev = report_rev + 1 WHERE msg_key = ?2";
         assert_eq!(agent.execute(sql, [status, id]).unwrap(), 1);
@@ -154,6 +169,9 @@ fn a_carriers_own_table_is_served_by_a_file_and_files_go_where_there_is_a_column
     let add = ["route", "add", "theirs", "table", &theirs, "--mapping", &name, "--assign", "c0/sms"];
     let why = gateway.verb(&add).unwrap_err().to_string();
     assert!(why.contains("wrods"), "a column that is not there is told at once: {why}");
+    fs::write(&file, MAPPING.replace("\"dest\"", "\"words\"")).unwrap();
+    let why = gateway.verb(&add).unwrap_err().to_string();
+    assert!(why.contains("`words` would be written twice"), "so is one that is named twice: {why}");
     fs::write(&file, MAPPING).unwrap();
     gateway.verb(&add).unwrap();
     gateway.verb(&["route", "assign", "theirs", "c0/picture"]).unwrap();

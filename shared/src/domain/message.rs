@@ -174,6 +174,37 @@ pub struct Again {
     pub at: Timestamp,
 }
 
+/// By what a backend tells one message from another: its id, and after a known failure which time gave it another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BackendKey {
+    /// The message.
+    pub message: MessageId,
+    /// Which time; 0: the id alone.
+    pub time: u32,
+}
+
+impl BackendKey {
+    /// A key as it was given to a backend; `None`: it is none of ours.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let Some((id, time)) = text.split_once(".r") else {
+            return Some(Self { message: text.parse().ok()?, time: 0 });
+        };
+        let plain =
+            matches!(time.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit));
+        Some(Self { message: id.parse().ok()?, time: time.parse().ok().filter(|_| plain)? })
+    }
+}
+
+impl std::fmt::Display for BackendKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.time {
+            0 => write!(f, "{}", self.message),
+            time => write!(f, "{}.r{time}", self.message),
+        }
+    }
+}
+
 /// One accepted message as it travels from ingress to the ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -210,10 +241,7 @@ impl Message {
     /// By what its backend tells one message from another: the id, and which time gave it another key.
     #[must_use]
     pub fn backend_key(&self) -> String {
-        match self.again.map_or(0, |again| again.key) {
-            0 => self.id.to_string(),
-            key => format!("{}.r{key}", self.id),
-        }
+        BackendKey { message: self.id, time: self.again.map_or(0, |again| again.key) }.to_string()
     }
 
     /// The last moment at which an attempt may begin.
@@ -294,6 +322,19 @@ mod tests {
         assert_eq!(masked("1234"), "****");
         assert_eq!(masked("나루나루나"), "***루나");
         assert_eq!(masked(""), "");
+    }
+
+    #[test]
+    fn a_backend_s_key_is_read_as_it_was_written_and_nothing_else_is() {
+        let message = MessageId::from_bytes([7; 16]);
+        for time in [0, 1, 10, u32::MAX] {
+            let key = BackendKey { message, time };
+            assert_eq!(BackendKey::read(&key.to_string()), Some(key));
+        }
+        for wrong in [".r0", ".r", ".r01", ".r+1", ".r1x", ".r4294967296", ".r1.r2", "r1", ".R1"] {
+            assert_eq!(BackendKey::read(&format!("{message}{wrong}")), None, "{wrong}");
+        }
+        assert_eq!(BackendKey::read("order-77"), None);
     }
 
     #[test]

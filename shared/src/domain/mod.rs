@@ -39,7 +39,7 @@ pub use event::{Event, HeldMessage};
 pub use event_kind::{Audience, DataShape, EventKind, kinds};
 pub use ids::{IncarnationId, IntakeToken, MessageId, Minter, ParseIdError};
 pub(crate) use ids::{read_type_id, type_id};
-pub use message::{Again, Content, Fingerprint, Key, Message, Units, masked};
+pub use message::{Again, BackendKey, Content, Fingerprint, Key, Message, Units, masked};
 pub use names::{
     AlarmName, ChannelName, CredentialId, CustomerId, InvalidName, Namespace, PriceClass, RouteName,
     SubscriptionName, WebhookName,

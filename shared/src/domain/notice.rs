@@ -23,11 +23,19 @@ pub struct Notice {
     /// What we call it, where the provider gives back what it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
+    /// Which time it was sent, by the key that the provider gives back; 0: the id alone. A release that does not know it reads the id.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub time: u32,
     /// What became of it.
     pub said: Said,
     /// A sentence for the report.
     #[serde(default)]
     pub detail: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_first(time: &u32) -> bool {
+    *time == 0
 }
 
 impl Notice {

@@ -82,6 +82,15 @@ pub struct Dossier {
     pub earlier_reports: Vec<Report>,
 }
 
+impl Dossier {
+    /// As one of the dead, judged as a list of them would.
+    #[must_use]
+    pub fn into_dead(self) -> super::Dead {
+        let possible_duplicate = super::book::is_doubtful(self.possible_duplicate, self.view.code);
+        super::Dead { account: self.account, view: self.view, possible_duplicate, has_text: self.text_kept }
+    }
+}
+
 /// What is remembered of an attempt that was not simply the first and the last.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AttemptNote {

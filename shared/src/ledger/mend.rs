@@ -249,6 +249,8 @@ pub struct Redrive {
     pub time_zone: TimeZone,
     /// The limits in force of their customer.
     pub quotas: Vec<std::sync::Arc<Quota>>,
+    /// Those too that may have been delivered.
+    pub uncertain: bool,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -263,6 +265,8 @@ pub enum Redriven {
     Stopped,
     /// It is not dead (any more).
     NotDead,
+    /// It may have been delivered, and that was not to be risked: it stays as it was.
+    InDoubt,
     /// Its text was removed.
     NoText,
     /// A limit does not hold it: it stays as it was.
@@ -366,7 +370,8 @@ pub trait LedgerMends: Send + Sync + 'static {
     async fn dead(&self, filter: &DeadFilter, from: Option<i64>, max: usize)
     -> Result<DeadPage, LedgerError>;
 
-    /// Sends messages of one customer again that are dead: one answer for each, in order.
+    /// Sends messages of one customer again that are dead: one answer for each, in order. Whether one is in doubt is judged here, in the
+    /// transaction that sends it again, not by what a list said before.
     ///
     /// Each is charged anew, on the present day, while every matching limit holds it. Its report so far becomes an earlier
     /// one, and its next is a higher revision. Attempts are counted on; time to live begins anew.

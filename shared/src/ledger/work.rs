@@ -158,7 +158,7 @@ pub enum Settled {
 pub struct SpokenOf {
     /// The message.
     pub row: RowRef,
-    /// Its current attempt.
+    /// The attempt that it speaks of: the fence. Of what was sent again, a word about an earlier time names an earlier attempt.
     pub attempt: u32,
     /// How it stands.
     pub state: State,
@@ -318,6 +318,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// Which attempts notices of a route's provider speak of; one answer for each, in order. What the provider's own id names comes
     /// before what ours names, and of several the newest; messages of other routes are not found. What has ended is found as long as it
     /// is known.
+    ///
+    /// A message that was sent again is found by what it was called before as well, on the route over which it went then. The
+    /// answer then names an attempt of that time, so that the word is a late one; so does an id of ours that is not the key by which the
+    /// backend knows it now. While a later attempt of one time is under way the answer names the one before: the word may be about either.
     async fn spoken_of(
         &self,
         route: &RouteName,

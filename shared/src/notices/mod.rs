@@ -8,3 +8,4 @@ mod shape;
 pub use describe::{Callback, InvalidCallback, NewProof, place};
 pub use proof::{Call, Proof, Signed};
 pub use shape::{Read, Shape, Unreadable};
+pub(crate) use shape::{is_id, line};

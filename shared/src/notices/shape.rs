@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::InvalidCallback;
-use crate::domain::{Notice, PACK_NOTICES, Said};
+use crate::domain::{BackendKey, Notice, PACK_NOTICES, Said};
 
 /// The longest id of a provider's that is kept.
 const ID_BYTES: usize = 255;
@@ -151,7 +151,7 @@ impl Shape {
     fn one(&self, report: &Value, read: &mut Read) {
         let text = |pointer: &Option<String>| pointer.as_deref().and_then(|at| text(report, at));
         let backend_id = text(&self.id).filter(|id| is_id(id));
-        let message = text(&self.message).and_then(|id| id.parse().ok());
+        let key = text(&self.message).and_then(|key| BackendKey::read(&key));
         let status = report.pointer(&self.status);
         let says = |values: &[Value]| {
             status.is_some_and(|status| {
@@ -166,7 +166,7 @@ impl Shape {
         } else {
             None
         };
-        if backend_id.is_none() && message.is_none() {
+        if backend_id.is_none() && key.is_none() {
             read.unread += 1;
         } else if let Some(said) = said {
             let word = status.and_then(scalar).unwrap_or_default();
@@ -174,7 +174,8 @@ impl Shape {
             let at = text(&self.time).map(|time| format!(", at {time}")).unwrap_or_default();
             let words = text(&self.detail).map(|words| format!(": {words}")).unwrap_or_default();
             let detail = line(&format!("reported {word}{code}{at}{words}"));
-            read.notices.push(Notice { backend_id, message, said, detail });
+            let (message, time) = (key.map(|key| key.message), key.map_or(0, |key| key.time));
+            read.notices.push(Notice { backend_id, message, time, said, detail });
         } else if says(&self.waiting) {
             read.waiting += 1;
         } else {
@@ -213,12 +214,12 @@ fn text(report: &Value, pointer: &str) -> Option<String> {
 }
 
 /// Whether stores can keep it and people can read it.
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= ID_BYTES && !text.chars().any(char::is_control)
 }
 
 /// One line; what a person could not read is escaped, quotation marks are left as they are.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let mut line = String::new();
     for one in text.chars().take(DETAIL_CHARS) {
         match one {
@@ -234,6 +235,7 @@ mod tests {
     use proptest::prelude::{any, proptest};
 
     use super::*;
+    use crate::domain::MessageId;
 
     /// As Twilio documents its status callbacks: form fields, `MessageSid`, `MessageStatus`, `ErrorCode`.
     fn twilio() -> Shape {
@@ -255,7 +257,8 @@ mod tests {
         let body = b"AccountSid=AC1&MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30003&To=%2B1501";
         let read = twilio().read(body, true).unwrap();
         let detail = "reported undelivered, code 30003".to_owned();
-        let notice = Notice { backend_id: Some("SM1".into()), message: None, said: Said::Failed, detail };
+        let backend_id = Some("SM1".into());
+        let notice = Notice { backend_id, message: None, time: 0, said: Said::Failed, detail };
         assert_eq!(read, Read { notices: vec![notice], waiting: 0, unread: 0 });
         let waiting = twilio().read(b"MessageSid=SM1&MessageStatus=sent", true).unwrap();
         assert_eq!(waiting, Read { waiting: 1, ..Read::default() });
@@ -274,6 +277,16 @@ mod tests {
         let ids: Vec<_> = read.notices.iter().map(|n| (n.backend_id.as_deref(), n.said)).collect();
         assert_eq!(ids, [(Some("7"), Said::Delivered), (Some("a"), Said::Failed), (None, Said::Delivered)]);
         assert_eq!((read.waiting, read.unread), (1, 3));
+    }
+
+    #[test]
+    fn a_message_is_named_by_its_id_or_by_the_key_that_a_later_time_gave_it() {
+        let id = MessageId::from_bytes([7; 16]);
+        for (name, time) in [(format!("{id}"), 0), (format!("{id}.r3"), 3)] {
+            let body = format!(r#"{{"id":"{name}","status":"delivered"}}"#);
+            let read = Shape::default().read(body.as_bytes(), false).unwrap();
+            assert_eq!((read.notices[0].message, read.notices[0].time), (Some(id), time), "{name}");
+        }
     }
 
     #[test]

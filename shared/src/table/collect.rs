@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::{
     MessageTable, TableError,
+    seen::Seen,
     sql::{Dialect, Statement, literal},
 };
 use crate::{
     domain::{Clock, SystemClock, TableKey, Timestamp, Verdict},
     ledger::{RowRef, Work},
+    notices::{is_id, line},
 };
 
 /// How far back the whole turn looks for what was corrected, and how long it is known which message a row is of.
@@ -32,8 +34,6 @@ pub enum Turn {
 pub struct Told {
     /// The message.
     pub row: RowRef,
-    /// The key under which it was inserted.
-    key: String,
     /// The attempt that it was last inserted by.
     pub attempt: u32,
     /// What became of it.
@@ -43,12 +43,15 @@ pub struct Told {
     /// What the carrier calls it.
     pub backend_id: Option<String>,
     /// The state of the row that was seen.
-    seen: String,
-    source: String,
+    pub(super) seen: Seen,
 }
+
+/// The characters of a state that are compared with what was seen: as many as are kept.
+const STATE: usize = 255;
 
 impl MessageTable {
     /// Up to `max` rows of each table that say something that was not taken back yet. What is not said to be taken comes again.
+    /// A row that cannot be read is passed over until it changes, so that it does not stand before those that can.
     ///
     /// # Errors
     /// If the database does not answer.
@@ -58,7 +61,9 @@ impl MessageTable {
             for which in self.news(turn, source == self.mapping.table) {
                 let text = self.select(&source, &which);
                 let statement = Statement { sql: format!("{text} LIMIT {max}"), arguments: Vec::new() };
-                found.extend(self.read(statement, &source).await?);
+                let (told, unreadable) = self.read(statement, &source).await?;
+                found.extend(told);
+                self.pass_over(&source, &unreadable).await?;
             }
         }
         Ok(found)
@@ -95,72 +100,12 @@ impl MessageTable {
             let mut statement = Statement::default();
             let id = self.dialect.argument(&mut statement, Some(self.key_of(work)));
             statement.sql = self.select(&source, &format!("b.id = {id}"));
-            if let Some(told) = self.read(statement, &source).await?.pop() {
+            let (mut told, _) = self.read(statement, &source).await?;
+            if let Some(told) = told.pop() {
                 return Ok(Some(told));
             }
         }
         Ok(None)
-    }
-
-    /// What was told has been taken back: it does not come again until it is told anew.
-    ///
-    /// # Errors
-    /// If it is not certain that this was written; what was not comes again.
-    pub async fn taken(&self, told: &[Told]) -> Result<(), TableError> {
-        if told.is_empty() {
-            return Ok(());
-        }
-        let (dialect, beside) = (self.dialect, self.mapping.beside());
-        let mut statement = Statement::default();
-        let mut rows: Vec<Vec<Option<String>>> = told
-            .iter()
-            .map(|told| {
-                let (id, row) = (told.key.clone(), told.row.row.to_string());
-                vec![Some(id), Some(row), Some(told.attempt.to_string()), Some(told.seen.clone())]
-            })
-            .collect();
-        rows.sort();
-        rows.dedup_by(|later, earlier| later[0] == earlier[0]);
-        let rows = dialect.rows(&mut statement, &["id", "ledger_row", "attempt", "seen"], rows);
-        let (ledger_row, attempt) = (dialect.as_number("v.ledger_row"), dialect.as_number("v.attempt"));
-        // An attempt that came meanwhile wants to be told by itself.
-        let conflict = if dialect == Dialect::MySql {
-            format!(
-                "WHERE 1 = 1 ON DUPLICATE KEY UPDATE seen = IF({beside}.attempt = VALUES(attempt), VALUES(seen), {beside}.seen)"
-            )
-        } else {
-            format!(
-                "WHERE true ON CONFLICT (id) DO UPDATE SET seen = \
-                 CASE WHEN {beside}.attempt = excluded.attempt THEN excluded.seen ELSE {beside}.seen END"
-            )
-        };
-        let now = SystemClock.now().as_millis();
-        statement.sql = format!(
-            "INSERT INTO {beside} (id, ledger_row, attempt, token, made_at, seen) \
-             SELECT v.id, {ledger_row}, {attempt}, '', {now}, v.seen FROM {rows} {conflict}"
-        );
-        let mut statements = vec![statement];
-        if let Some(taken) = &self.mapping.columns.collected_rev {
-            let mut sources: Vec<&str> = told.iter().map(|told| told.source.as_str()).collect();
-            sources.sort_unstable();
-            sources.dedup();
-            statements.extend(sources.into_iter().map(|source| self.revise(source, taken, told)));
-        }
-        self.engine.change(statements).await
-    }
-
-    fn revise(&self, source: &str, taken: &str, told: &[Told]) -> Statement {
-        let (beside, key) = (self.mapping.beside(), &self.mapping.columns.key);
-        let mut statement = Statement::default();
-        let ids = told.iter().filter(|told| told.source == source).map(|told| told.key.clone());
-        let ids = self.dialect.list(&mut statement, ids);
-        let seen = self.dialect.as_number("b.seen");
-        statement.sql = format!(
-            "UPDATE {source} SET {taken} = (SELECT {seen} FROM {beside} AS b WHERE b.id = {source}.{key}) \
-             WHERE {key} IN {ids} AND EXISTS \
-             (SELECT 1 FROM {beside} AS b WHERE b.id = {source}.{key} AND b.seen IS NOT NULL)"
-        );
-        statement
     }
 
     /// Whether `holder` collects from now on, for a while; nobody else does then.
@@ -198,10 +143,7 @@ impl MessageTable {
         let may = |column: &Option<String>| {
             column.as_ref().map_or("NULL".to_owned(), |name| dialect.as_text(&format!("t.{name}")))
         };
-        let key = match self.mapping.key {
-            TableKey::Text => "b.id",
-            TableKey::Number => "b.number",
-        };
+        let key = self.key_beside();
         let states: Vec<String> = self.mapping.final_states().into_iter().map(literal).collect();
         let selected = [
             dialect.as_text("b.id"),
@@ -211,16 +153,35 @@ impl MessageTable {
             may(&columns.result),
             may(&columns.result_text),
             may(&columns.gateway_id),
-            self.state(),
+            dialect.carried(&self.state()),
         ];
+        let (status, states) = (&columns.status, states.join(", "));
         format!(
-            "SELECT {} FROM {} AS b JOIN {source} AS t ON t.{} = {key} WHERE t.{} IN ({}) AND {which}",
+            "SELECT {} FROM {} AS b JOIN {source} AS t ON t.{} = {key}{} WHERE t.{status} IN ({states}){} AND {which}",
             selected.join(", "),
             self.mapping.beside(),
             columns.key,
-            columns.status,
-            states.join(", "),
+            self.is_ours(),
+            dialect
+                .exactly(&format!("t.{status}"))
+                .map_or(String::new(), |exact| format!(" AND {exact} IN ({states})")),
         )
+    }
+
+    /// What of the table beside is the key of a row.
+    fn key_beside(&self) -> &'static str {
+        match self.mapping.key {
+            TableKey::Text => "b.id",
+            TableKey::Number => "b.number",
+        }
+    }
+
+    /// Others may have a row with a number of ours, in a log table above all: the row must name the message as well.
+    fn is_ours(&self) -> String {
+        match (&self.mapping.columns.id, self.mapping.key) {
+            (Some(id), TableKey::Number) => format!(" AND {}", self.dialect.same(&format!("t.{id}"), "b.id")),
+            (None, TableKey::Number) | (_, TableKey::Text) => String::new(),
+        }
     }
 
     /// What tells one state of a row from the next.
@@ -236,9 +197,9 @@ impl MessageTable {
         });
         let texts: Vec<String> = texts.collect();
         if self.dialect == Dialect::MySql {
-            format!("concat({})", texts.join(", '|', "))
+            format!("substr(concat({}), 1, {STATE})", texts.join(", '|', "))
         } else {
-            texts.join(" || '|' || ")
+            format!("substr({}, 1, {STATE})", texts.join(" || '|' || "))
         }
     }
 
@@ -253,20 +214,22 @@ impl MessageTable {
         }
     }
 
-    async fn read(&self, statement: Statement, source: &str) -> Result<Vec<Told>, TableError> {
+    /// What rows say, and what was seen of those that say nothing that can be understood.
+    async fn read(&self, statement: Statement, source: &str) -> Result<(Vec<Told>, Vec<Seen>), TableError> {
         let rows = self.engine.ask(statement).await?;
-        let mut told = Vec::with_capacity(rows.len());
+        let (mut told, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
-            match self.told(&row, source) {
-                Some(one) => told.push(one),
-                None => tracing::error!(source, "a row beside the table cannot be read"),
+            match (self.told(&row, source), Seen::of(&row, source)) {
+                (Some(one), _) => told.push(one),
+                (None, Some(seen)) => unreadable.push(seen),
+                (None, None) => tracing::error!(source, "a row beside the table has no id"),
             }
         }
-        Ok(told)
+        Ok((told, unreadable))
     }
 
     fn told(&self, row: &[Option<String>], source: &str) -> Option<Told> {
-        let [id, ledger_row, attempt, status, result, text, backend_id, seen] = row else { return None };
+        let [id, ledger_row, attempt, status, result, text, backend_id, _seen] = row else { return None };
         let status = status.as_deref()?;
         let verdict = self.mapping.verdict(status, result.as_deref())?;
         let words: Vec<&str> = [result, text]
@@ -277,22 +240,21 @@ impl MessageTable {
             .collect();
         let detail = if words.is_empty() { format!("state {status}") } else { words.join(" ") };
         // What was sent again after a failure has a key of its own: the id, and which time it was.
-        let key = id.clone()?;
-        let id = key.split_once('.').map_or(key.as_str(), |(id, _)| id);
+        let key = id.as_deref()?;
+        let id = key.split_once('.').map_or(key, |(id, _)| id);
         Some(Told {
             row: RowRef { row: ledger_row.as_deref()?.parse().ok()?, id: id.parse().ok()? },
-            key: key.clone(),
             attempt: attempt.as_deref()?.parse().ok()?,
             verdict,
-            detail: format!("the carrier: {detail}"),
-            backend_id: backend_id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned),
-            seen: seen.clone()?,
-            source: source.to_owned(),
+            detail: format!("the carrier: {}", line(&detail)),
+            // What stores could not keep, or people not read, is no id.
+            backend_id: backend_id.as_deref().filter(|id| is_id(id)).map(str::to_owned),
+            seen: Seen::of(row, source)?,
         })
     }
 
     /// The live table, and the log tables that are there of this month, the one before and the next.
-    async fn sources(&self) -> Result<Vec<String>, TableError> {
+    pub(super) async fn sources(&self) -> Result<Vec<String>, TableError> {
         let mut sources = vec![self.mapping.table.clone()];
         let names = self.logs(SystemClock.now());
         for name in names {

@@ -23,6 +23,9 @@ pub struct Draft {
     fixed: BTreeMap<String, String>,
 }
 
+/// How often in one call a number that is another row's is passed over.
+const PASSED: usize = 32;
+
 /// How text becomes what a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
@@ -47,7 +50,7 @@ impl MessageTable {
         if let Some(more) = self.mapping.channel.get(content.channel.as_str()) {
             fixed.extend(more.clone());
         }
-        let values = self.columns(work, files).into_iter().map(|(_, _, value)| value).collect();
+        let values = self.values(work, files);
         Ok(Draft { id: self.key_of(work), ledger_row: work.row.row, attempt: work.attempt, values, fixed })
     }
 
@@ -56,31 +59,49 @@ impl MessageTable {
         work.message.backend_key()
     }
 
-    /// The columns that are written, in one order for all messages, and what they hold of this one.
-    fn columns(&self, work: &Work, files: Option<String>) -> Vec<(&str, Holds, Option<String>)> {
+    /// The columns that are written, in one order for all messages.
+    fn written(&self) -> Vec<(&str, Holds)> {
+        let columns = &self.mapping.columns;
+        let may = [
+            (&columns.id, Holds::Text),
+            (&columns.channel, Holds::Text),
+            (&columns.sender, Holds::Text),
+            (&columns.subject, Holds::Text),
+            (&columns.attachments, Holds::Text),
+            (&columns.data, Holds::Text),
+            (&columns.lane, Holds::Text),
+            (&columns.send_at, Holds::Time),
+            (&columns.opens_at, Holds::Time),
+            (&columns.expires_at, Holds::Time),
+            (&columns.created_at, Holds::Time),
+        ];
+        let must = [(columns.recipient.as_str(), Holds::Text), (columns.body.as_str(), Holds::Text)];
+        let named = may.into_iter().filter_map(|(name, holds)| Some((name.as_deref()?, holds)));
+        must.into_iter().chain(named).collect()
+    }
+
+    /// What they hold of a message.
+    fn values(&self, work: &Work, files: Option<String>) -> Vec<Option<String>> {
         let (columns, content) = (&self.mapping.columns, &work.message.content);
         let zone = &self.mapping.time_zone;
         let time = |at: Timestamp| Some(written(zone, at));
         let data = || (!content.data.is_empty()).then(|| Value::Object(content.data.clone()).to_string());
         let number = |text: &str| self.number(text);
         let all = [
-            (&columns.id, Holds::Text, Some(self.key_of(work))),
-            (&columns.channel, Holds::Text, Some(content.channel.to_string())),
-            (&columns.sender, Holds::Text, content.sender.as_deref().map(number)),
-            (&columns.subject, Holds::Text, content.subject.clone()),
-            (&columns.attachments, Holds::Text, files),
-            (&columns.data, Holds::Text, data()),
-            (&columns.lane, Holds::Text, Some(work.lane.as_str().to_owned())),
-            (&columns.send_at, Holds::Time, content.send_at.and_then(time)),
-            (&columns.opens_at, Holds::Time, time(work.message.opens_at())),
-            (&columns.expires_at, Holds::Time, time(work.expires_at)),
-            (&columns.created_at, Holds::Time, time(SystemClock.now())),
+            (&columns.id, Some(self.key_of(work))),
+            (&columns.channel, Some(content.channel.to_string())),
+            (&columns.sender, content.sender.as_deref().map(number)),
+            (&columns.subject, content.subject.clone()),
+            (&columns.attachments, files),
+            (&columns.data, data()),
+            (&columns.lane, Some(work.lane.as_str().to_owned())),
+            (&columns.send_at, content.send_at.and_then(time)),
+            (&columns.opens_at, time(work.message.opens_at())),
+            (&columns.expires_at, time(work.expires_at)),
+            (&columns.created_at, time(SystemClock.now())),
         ];
-        let must = [
-            (columns.recipient.as_str(), Holds::Text, Some(number(&content.recipient))),
-            (columns.body.as_str(), Holds::Text, Some(content.body.clone())),
-        ];
-        let named = all.into_iter().filter_map(|(name, holds, value)| Some((name.as_deref()?, holds, value)));
+        let must = [Some(number(&content.recipient)), Some(content.body.clone())];
+        let named = all.into_iter().filter_map(|(name, value)| name.is_some().then_some(value));
         must.into_iter().chain(named).collect()
     }
 
@@ -94,14 +115,25 @@ impl MessageTable {
     pub async fn insert(&self, work: &[(Work, Draft)]) -> Vec<Result<(), TableError>> {
         let mut answers: Vec<Result<(), TableError>> = (0..work.len()).map(|_| Ok(())).collect();
         let mut parts: Vec<Range<usize>> = Vec::from([Range { start: 0, end: work.len() }]);
+        let mut passed = 0;
         while let Some(part) = parts.pop() {
             let drafts: Vec<&Draft> = work[part.clone()].iter().map(|(_, draft)| draft).collect();
-            match (self.insert_all(&drafts, &work[part.clone()]).await, part.len()) {
+            match (self.insert_all(&drafts).await, part.len()) {
                 (Ok(()), _) => {}
                 (Err(TableError::Refused { .. }), 2..) => {
                     let middle = part.start + part.len() / 2;
                     parts.push(middle..part.end);
                     parts.push(part.start..middle);
+                }
+                // Another row has the number: it is made again at once, with the next.
+                (Err(TableError::Refused { taken: true, .. }), 1)
+                    if self.mapping.key == TableKey::Number && passed < PASSED =>
+                {
+                    passed += 1;
+                    match self.pass_number().await {
+                        Ok(()) => parts.push(part),
+                        Err(error) => answers[part.start] = Err(error),
+                    }
                 }
                 (Err(error), _) => answers[part].iter_mut().for_each(|answer| *answer = Err(error.clone())),
             }
@@ -109,8 +141,28 @@ impl MessageTable {
         answers
     }
 
-    async fn insert_all(&self, drafts: &[&Draft], work: &[(Work, Draft)]) -> Result<(), TableError> {
-        let Some((first, _)) = work.first() else { return Ok(()) };
+    /// The statement that inserts rows, such that it inserts none: its token is that of no row beside.
+    pub(super) fn insert_nothing(&self, fixed: &BTreeMap<String, String>) -> Statement {
+        let columns = self.written();
+        let values = columns.iter().map(|(_, holds)| match holds {
+            Holds::Text => Some("0".to_owned()),
+            Holds::Time => Some(written(&self.mapping.time_zone, SystemClock.now())),
+        });
+        let draft = Draft {
+            id: "nobody".to_owned(),
+            ledger_row: 0,
+            attempt: 0,
+            values: values.collect(),
+            fixed: fixed.clone(),
+        };
+        let token = format!("{:032x}", fastrand::u128(..));
+        self.insert_rows(&columns, fixed, &[&draft], &token)
+    }
+
+    async fn insert_all(&self, drafts: &[&Draft]) -> Result<(), TableError> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
         // In one order, so that two processes never wait for each other; of two attempts at one message, the later.
         let mut rows: BTreeMap<&str, &Draft> = BTreeMap::new();
         for draft in drafts {
@@ -121,12 +173,14 @@ impl MessageTable {
         }
         let token = format!("{:032x}", fastrand::u128(..));
         let mut statements = vec![self.insert_beside(rows.values().copied(), &token)];
-        let columns: Vec<(&str, Holds)> =
-            self.columns(first, None).into_iter().map(|(name, holds, _)| (name, holds)).collect();
+        let again =
+            self.wait_again(rows.values().filter(|draft| draft.attempt > 1).map(|draft| draft.id.clone()));
+        let columns = self.written();
         let mut groups: BTreeMap<&BTreeMap<String, String>, Vec<&Draft>> = BTreeMap::new();
         for draft in rows.into_values() {
             groups.entry(&draft.fixed).or_default().push(draft);
         }
+        statements.extend(again);
         for (fixed, drafts) in groups {
             statements.push(self.insert_rows(&columns, fixed, &drafts, &token));
         }

@@ -7,7 +7,10 @@ mod collect;
 mod create;
 mod engine;
 mod insert;
+mod numbers;
+mod seen;
 mod sql;
+mod trial;
 
 use std::sync::Arc;
 

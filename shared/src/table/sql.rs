@@ -72,6 +72,48 @@ impl Dialect {
         }
     }
 
+    /// A value as text that is compared byte by byte, where a column by itself may take letters of both cases for the same;
+    /// `None`: it does not.
+    pub(super) fn exactly(self, expression: &str) -> Option<String> {
+        match self {
+            Self::Postgres => None,
+            Self::MySql => {
+                Some(format!("CONVERT(CAST({expression} AS CHAR) USING utf8mb4) COLLATE utf8mb4_bin"))
+            }
+            Self::Sqlite => Some(format!("CAST({expression} AS text) COLLATE BINARY")),
+        }
+    }
+
+    /// Whether two texts are the same, byte by byte.
+    pub(super) fn same(self, one: &str, other: &str) -> String {
+        match self {
+            Self::MySql => {
+                let exact = self.exactly(one).unwrap_or_default();
+                format!("{exact} = CONVERT({other} USING utf8mb4)")
+            }
+            Self::Postgres | Self::Sqlite => {
+                let one = self.exactly(one).unwrap_or_else(|| self.as_text(one));
+                format!("{one} = {other}")
+            }
+        }
+    }
+
+    /// Text as it is carried to us and back: whatever bytes an agent wrote, they come back as they were.
+    pub(super) fn carried(self, expression: &str) -> String {
+        match self {
+            Self::Postgres | Self::MySql => expression.to_owned(),
+            Self::Sqlite => format!("hex({expression})"),
+        }
+    }
+
+    /// The text that was carried.
+    pub(super) fn restored(self, expression: &str) -> String {
+        match self {
+            Self::Postgres | Self::MySql => expression.to_owned(),
+            Self::Sqlite => format!("CAST(unhex({expression}) AS text)"),
+        }
+    }
+
     /// The database's own clock, in milliseconds.
     pub(super) const fn clock(self) -> &'static str {
         match self {

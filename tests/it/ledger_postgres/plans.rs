@@ -34,6 +34,8 @@ INSERT INTO attempt_note (message, at, attempt, late, outcome, detail) SELECT i,
 INSERT INTO report_history (message, at, revision, report) SELECT i, i, 1, '{}' FROM generate_series(1, 20000) AS i;
 INSERT INTO early_report (route, digest, notice, since, until, look_at) SELECT 'r' || i % 50, i, '{}', i, i, i
     FROM generate_series(1, 20000) AS i;
+INSERT INTO earlier_sending (at, attempt, id, route, backend_id) SELECT i, 1, decode(md5(i::text), 'hex'), 'r' || i % 50, i
+    FROM generate_series(1, 20000) AS i;
 ANALYZE;";
 
 fn parameters(statement: &str) -> usize {

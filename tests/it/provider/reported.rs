@@ -1,6 +1,7 @@
 //! Providers that report later: by calls that come after their answer, before it, twice, too late, forged or about nothing; and what is
 //! known of a message when the provider's answer was not.
 
+mod again;
 mod doubted;
 mod killed;
 mod site;

@@ -65,7 +65,7 @@ mod tests {
         ),
         (include_str!("callbacks.rs"), &[include_str!("callbacks.rs")]),
         (include_str!("watch.rs"), &[include_str!("watch.rs")]),
-        (include_str!("table.rs"), &[include_str!("table.rs")]),
+        (include_str!("table.rs"), &[include_str!("table.rs"), include_str!("table/strange.rs")]),
         (include_str!("topic.rs"), &[include_str!("topic.rs")]),
         (include_str!("catalog.rs"), &[include_str!("catalog.rs")]),
         (include_str!("registry.rs"), &[include_str!("registry.rs")]),

@@ -1,5 +1,7 @@
 //! What a table of messages guarantees, whichever the database and the mapping.
 
+mod strange;
+
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -10,6 +12,12 @@ use naru_shared::{
     },
     ledger::{RowRef, Work},
     table::{MessageTable, TableError, Told, Turn},
+};
+
+pub use strange::{
+    a_key_that_another_row_has_is_passed_over, a_row_of_others_is_not_taken_for_ours,
+    a_row_that_waits_is_withdrawn_and_one_that_was_taken_is_not,
+    a_state_that_is_not_quite_one_holds_up_no_other, what_the_carrier_says_is_told_in_one_line,
 };
 
 /// A table in an empty database.
@@ -53,13 +61,23 @@ macro_rules! table_conformance {
                 a_later_attempt_is_told_once_more,
                 a_row_says_what_became_of_it_when_it_is_asked,
                 one_process_collects,
+                another_process_collects_once_the_lease_has_run_out,
+                a_row_of_others_is_not_taken_for_ours,
+                a_key_that_another_row_has_is_passed_over,
+                a_state_that_is_not_quite_one_holds_up_no_other,
+                what_the_carrier_says_is_told_in_one_line,
+                a_row_that_waits_is_withdrawn_and_one_that_was_taken_is_not,
                 making_it_again_changes_nothing,
             ]
         );
     };
 }
 
-fn work(number: u128, attempt: u32) -> anyhow::Result<Work> {
+/// An attempt at the message of that number.
+///
+/// # Errors
+/// If there is no such number of a row.
+pub fn work(number: u128, attempt: u32) -> anyhow::Result<Work> {
     let content = Content {
         channel: "sms".parse()?,
         recipient: "+821012345678".to_owned(),
@@ -335,6 +353,18 @@ pub async fn one_process_collects<F: Fixture>(bed: &mut F) -> anyhow::Result<()>
     ensure!(bed.table().lease("a").await?);
     ensure!(!other.lease("b").await?);
     ensure!(bed.table().lease("a").await?);
+    Ok(())
+}
+
+/// See the name.
+pub async fn another_process_collects_once_the_lease_has_run_out<F: Fixture>(
+    bed: &mut F,
+) -> anyhow::Result<()> {
+    let other = bed.other()?;
+    ensure!(bed.table().lease("a").await? && !other.lease("b").await?);
+    bed.agent(&format!("UPDATE {} SET lease_until = 1", bed.table().mapping().lease())).await?;
+    ensure!(other.lease("b").await?, "nobody holds it");
+    ensure!(!bed.table().lease("a").await?, "it was taken over");
     Ok(())
 }
 

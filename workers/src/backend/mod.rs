@@ -46,6 +46,10 @@ pub trait Backend: Send + Sync {
         None
     }
 
+    /// Takes back what nobody has begun of a message that ends without a report, where the other side lets us. What cannot be taken
+    /// back stays, and what is reported of it nevertheless counts.
+    async fn withdraw(&self, _work: &Work) {}
+
     /// Whether it was made of files that have changed since, so that it is made anew. Asked often: never waits.
     fn is_stale(&self) -> bool {
         false

@@ -164,6 +164,12 @@ impl Backend for Table {
         }
     }
 
+    async fn withdraw(&self, work: &Work) {
+        if let Err(error) = self.table.withdraw(work).await {
+            tracing::warn!(id = %work.row.id, %error, "a row that nobody reported was not withdrawn");
+        }
+    }
+
     fn reports(&self) -> Option<&dyn Reports> {
         Some(self)
     }

@@ -2,7 +2,7 @@
 //! for a while, since a report may come before the answer that names its message was committed.
 
 use naru_shared::{
-    domain::{Notice, NoticePack, RouteName, State, kinds},
+    domain::{Notice, NoticePack, RouteName, kinds},
     ledger::{LedgerError, ParkedNotice, Settlement, SpokenOf},
     metrics,
 };
@@ -95,12 +95,8 @@ pub(crate) async fn apply(
     Ok(found.iter().map(|of| if of.is_some() { Fate::Matched } else { Fate::Unknown }).collect())
 }
 
-/// A provider does not say of which attempt it speaks. While a later one is under way it may speak of an earlier one: then it is a late
-/// word, which interrupts nothing.
 fn settlement(notice: &Notice, of: SpokenOf) -> Settlement {
-    let doubted = of.state == State::Sending && of.attempt > 1;
-    let attempt = if doubted { of.attempt - 1 } else { of.attempt };
-    Settlement { row: of.row, attempt, next: notice.next() }
+    Settlement { row: of.row, attempt: of.attempt, next: notice.next() }
 }
 
 fn count(route: &RouteName, result: &str, times: usize) {

@@ -8,7 +8,12 @@ use naru_shared::{
     ledger::{LedgerError, Settlement, Work},
 };
 
-use crate::{courier::attempt, crew::Crew, outcome, patience, shell::Progress};
+use crate::{
+    courier::{Plan, attempt},
+    crew::Crew,
+    outcome, patience,
+    shell::Progress,
+};
 
 /// Rows in one turn.
 const ROWS: usize = 256;
@@ -63,9 +68,24 @@ async fn inquire(crew: Arc<Crew>, work: Work) -> Option<Settlement> {
             crew.now() > work.expires_at.plus(window)
         }
     };
+    if missed && answer.is_none() {
+        withdraw(plan.as_deref(), &work).await;
+    }
     let captured = plan.as_ref().is_some_and(|plan| plan.route.reports.captured_without);
     let next = answer.or_else(|| missed.then_some(Next::Missed { captured }))?;
     Some(Settlement { row: work.row, attempt: work.attempt, next })
+}
+
+/// Nobody is to begin later what its customer is told has ended.
+async fn withdraw(plan: Option<&Plan>, work: &Work) {
+    let Some(plan) = plan else { return };
+    let Some(backend) = &plan.backend else { return };
+    let withdrawing = AssertUnwindSafe(backend.withdraw(work)).catch_unwind();
+    match tokio::time::timeout(plan.limit(), withdrawing).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_panic)) => tracing::error!(id = %work.row.id, "withdrawing a message failed"),
+        Err(_elapsed) => tracing::warn!(id = %work.row.id, "withdrawing a message took too long"),
+    }
 }
 
 /// What was taken is never sent again because its report is in doubt: only an end, or a later report, counts.

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use naru_shared::{
     catalog::{Entry, Kind},
-    domain::{Account, Code, CustomerId, Event, MessageId, Quota, TimeZone, kinds},
+    domain::{Account, Code, CustomerId, Event, MessageId, Quota, State, TimeZone, kinds},
     ledger::{Dead, DeadFilter, LedgerMends, Redrive, Redriven},
 };
 use serde::Serialize;
@@ -24,6 +24,9 @@ use crate::{
 
 /// Messages of one transaction.
 const STEP: usize = 100;
+
+/// For how long what was read of a customer is believed: changes are in force within a second.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// What is sent again, and how fast.
 #[derive(Debug, Args)]
@@ -77,6 +80,15 @@ impl Tally {
         self.perhaps_delivered += u64::from(dead.possible_duplicate);
         self.without_text += u64::from(!dead.has_text);
         *self.codes.entry(dead.view.code.map_or("", Code::as_str)).or_default() += 1;
+    }
+
+    /// One that was to be sent again became this.
+    fn became(&mut self, outcome: Redriven) {
+        // Doubt may have come after it was found.
+        match outcome {
+            Redriven::InDoubt => self.left_out += 1,
+            outcome => *self.outcomes.entry(outcome).or_default() += 1,
+        }
     }
 
     fn sentence(&self) -> String {
@@ -149,14 +161,7 @@ async fn named_dead(desk: &Desk, ids: &[MessageId]) -> anyhow::Result<Vec<Dead>>
     for id in ids {
         let found = ledger.dossier(*id).await?;
         let found = found.ok_or_else(|| Failure::NotFound("message in the ledger", id.to_string()))?;
-        let doubtful = matches!(found.view.code, Some(Code::Uncertain | Code::NoReport | Code::Restored));
-        // Whether its text is there is found out when it is tried.
-        dead.push(Dead {
-            account: found.account,
-            view: found.view,
-            possible_duplicate: doubtful,
-            has_text: true,
-        });
+        dead.push(found.into_dead());
     }
     Ok(dead)
 }
@@ -189,11 +194,14 @@ impl Pace {
     }
 }
 
+/// By which days a customer is charged, and within which limits.
+type Terms = (TimeZone, Vec<Arc<Quota>>);
+
 struct Hand<'d> {
     desk: &'d Desk,
     book: Book,
     mends: Arc<dyn LedgerMends>,
-    terms: HashMap<CustomerId, (TimeZone, Vec<Arc<Quota>>)>,
+    terms: HashMap<CustomerId, (Instant, Terms)>,
     pace: Pace,
     uncertain: bool,
     tally: Tally,
@@ -204,7 +212,8 @@ impl Hand<'_> {
         let mut by_account: BTreeMap<Account, Vec<MessageId>> = BTreeMap::new();
         for one in dead {
             self.tally.count(&one);
-            if one.possible_duplicate && !self.uncertain {
+            let dead = matches!(one.view.status, State::Failed | State::Expired);
+            if dead && one.possible_duplicate && !self.uncertain {
                 self.tally.left_out += 1;
             } else {
                 by_account.entry(one.account).or_default().push(one.view.id);
@@ -214,17 +223,19 @@ impl Hand<'_> {
             return Ok(());
         }
         for (account, ids) in by_account {
-            let (time_zone, quotas) = self.terms(&account.customer).await?;
             for ids in ids.chunks(STEP.min(usize::try_from(self.pace.rate).unwrap_or(STEP))) {
                 self.pace.wait(ids.len()).await;
+                // Limits may change while many are sent: those in force now hold, not those of the first.
+                let (time_zone, quotas) = self.terms(&account.customer).await?;
                 let redrive = Redrive {
                     ids: ids.to_vec(),
-                    time_zone: time_zone.clone(),
-                    quotas: quotas.clone(),
+                    time_zone,
+                    quotas,
+                    uncertain: self.uncertain,
                     now: self.desk.now(),
                 };
                 for outcome in self.mends.redrive(redrive).await? {
-                    *self.tally.outcomes.entry(outcome).or_default() += 1;
+                    self.tally.became(outcome);
                 }
             }
         }
@@ -232,10 +243,13 @@ impl Hand<'_> {
     }
 
     /// By which days a customer is charged, and within which limits.
-    async fn terms(&mut self, customer: &CustomerId) -> anyhow::Result<(TimeZone, Vec<Arc<Quota>>)> {
-        if let Some(terms) = self.terms.get(customer) {
+    async fn terms(&mut self, customer: &CustomerId) -> anyhow::Result<Terms> {
+        if let Some((read, terms)) = self.terms.get(customer)
+            && read.elapsed() < FRESH
+        {
             return Ok(terms.clone());
         }
+        let read = Instant::now();
         let zone = self.book.customer(customer).await?.time_zone;
         let entries = self.book.all(Kind::Quota, &format!("{customer}/")).await?;
         let quotas = entries.into_iter().filter_map(|entry| match entry {
@@ -243,7 +257,7 @@ impl Hand<'_> {
             _ => None,
         });
         let terms = (zone, quotas.collect());
-        self.terms.insert(customer.clone(), terms.clone());
+        self.terms.insert(customer.clone(), (read, terms.clone()));
         Ok(terms)
     }
 }

@@ -145,6 +145,7 @@ fn what_a_provider_told_travels_sealed_and_is_newer_than_a_release_that_knows_no
     let notice = Notice {
         backend_id: Some("SM1".into()),
         message: Some(MessageId::from_bytes([7; 16])),
+        time: 2,
         said: Said::Delivered,
         detail: "reported".into(),
     };

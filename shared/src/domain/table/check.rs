@@ -1,5 +1,7 @@
 //! What a mapping must be before statements are made of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{TableKey, TableMapping};
 
 /// A mapping cannot be used.
@@ -32,12 +34,17 @@ impl TableMapping {
         if let Some(bad) = self.names().find(|name| !is_name(name)) {
             return wrong(format!("`{bad}` is not the name of a column"));
         }
+        if let Some(twice) = self.written_twice() {
+            return wrong(format!("the column `{twice}` would be written twice"));
+        }
         let columns = &self.columns;
         if columns.report_rev.is_some() != columns.collected_rev.is_some() {
             return wrong("report_rev and collected_rev belong together".to_owned());
         }
-        if self.key == TableKey::Number && columns.report_rev.is_some() {
-            return wrong("a table whose keys are numbers has no collected_rev".to_owned());
+        if self.key == TableKey::Number && (columns.report_rev.is_some() || columns.withdrawn_at.is_some()) {
+            return wrong(
+                "a table whose keys are numbers has neither collected_rev nor withdrawn_at".to_owned(),
+            );
         }
         if self.final_states().is_empty() {
             return wrong("no state says that something became of a message".to_owned());
@@ -81,6 +88,7 @@ impl TableMapping {
             &c.opens_at,
             &c.expires_at,
             &c.created_at,
+            &c.withdrawn_at,
             &c.collected_rev,
             &c.report_rev,
             &c.gateway_id,
@@ -91,6 +99,37 @@ impl TableMapping {
         let more = self.fixed.keys().chain(self.channel.values().flat_map(|fixed| fixed.keys()));
         let more = more.chain(&self.carrier);
         must.into_iter().chain(may.into_iter().flatten()).chain(more).map(String::as_str)
+    }
+
+    /// A column that two things would be written into. Databases take letters of both cases for the same.
+    fn written_twice(&self) -> Option<&str> {
+        let c = &self.columns;
+        let must = [&c.key, &c.status, &c.recipient, &c.body];
+        let may = [
+            &c.id,
+            &c.channel,
+            &c.sender,
+            &c.subject,
+            &c.attachments,
+            &c.data,
+            &c.lane,
+            &c.send_at,
+            &c.opens_at,
+            &c.expires_at,
+            &c.created_at,
+            &c.withdrawn_at,
+            &c.collected_rev,
+            // What is taken back is compared with it.
+            &c.report_rev,
+        ];
+        let mut seen = BTreeSet::new();
+        let named = must.into_iter().chain(may.into_iter().flatten());
+        if let Some(twice) = named.into_iter().find(|name| !seen.insert(name.to_ascii_lowercase())) {
+            return Some(twice);
+        }
+        // One that is fixed for all may be fixed otherwise for a channel.
+        let fixed = self.fixed.keys().chain(self.channel.values().flat_map(BTreeMap::keys));
+        fixed.into_iter().find(|name| seen.contains(&name.to_ascii_lowercase())).map(String::as_str)
     }
 
     /// The log table of a month.

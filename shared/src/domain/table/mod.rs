@@ -136,6 +136,9 @@ pub struct TableColumns {
     /// The revision that was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collected_rev: Option<String>,
+    /// When the row was withdrawn; nobody begins it after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<String>,
     /// Grows with every report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_rev: Option<String>,

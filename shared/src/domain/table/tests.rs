@@ -41,6 +41,11 @@ fn what_would_change_a_statement_is_refused() {
         |m| drop(m.fixed.insert("a)".into(), "1".into())),
         |m| m.national = Some("+82".into()),
         |m| m.key = TableKey::Number,
+        |m| m.columns.recipient = "BODY".into(),
+        |m| m.columns.subject = Some("sender".into()),
+        |m| m.columns.collected_rev.clone_from(&m.columns.report_rev),
+        |m| drop(m.fixed.insert("lane".into(), "bulk".into())),
+        |m| drop(m.channel.insert("mms".into(), [("status".to_owned(), "1".to_owned())].into())),
     ];
     for (number, edit) in edits.into_iter().enumerate() {
         let mut mapping = good.clone();

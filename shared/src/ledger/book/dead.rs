@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    page::{End, Page},
+    page::{Earlier, End, Page},
     row::{Charge, Row},
     stops::{How, Rules},
 };
@@ -23,7 +23,12 @@ pub(in crate::ledger) const fn is_dead(row: &Row) -> bool {
 
 /// Whether it may have been delivered all the same.
 pub(in crate::ledger) const fn in_doubt(row: &Row) -> bool {
-    row.possible_duplicate || matches!(row.code, Some(Code::Uncertain | Code::NoReport | Code::Restored))
+    is_doubtful(row.possible_duplicate, row.code)
+}
+
+/// As [`in_doubt`], of what is told of a row.
+pub(in crate::ledger) const fn is_doubtful(possible_duplicate: bool, code: Option<Code>) -> bool {
+    possible_duplicate || matches!(code, Some(Code::Uncertain | Code::NoReport | Code::Restored))
 }
 
 /// As the operator is told of it.
@@ -71,6 +76,12 @@ impl Page {
         }
         if row.account.environment == Environment::Live {
             row.charge = Charge::Reserved;
+        }
+        if row.attempt > 0 {
+            // What its backend called it names this time from now on, and not the next.
+            let backend_id = row.backend_id.take();
+            let (at, attempt, route) = (row.at, row.attempt, row.route.clone());
+            self.earlier.push(Earlier { at, attempt, route, backend_id });
         }
         let before = message.again.unwrap_or_default();
         let number = before.number.saturating_add(1);

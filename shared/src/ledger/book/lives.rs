@@ -84,7 +84,7 @@ impl Page {
 
     /// A word about an attempt after the message has moved on. Only `delivered` changes anything, and it never
     /// interrupts a newer attempt: that one goes on, and its own outcome comes late in its turn. Where it is only known that no
-    /// report came, a report says more, whatever it says.
+    /// report of an attempt came, a report of that attempt says more, whatever it says.
     fn late(
         &mut self,
         row: &mut Row,
@@ -96,7 +96,8 @@ impl Page {
         let Next::Final { state, code, detail, backend_id } = &settlement.next else {
             return (Settled::Evidence, false);
         };
-        let missed = row.state == State::Expired && row.code == Some(Code::NoReport);
+        let mine = row.attempt == settlement.attempt;
+        let missed = mine && row.state == State::Expired && row.code == Some(Code::NoReport);
         let news = match state {
             State::Delivered => row.state != State::Delivered,
             State::Failed => missed && *code == Code::BackendRefused,
@@ -105,7 +106,8 @@ impl Page {
         if !news {
             return (Settled::Evidence, false);
         }
-        let backend_id = backend_id.as_deref();
+        // What the backend calls the newest attempt is not forgotten for what it called an older one.
+        let backend_id = backend_id.as_deref().filter(|_| mine || row.backend_id.is_none());
         let end = End { detail, backend_id, ..End::plain(*state, *code) };
         self.end(row, &end, now, emit);
         (Settled::Corrected, true)

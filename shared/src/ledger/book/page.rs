@@ -9,7 +9,7 @@ use super::{
     usage::UsageChanges,
 };
 use crate::{
-    domain::{Account, ChargeEffect, Code, Environment, Event, Next, Report, State, Timestamp},
+    domain::{Account, ChargeEffect, Code, Environment, Event, Next, Report, RouteName, State, Timestamp},
     ledger::RowRef,
 };
 
@@ -30,6 +30,18 @@ pub(in crate::ledger) struct Note {
     pub(in crate::ledger) backend_id: Option<String>,
 }
 
+/// A time that a message was sent before it was sent again.
+#[derive(Debug)]
+pub(in crate::ledger) struct Earlier {
+    pub(in crate::ledger) at: RowRef,
+    /// Its last attempt.
+    pub(in crate::ledger) attempt: u32,
+    /// Over which route.
+    pub(in crate::ledger) route: RouteName,
+    /// What the backend called it.
+    pub(in crate::ledger) backend_id: Option<String>,
+}
+
 /// What a transaction gathers while it changes rows. Usage is written last, sorted by customer.
 #[derive(Debug)]
 pub(in crate::ledger) struct Page {
@@ -41,6 +53,8 @@ pub(in crate::ledger) struct Page {
     pub(in crate::ledger) notes: Vec<Note>,
     /// Reports that a later revision replaces.
     pub(in crate::ledger) kept: Vec<(RowRef, Report)>,
+    /// Of what is sent again, how it was sent before.
+    pub(in crate::ledger) earlier: Vec<Earlier>,
     /// Messages that are stopped.
     pub(in crate::ledger) halts: Vec<Halt>,
     /// Events to publish, and from when.
@@ -89,6 +103,7 @@ impl Page {
             news: News::default(),
             notes: Vec::new(),
             kept: Vec::new(),
+            earlier: Vec::new(),
             halts: Vec::new(),
             events: Vec::new(),
             last_report: None,

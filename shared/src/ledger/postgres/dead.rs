@@ -15,7 +15,7 @@ use crate::{
     domain::{Code, CustomerId, Day, Message, MessageId, RouteName, Timestamp},
     ledger::{
         DeadFilter, DeadPage, Redrive, Redriven, RowRef, StopPhase,
-        book::{News, Page, Row, Tallies, as_entry, is_charged_again, is_dead, told_dead},
+        book::{News, Page, Row, Tallies, as_entry, in_doubt, is_charged_again, is_dead, told_dead},
     },
     postgres::PgError,
 };
@@ -83,7 +83,7 @@ pub(super) async fn dead(
 const TEXTS: &str = "SELECT m.id, c.message FROM message m JOIN content c ON c.row = m.row WHERE m.id = ANY($1) \
      UNION ALL SELECT id, message FROM archive WHERE id = ANY($1) AND message IS NOT NULL";
 
-async fn texts(
+pub(super) async fn texts(
     connection: &mut PgConnection,
     ids: &[MessageId],
 ) -> Result<HashMap<MessageId, Message>, PgError> {
@@ -126,6 +126,10 @@ pub(super) async fn redrive(
             answers.push(Redriven::NotDead);
             continue;
         };
+        if in_doubt(&row) && !redrive.uncertain {
+            answers.push(Redriven::InDoubt);
+            continue;
+        }
         let Some(mut message) = texts.remove(id) else {
             answers.push(Redriven::NoText);
             continue;

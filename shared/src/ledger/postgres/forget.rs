@@ -145,6 +145,8 @@ struct Removed {
 
 pub(super) const FORGET_NOTES: &str = "DELETE FROM attempt_note WHERE ctid = ANY(ARRAY( \
      SELECT ctid FROM attempt_note WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+pub(super) const FORGET_EARLIER: &str = "DELETE FROM earlier_sending WHERE ctid = ANY(ARRAY( \
+     SELECT ctid FROM earlier_sending WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
 pub(super) const FORGET_HISTORY: &str = "DELETE FROM report_history WHERE ctid = ANY(ARRAY( \
      SELECT ctid FROM report_history WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
@@ -183,6 +185,7 @@ async fn forget(connection: &mut PgConnection, before: Timestamp, max: usize) ->
         (FORGET_UNREAD, dropped.minus(SKEW)),
         (FORGET_NOTES, dropped.minus(LATE)),
         (FORGET_HISTORY, dropped.minus(LATE)),
+        (FORGET_EARLIER, dropped.minus(LATE)),
     ];
     let (mut tombstones, mut more) = (0, gone.is_some());
     for (number, (statement, moment)) in all.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::stops;
+use super::{notices, stops};
 use crate::{
     domain::{Code, MessageId, Timestamp},
     ledger::{
@@ -110,8 +110,9 @@ pub(super) async fn report(connection: &mut PgConnection, reports: &[Unread<'_>]
 
 /// Writes what a page gathered beside the rows; usage last. Gives what is to be told once it is durable.
 pub(super) async fn page(connection: &mut PgConnection, page: Page) -> Result<News, PgError> {
-    let Page { usage, news, notes, kept, halts, events, clock, .. } = page;
+    let Page { usage, news, notes, kept, earlier, halts, events, clock, .. } = page;
     stops::write(connection, &halts).await?;
+    notices::remember(connection, &earlier, clock).await?;
     if !notes.is_empty() {
         sqlx::query(
             "INSERT INTO attempt_note (message, attempt, late, outcome, at, detail, began_at, doubtful, backend_id) \

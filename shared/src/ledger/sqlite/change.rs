@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params, types::Type};
 
 use super::{
+    notices,
     rows::{read, row_columns},
     stops, usage,
 };
@@ -73,7 +74,7 @@ impl<'a> Change<'a> {
 
     /// Writes what comes last, and gives what is to be told.
     pub(super) fn close(self) -> rusqlite::Result<News> {
-        let Page { usage, news, notes, kept, halts, events, .. } = self.page;
+        let Page { usage, news, notes, kept, earlier, halts, events, .. } = self.page;
         for note in notes {
             self.connection
                 .prepare_cached(
@@ -97,6 +98,7 @@ impl<'a> Change<'a> {
                 .prepare_cached("INSERT INTO report_history (message, revision, report) VALUES (?1, ?2, ?3)")?
                 .execute((at.row, report.revision, json(&report)?))?;
         }
+        notices::remember(&earlier, self.connection)?;
         stops::write(halts, self.connection)?;
         for (free_at, event) in events {
             self.connection

@@ -16,7 +16,7 @@ use crate::{
     domain::{Code, CustomerId, Day, Message, MessageId, RouteName, Timestamp},
     ledger::{
         DeadFilter, DeadPage, Redrive, Redriven, StopPhase,
-        book::{Row, Tallies, as_entry, is_charged_again, is_dead, told_dead},
+        book::{Row, Tallies, as_entry, in_doubt, is_charged_again, is_dead, told_dead},
     },
 };
 
@@ -81,6 +81,10 @@ pub(super) fn redrive(change: &mut Change<'_>, redrive: &Redrive) -> rusqlite::R
             answers.push(Redriven::NotDead);
             continue;
         };
+        if in_doubt(&row) && !redrive.uncertain {
+            answers.push(Redriven::InDoubt);
+            continue;
+        }
         let Some(message) = content(change.connection, row.at.row)? else {
             answers.push(Redriven::NoText);
             continue;

@@ -129,6 +129,7 @@ fn remove(connection: &Connection, row: i64) -> rusqlite::Result<()> {
         "DELETE FROM content WHERE row = ?1",
         "DELETE FROM attempt_note WHERE message = ?1",
         "DELETE FROM report_history WHERE message = ?1",
+        "DELETE FROM earlier_sending WHERE message = ?1",
         "DELETE FROM message WHERE row = ?1",
     ] {
         connection.prepare_cached(delete)?.execute([row])?;

@@ -59,6 +59,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("seeing.sql"),
     include_str!("trade.sql"),
     include_str!("notices.sql"),
+    include_str!("earlier.sql"),
     crate::audit::sqlite::TABLE,
     crate::denials::TABLE,
 ];

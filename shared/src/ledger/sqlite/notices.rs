@@ -4,11 +4,14 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 
 use super::{
     change::{Change, unreadable},
-    rows::{parsed, state},
+    rows::{content, parsed, state},
 };
 use crate::{
-    domain::{MessageId, Notice, RouteName, Timestamp},
-    ledger::{ParkedNotice, RowRef, SpokenOf},
+    domain::{Again, MessageId, Notice, RouteName, State, Timestamp},
+    ledger::{
+        ParkedNotice, RowRef, SpokenOf,
+        book::{By, Earlier, spoken_of as spoken_of_attempt},
+    },
 };
 
 pub(super) const BY_BACKEND_ID: &str = "SELECT row, id, attempt, state FROM message \
@@ -17,9 +20,36 @@ pub(super) const BY_BACKEND_ID: &str = "SELECT row, id, attempt, state FROM mess
 pub(super) const BY_OUR_ID: &str = "SELECT row, id, attempt, state FROM message \
      WHERE id = ?2 AND route = ?1 AND fingerprint IS NOT NULL";
 
-fn found(row: &SqlRow<'_>) -> rusqlite::Result<SpokenOf> {
-    let at = RowRef { row: row.get(0)?, id: MessageId::from_bytes(row.get(1)?) };
-    Ok(SpokenOf { row: at, attempt: row.get(2)?, state: state(row, 3)? })
+/// By what it was called before it was sent again, on the route over which it went then.
+pub(super) const BY_EARLIER_BACKEND_ID: &str = "SELECT m.row, m.id, m.attempt, m.state, e.attempt FROM earlier_sending e \
+     JOIN message m ON m.row = e.message \
+     WHERE e.route = ?1 AND e.backend_id = ?2 AND m.fingerprint IS NOT NULL ORDER BY e.message DESC, e.attempt DESC LIMIT 1";
+
+/// By our id, on a route over which it went before it was sent again.
+pub(super) const BY_EARLIER_ROUTE: &str = "SELECT m.row, m.id, m.attempt, m.state, e.attempt FROM message m \
+     JOIN earlier_sending e ON e.message = m.row \
+     WHERE m.id = ?2 AND e.route = ?1 AND m.fingerprint IS NOT NULL ORDER BY e.attempt DESC LIMIT 1";
+
+/// A row that a notice may speak of.
+struct Found {
+    at: RowRef,
+    attempt: u32,
+    state: State,
+}
+
+impl Found {
+    fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
+        let at = RowRef { row: row.get(0)?, id: MessageId::from_bytes(row.get(1)?) };
+        Ok(Self { at, attempt: row.get(2)?, state: state(row, 3)? })
+    }
+
+    fn by(self, again: Option<Again>, by: By) -> SpokenOf {
+        spoken_of_attempt(self.at, self.attempt, self.state, again, by)
+    }
+}
+
+fn earlier(row: &SqlRow<'_>) -> rusqlite::Result<SpokenOf> {
+    Ok(Found::read(row)?.by(None, By::Earlier(row.get(4)?)))
 }
 
 pub(super) fn spoken_of(
@@ -27,20 +57,46 @@ pub(super) fn spoken_of(
     route: &RouteName,
     notices: &[Notice],
 ) -> rusqlite::Result<Vec<Option<SpokenOf>>> {
-    let mut by_backend_id = connection.prepare_cached(BY_BACKEND_ID)?;
-    let mut by_our_id = connection.prepare_cached(BY_OUR_ID)?;
-    let mut answers = Vec::with_capacity(notices.len());
-    for Notice { backend_id, message, .. } in notices {
-        let mut answer = None;
-        if let Some(id) = backend_id {
-            answer = by_backend_id.query_row((route.as_str(), id), found).optional()?;
+    notices.iter().map(|notice| spoken_of_one(connection, route, notice)).collect()
+}
+
+fn spoken_of_one(
+    connection: &Connection,
+    route: &RouteName,
+    notice: &Notice,
+) -> rusqlite::Result<Option<SpokenOf>> {
+    let query = |text| connection.prepare_cached(text);
+    if let Some(id) = &notice.backend_id {
+        let named = (route.as_str(), id);
+        if let Some(found) = query(BY_BACKEND_ID)?.query_row(named, Found::read).optional()? {
+            return Ok(Some(found.by(None, By::BackendId)));
         }
-        if let (None, Some(id)) = (&answer, message) {
-            answer = by_our_id.query_row((route.as_str(), id.as_bytes()), found).optional()?;
+        let before = query(BY_EARLIER_BACKEND_ID)?.query_row(named, earlier).optional()?;
+        if before.is_some() {
+            return Ok(before);
         }
-        answers.push(answer);
     }
-    Ok(answers)
+    let Some(id) = &notice.message else { return Ok(None) };
+    let named = (route.as_str(), id.as_bytes());
+    let Some(found) = query(BY_OUR_ID)?.query_row(named, Found::read).optional()? else {
+        return query(BY_EARLIER_ROUTE)?.query_row(named, earlier).optional();
+    };
+    // A first attempt has none before it.
+    let text = if found.attempt > 1 { content(connection, found.at.row)? } else { None };
+    Ok(Some(found.by(text.and_then(|message| message.again), By::OurKey(notice.time))))
+}
+
+/// Remembers how messages were sent before they are sent again.
+pub(super) fn remember(before: &[Earlier], connection: &Connection) -> rusqlite::Result<()> {
+    for Earlier { at, attempt, route, backend_id } in before {
+        connection
+            .prepare_cached(
+                "INSERT INTO earlier_sending (message, attempt, route, backend_id) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute((at.row, attempt, route.as_str(), backend_id))?;
+    }
+    Ok(())
 }
 
 pub(super) fn park(

@@ -2,7 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, params_from_iter};
+use rusqlite::{
+    Connection,
+    ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE},
+    params_from_iter,
+    types::ValueRef,
+};
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{ANSWER, Rows};
@@ -26,13 +31,27 @@ pub(in crate::table) struct Sqlite {
 
 fn undone(error: DbError) -> TableError {
     let taken = |error: &rusqlite::Error| match error {
-        rusqlite::Error::SqliteFailure(failure, _) => failure.code == ErrorCode::ConstraintViolation,
+        // Other constraints say something of the row, not of its key.
+        rusqlite::Error::SqliteFailure(failure, _) => matches!(
+            failure.extended_code,
+            SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_ROWID
+        ),
         _ => false,
     };
     match error {
         DbError::Data(source) => TableError::Refused { why: source.to_string(), taken: taken(&source) },
         error if error.is_without_effect() => TableError::Away(told(&error)),
         error => TableError::Unknown(told(&error)),
+    }
+}
+
+/// An agent may write bytes that are no text: what can be read of them is, and the row holds up no other.
+fn readable(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
     }
 }
 
@@ -81,9 +100,7 @@ impl Sqlite {
             let rows = prepared.query_map(
                 params_from_iter(statement.arguments.iter().map(Argument::text)),
                 |row| {
-                    (0..width)
-                        .map(|at| row.get::<_, Option<String>>(at))
-                        .collect::<rusqlite::Result<Vec<_>>>()
+                    (0..width).map(|at| row.get_ref(at).map(readable)).collect::<rusqlite::Result<Vec<_>>>()
                 },
             )?;
             rows.collect()

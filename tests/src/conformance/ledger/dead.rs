@@ -11,10 +11,20 @@ use naru_shared::{
 use super::bed::{Bed, delivered, failed, quota, retry};
 
 async fn redrive(bed: &Bed, rows: &[RowRef], quotas: Vec<Quota>) -> Result<Vec<Redriven>> {
+    redrive_if(bed, rows, quotas, true).await
+}
+
+pub(super) async fn redrive_if(
+    bed: &Bed,
+    rows: &[RowRef],
+    quotas: Vec<Quota>,
+    uncertain: bool,
+) -> Result<Vec<Redriven>> {
     let redrive = Redrive {
         ids: rows.iter().map(|row| row.id).collect(),
         time_zone: TimeZone::UTC,
         quotas: quotas.into_iter().map(Arc::new).collect(),
+        uncertain,
         now: bed.now(),
     };
     Ok(bed.engine.mends.redrive(redrive).await?)
@@ -100,6 +110,32 @@ pub async fn what_is_sent_again_is_charged_again_and_its_revisions_go_on(bed: &B
     let again = work[0].message.again.context("it is not said")?;
     ensure!(again == Again { number: 2, key: 0, after: 2, at: again.at }, "{again:?}");
     bed.settle(doubtful, 3, delivered()).await?;
+    Ok(())
+}
+
+/// Whatever its code says: an attempt before the last may have been taken. A list, a look at one message and the redrive itself agree.
+pub async fn what_was_ever_in_doubt_is_sent_again_only_if_that_is_wanted(bed: &Bed) -> Result<()> {
+    let row = bed.start("acme").await?;
+    bed.settle(row, 1, retry(bed, Duration::ZERO, true)).await?;
+    bed.engine.ledger.wake(bed.now(), 10, false).await?;
+    ensure!(bed.take(1).await?.len() == 1);
+    ensure!(bed.settle(row, 2, failed()).await? == Settled::Applied);
+    let known = ended(bed, "acme", failed()).await?;
+    let listed = bed.engine.mends.dead(&DeadFilter::default(), None, 10).await?.dead;
+    for (row, doubt) in [(row, true), (known, false)] {
+        let one = listed.iter().find(|dead| dead.view.id == row.id).context("it is not listed")?;
+        let looked_at = bed.engine.desk.dossier(row.id).await?.context("no dossier")?.into_dead();
+        for dead in [one, &looked_at] {
+            ensure!(dead.view.code == Some(Code::BackendRefused), "{dead:?}");
+            ensure!((dead.possible_duplicate, dead.has_text) == (doubt, true), "{dead:?}");
+        }
+    }
+    let rows = [row, known];
+    ensure!(redrive_if(bed, &rows, Vec::new(), false).await? == [Redriven::InDoubt, Redriven::Ready]);
+    let view = bed.view("acme", row).await?;
+    ensure!((view.status, view.revision, view.attempts) == (State::Failed, 1, 2), "{view:?}");
+    ensure!(bed.used("acme").await? == 1, "nothing is charged for what stays");
+    ensure!(redrive_if(bed, &[row], Vec::new(), true).await? == [Redriven::Ready]);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod bed;
 pub mod dead;
+pub mod earlier;
 pub mod forget;
 pub mod intake;
 pub mod money;
@@ -114,9 +115,16 @@ macro_rules! ledger_conformance {
             stream: nothing_that_matches_begins_once_a_stop_has_returned,
             dead: the_dead_are_listed_by_every_word_and_nobody_else,
             dead: what_is_sent_again_is_charged_again_and_its_revisions_go_on,
+            dead: what_was_ever_in_doubt_is_sent_again_only_if_that_is_wanted,
             dead: what_no_limit_holds_stays_dead,
             dead: what_is_for_who_opted_out_stays_dead,
             dead: a_recipient_is_erased_from_what_has_ended,
+            earlier: a_word_about_what_was_sent_before_ends_nothing_that_was_sent_again,
+            earlier: a_late_truth_about_what_was_sent_before_settles_what_was_sent_again,
+            earlier: a_late_truth_finds_its_message_after_another_route_took_it,
+            earlier: a_word_about_an_earlier_time_is_no_report_that_was_missed,
+            earlier: under_a_key_that_stayed_its_word_is_about_the_present,
+            earlier: what_was_let_go_is_found_by_no_earlier_name,
             seeing: every_moment_of_a_message_s_life_is_kept,
             seeing: when_a_message_was_taken_whose_report_comes_later_is_kept,
             seeing: when_a_report_was_acknowledged_is_kept,

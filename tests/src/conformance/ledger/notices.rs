@@ -11,7 +11,13 @@ use naru_shared::{
 use super::bed::Bed;
 
 fn notice(backend_id: Option<&str>, message: Option<MessageId>, said: Said) -> Notice {
-    Notice { backend_id: backend_id.map(str::to_owned), message, said, detail: "reported".to_owned() }
+    Notice {
+        backend_id: backend_id.map(str::to_owned),
+        message,
+        time: 0,
+        said,
+        detail: "reported".to_owned(),
+    }
 }
 
 fn route() -> Result<RouteName> {

@@ -25,6 +25,7 @@ const URL_BYTES: usize = 8 * 1_024;
 /// The fields of a message.
 pub(super) const FIELDS: &[&str] = &[
     "id",
+    "backend_key",
     "key",
     "customer",
     "channel",
@@ -345,6 +346,7 @@ fn field(work: &Work, secrets: &Opened, name: &str) -> Option<Value> {
     let millis = message.accepted_at.as_millis();
     Some(match name {
         "id" => message.id.to_string().into(),
+        "backend_key" => message.backend_key().into(),
         "key" => message.key.as_ref()?.as_str().into(),
         "customer" => work.account.customer.as_str().into(),
         "channel" => content.channel.as_str().into(),

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use naru_shared::{
-    domain::{Account, BackendConfig, HttpBackend, Lane, Route},
+    domain::{Account, Again, BackendConfig, HttpBackend, Lane, Route},
     keys::{Keyring, Secret},
     ledger::{RowRef, Work},
     sealing::Sealer,
@@ -103,6 +103,21 @@ const BASIC: &str = r#"
     Body = "[Naru] {body}"
     Tag = ["a{{}}", "{data.n}"]
 "#;
+
+#[test]
+fn what_is_sent_again_has_another_key_and_the_same_id_wherever_a_description_puts_them() {
+    const TEXT: &str =
+        "url = \"https://api.example/send\"\nlabels = false\n[json]\nid = \"{id}\"\nonce = \"{backend_key}\"";
+    let mut work = work();
+    let id = work.message.id.to_string();
+    for (key, once) in [(0, id.clone()), (2, format!("{id}.r2"))] {
+        let mut message = (*work.message).clone();
+        message.again = Some(Again { number: 3, key, after: 1, at: message.accepted_at });
+        work.message = Arc::new(message);
+        let body: Value = serde_json::from_slice(&made(TEXT, &work).body).unwrap();
+        assert_eq!(body, json!({ "id": id, "once": once }));
+    }
+}
 
 #[test]
 fn a_form_holds_what_the_message_has_and_leaves_out_what_it_has_not() {
