@@ -2,7 +2,7 @@
 
 use data_encoding::BASE32_NOPAD;
 use naru_shared::{
-    domain::{Credential, CredentialId, CredentialKind, CustomerId, Environment, Timestamp},
+    domain::{Access, Credential, CredentialId, CredentialKind, CustomerId, Environment, Timestamp},
     keys::{CredentialHasher, Keyring, random_bytes},
 };
 
@@ -28,9 +28,11 @@ impl NewBasic {
     ) -> Self {
         let (password, api_key) = (secret_text(), secret_text());
         let secret = CredentialHasher::new(&keyring.credentials).basic(id.as_str(), &password, &api_key);
-        let kind = CredentialKind::Basic { secret };
+        let kind = CredentialKind::Basic { secret, password: None };
+        let access = Access::default();
+        let (created_at, revoked_at) = (now, None);
         let credential =
-            Credential { id, customer, environment, kind, created_at: now, revoked_at: None, version: 0 };
+            Credential { id, customer, environment, kind, access, created_at, revoked_at, version: 0 };
         Self { credential, password, api_key }
     }
 

@@ -2,8 +2,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use naru_shared::domain::WRITTEN;
+use naru_shared::domain::{IpNetwork, WRITTEN};
 use serde::{Deserialize, Serialize};
+
+/// In which header proxies tell from whom they forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For`, which most write.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
 
 /// Settings of the HTTP front; every field has a default that protects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +28,10 @@ pub struct IngressConfig {
     pub max_connections: usize,
     /// Listen beyond loopback without TLS: only behind something that ends TLS, since Basic credentials are readable.
     pub allow_plain_http: bool,
+    /// Networks of proxies that are believed about whom they forward; from everybody else such headers are ignored.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// In which header they tell it; the other one is ignored.
+    pub forwarded_by: ForwardedBy,
     /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun. One customer gets
     /// half of it at most, and a batch of 1,000 needs 1,000 to 1,512 at once.
     pub publish_in_flight: usize,
@@ -45,6 +60,8 @@ impl Default for IngressConfig {
             threads: 0,
             max_connections: 25_000,
             allow_plain_http: false,
+            trusted_proxies: Vec::new(),
+            forwarded_by: ForwardedBy::XForwardedFor,
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
             envelope_version: WRITTEN,

@@ -40,6 +40,7 @@ pub struct Exchange {
     pub request: HttpRequest,
     /// Its id.
     pub id: RequestId,
+    call: Call,
     payload: web::Payload,
     /// The call's body was not read to its end.
     unread: bool,
@@ -68,6 +69,7 @@ pub async fn exchange(
         unread: unread::has_body(&request),
         request,
         id,
+        call,
         payload,
         standing: Vec::new(),
         customer: None,
@@ -105,9 +107,9 @@ impl Exchange {
 
     /// Who calls, without asking the rates yet.
     pub async fn authenticate(&mut self) -> Result<Caller, Problem> {
-        let front = &self.front;
-        let (headers, registry) = (self.request.headers(), front.registry.as_ref());
-        let caller = authenticate(headers, self.environment, registry, &front.hasher).await;
+        let (front, headers) = (&self.front, self.request.headers());
+        let from = front.origin.of(self.request.peer_addr(), headers)?;
+        let caller = authenticate(front, headers, self.environment, self.call, from).await;
         self.customer = match &caller {
             Ok(caller) => Some(caller.account.customer.clone()),
             Err(denied) => denied.customer.clone(),

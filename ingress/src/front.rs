@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
-    auth::Caller,
+    auth::{Caller, ChosenPasswords, Origin},
     denials::Denials,
     meters::Meters,
     notices::Notices,
@@ -39,6 +39,10 @@ pub struct Front {
     pub minter: Minter,
     /// Hashes secrets.
     pub hasher: CredentialHasher,
+    /// Verifies passwords that people chose.
+    pub chosen: ChosenPasswords,
+    /// Tells from where a call comes.
+    pub origin: Origin,
     /// Marks contents.
     pub contents: ContentMarker,
     /// Takes accepted messages to the queue.

@@ -55,6 +55,6 @@ mod denials;
 
 mod meters;
 
-pub use config::IngressConfig;
+pub use config::{ForwardedBy, IngressConfig};
 pub use problem::table as problems;
 pub use server::{Ingress, IngressDeps};

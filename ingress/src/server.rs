@@ -15,6 +15,7 @@ use naru_shared::{
     keys::{CredentialHasher, Keyring},
     ledger::LedgerReads,
     metrics,
+    passwords::Passwords,
     queue::Queue,
     registry::Registry,
 };
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
+    auth::{ChosenPasswords, Origin},
     config::IngressConfig,
     connection::Connections,
     denials::{self, Denials},
@@ -147,6 +149,8 @@ impl Ingress {
             disk: deps.disk,
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
+            chosen: ChosenPasswords::new(Passwords::new(&deps.keyring.credentials), deps.runtime),
+            origin: Origin::new(config.trusted_proxies.clone(), config.forwarded_by),
             contents: ContentMarker::new(&deps.keyring.credentials),
             publisher,
             notices,

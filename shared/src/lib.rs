@@ -53,6 +53,8 @@ pub mod hidden;
 
 pub mod keys;
 
+pub mod passwords;
+
 pub mod signing;
 
 pub mod sealing;

@@ -2,16 +2,27 @@
 
 mod basic;
 
-use std::sync::Arc;
+mod chosen;
+
+mod origin;
+
+mod permission;
+
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+pub use chosen::ChosenPasswords;
 use naru_shared::{
     domain::{Account, Credential, CustomerId, Environment},
-    keys::CredentialHasher,
-    registry::{Profile, Registry},
+    registry::Profile,
 };
+pub use origin::Origin;
 
-use crate::problem::{Code, Problem};
+use crate::{
+    front::Front,
+    meters::Call,
+    problem::{Code, Problem},
+};
 
 /// A customer that has proved itself, in the environment of the call.
 #[derive(Debug, Clone)]
@@ -66,35 +77,37 @@ impl<'a> Scheme<'a> {
         }
     }
 
-    async fn verify(
-        self,
-        registry: &dyn Registry,
-        hasher: &CredentialHasher,
-    ) -> Result<Arc<Credential>, Denied> {
+    async fn verify(self, front: &Front, from: Option<IpAddr>) -> Result<Arc<Credential>, Denied> {
         match self {
-            Self::Basic(encoded) => basic::verify(encoded, registry, hasher).await,
+            Self::Basic(encoded) => basic::verify(encoded, front, from).await,
         }
     }
 }
 
-/// Authenticates and authorises a call.
+/// Authenticates and authorises a call from an address.
 ///
-/// What needs a look-up to fail fails as one `401`; an outage is `503`, never `401`.
+/// What needs a look-up to fail fails as one `401`; an outage is `503`, never `401`. What a credential may do and from where is
+/// told only to whom it is that proved itself, whatever the scheme.
 pub async fn authenticate(
+    front: &Front,
     headers: &HeaderMap,
     environment: Environment,
-    registry: &dyn Registry,
-    hasher: &CredentialHasher,
+    call: Call,
+    from: Option<IpAddr>,
 ) -> Result<Caller, Denied> {
-    let credential = Scheme::of(headers)?.verify(registry, hasher).await?;
+    let credential = Scheme::of(headers)?.verify(front, from).await?;
+    let denied = |code: Code| Denied::of(&credential.customer, code);
+    permission::from(&credential, from).map_err(denied)?;
     if credential.environment != environment {
-        return Err(Denied::of(&credential.customer, Code::WrongEnvironment));
+        return Err(denied(Code::WrongEnvironment));
     }
-    let profile = registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
+    let profile = front.registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
     // A credential without its customer is a projection that is not whole yet.
     let profile = profile.ok_or(Code::Unavailable)?;
     if profile.customer.suspended {
-        return Err(Denied::of(&credential.customer, Code::Suspended));
+        return Err(denied(Code::Suspended));
     }
+    permission::to(&credential, call)
+        .map_err(|problem| Denied { problem, customer: Some(credential.customer.clone()) })?;
     Ok(Caller { account: Account { customer: credential.customer.clone(), environment }, profile })
 }

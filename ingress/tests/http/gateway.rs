@@ -13,7 +13,7 @@ use naru_ingress::{Ingress, IngressConfig, IngressDeps};
 use naru_shared::{
     catalog::Entry,
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, FORMATS,
+        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, FORMATS,
         GatePolicy, Lane, Message, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock,
         Timestamp,
     },
@@ -227,7 +227,8 @@ fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
             id: id.parse().unwrap(),
             customer: customer.parse().unwrap(),
             environment,
-            kind: CredentialKind::Basic { secret: hasher.basic(id, "secret", "key") },
+            kind: CredentialKind::Basic { secret: hasher.basic(id, "secret", "key"), password: None },
+            access: Access::default(),
             created_at: Timestamp::from_millis(0),
             revoked_at: None,
             version: 1,

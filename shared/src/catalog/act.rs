@@ -87,15 +87,21 @@ fn kind(entry: &Entry, before: u64) -> Option<EventKind> {
 /// A document as others may see it: what proves anything, or is somebody's secret, is not in it, not even as a hash.
 fn redacted(entry: &Entry) -> Value {
     match entry {
-        Entry::Credential(credential) => json!({
-            "id": credential.id,
-            "customer": credential.customer,
-            "environment": credential.environment,
-            "kind": credential.kind.as_str(),
-            "created_at": credential.created_at,
-            "revoked_at": credential.revoked_at,
-            "version": credential.version,
-        }),
+        Entry::Credential(credential) => {
+            let mut told = json!({
+                "id": credential.id,
+                "customer": credential.customer,
+                "environment": credential.environment,
+                "kind": credential.kind.as_str(),
+                "created_at": credential.created_at,
+                "revoked_at": credential.revoked_at,
+                "version": credential.version,
+            });
+            if let (Some(told), Value::Object(access)) = (told.as_object_mut(), plain(&credential.access)) {
+                told.extend(access);
+            }
+            told
+        }
         Entry::Route(route) => {
             let mut route = route.clone();
             if let BackendConfig::Http(http) = &mut route.backend {

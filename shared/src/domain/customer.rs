@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::{CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp};
+use super::{Access, CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp};
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,14 +116,29 @@ impl fmt::Debug for SecretHash {
     }
 }
 
+/// A password that a person chose, as it is kept: Argon2id (RFC 9106) in the PHC string format, salt and parameters included.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChosenPassword(pub Box<str>);
+
+impl fmt::Debug for ChosenPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChosenPassword(…)")
+    }
+}
+
 /// One way to authenticate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum CredentialKind {
-    /// HTTP Basic (RFC 7617) with `ID:PW:API_KEY`; the hash is over password and key.
+    /// HTTP Basic (RFC 7617) with `ID:PW:API_KEY`.
     Basic {
-        /// Keyed hash of `PW:API_KEY`.
+        /// Keyed hash of what Naru made: of password and API key, or of the API key alone where a person chose the password.
         secret: SecretHash,
+        /// The password, where a person chose it. A release that knows nothing of such passwords compares `secret` with a hash
+        /// over both, which it never is, and refuses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<ChosenPassword>,
     },
 }
 
@@ -149,6 +164,9 @@ pub struct Credential {
     /// How it proves itself.
     #[serde(flatten)]
     pub kind: CredentialKind,
+    /// What it may do, and from where.
+    #[serde(flatten)]
+    pub access: Access,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was revoked; it stays as a tombstone.

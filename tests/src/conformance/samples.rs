@@ -3,7 +3,7 @@
 use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, Period, Quota, Route,
+        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, Period, Quota, Route,
         SecretHash, SimulatorBackend, Timestamp, Webhook, WebhookState, WhyDisabled,
     },
 };
@@ -22,7 +22,8 @@ pub(super) fn credential(id: &str, customer: &str, revoked: bool, version: u64) 
         id: id.parse()?,
         customer: customer.parse()?,
         environment: Environment::Live,
-        kind: CredentialKind::Basic { secret: SecretHash([7; 32]) },
+        kind: CredentialKind::Basic { secret: SecretHash([7; 32]), password: None },
+        access: Access::default(),
         created_at: Timestamp::from_millis(1),
         revoked_at: revoked.then(|| Timestamp::from_millis(2)),
         version,

@@ -10,7 +10,7 @@ use naru_shared::{
     catalog::{Catalog, Entry, Kind, SqliteCatalog, Subscription},
     data_dir::DataDir,
     domain::{
-        Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
+        Access, Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
         GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
         SystemClock,
     },
@@ -146,7 +146,8 @@ pub(crate) fn entries(setup: &Setup, keyring: &Keyring) -> anyhow::Result<(Vec<E
                 id: name.parse()?,
                 customer: id.clone(),
                 environment,
-                kind: CredentialKind::Basic { secret },
+                kind: CredentialKind::Basic { secret, password: None },
+                access: Access::default(),
                 created_at: SystemClock.now(),
                 revoked_at: None,
                 version: 0,
