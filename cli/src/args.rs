@@ -8,7 +8,7 @@ use naru_shared::telemetry::LogFormat;
 use crate::verbs::{
     alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb,
     erase::EraseArgs, infra::InfraVerb, keys::KeysVerb, message::MessageVerb, opt_out::OptOutVerb,
-    quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, route::RouteVerb, sender::SenderVerb,
+    quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, rate::RateVerb, route::RouteVerb, sender::SenderVerb,
     slack::SlackVerb, status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb,
     uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
 };
@@ -78,6 +78,9 @@ pub enum Command {
     /// Where messages go
     #[command(subcommand)]
     Route(RouteVerb),
+    /// How fast a customer may call
+    #[command(subcommand)]
+    Rate(RateVerb),
     /// How many units a customer may send
     #[command(subcommand)]
     Quota(QuotaVerb),

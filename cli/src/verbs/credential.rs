@@ -1,10 +1,16 @@
 //! `naru credential`: ways to authenticate. Secrets are shown once.
 
+mod access;
+
+mod password;
+
+use access::AccessArgs;
 use clap::{Subcommand, ValueEnum};
 use naru_shared::{
     catalog::{Entry, Kind},
-    domain::{Credential, CredentialId, CustomerId, Environment},
+    domain::{Access, Credential, CredentialId, CredentialKind, CustomerId, Environment},
 };
+use password::PasswordFrom;
 use serde::Serialize;
 
 use crate::{
@@ -44,6 +50,26 @@ pub enum CredentialVerb {
         /// Its public half [default: made from the customer's name]
         #[arg(long)]
         id: Option<CredentialId>,
+        /// What it may do, and from where
+        #[command(flatten)]
+        access: AccessArgs,
+        /// A file with a password that a person chose, `-` for standard input [default: one is made, which is faster to verify]
+        #[arg(long, value_name = "FILE", value_parser = password::place)]
+        password_file: Option<PasswordFrom>,
+    },
+    /// Change what a credential may do, or from where; what is not given stays
+    Set {
+        /// Which
+        id: CredentialId,
+        /// What it may do, and from where
+        #[command(flatten)]
+        access: AccessArgs,
+        /// It may do everything
+        #[arg(long, conflicts_with = "scopes")]
+        all_scopes: bool,
+        /// It may be used from everywhere
+        #[arg(long, conflicts_with = "addresses")]
+        any_address: bool,
     },
     /// All credentials, or one customer's
     List {
@@ -64,6 +90,10 @@ struct Shown<'a> {
     customer: &'a CustomerId,
     environment: Environment,
     kind: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    chosen_password: bool,
+    #[serde(flatten)]
+    access: &'a Access,
     created_at: String,
     revoked_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +109,8 @@ impl<'a> Shown<'a> {
             customer: &c.customer,
             environment: c.environment,
             kind: c.kind.as_str(),
+            chosen_password: matches!(&c.kind, CredentialKind::Basic { password: Some(_), .. }),
+            access: &c.access,
             created_at: c.created_at.to_string(),
             revoked_at: c.revoked_at.map(|at| at.to_string()),
             password: None,
@@ -93,8 +125,11 @@ impl<'a> Shown<'a> {
 /// See the exit codes.
 pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
-        CredentialVerb::Add { customer, environment, id } => {
-            add(desk, customer, environment.into(), id).await
+        CredentialVerb::Add { customer, environment, id, access, password_file } => {
+            add(desk, customer, environment.into(), id, (&access, password_file.as_ref())).await
+        }
+        CredentialVerb::Set { id, access, all_scopes, any_address } => {
+            set(desk, &id, &access, all_scopes, any_address).await
         }
         CredentialVerb::List { customer } => list(desk, customer.as_ref()).await,
         CredentialVerb::Revoke { id } => revoke(desk, &id).await,
@@ -106,27 +141,78 @@ async fn add(
     customer: CustomerId,
     environment: Environment,
     id: Option<CredentialId>,
+    (access, password): (&AccessArgs, Option<&PasswordFrom>),
 ) -> anyhow::Result<()> {
     let book = desk.book()?;
     book.customer(&customer).await?;
     let id = id.map_or_else(|| made_id(&customer), Ok)?;
-    let made = NewBasic::make(&desk.own_keyring().await?, id, customer, environment, desk.now());
+    let names = [id.to_string(), customer.to_string()];
+    let chosen = password.map(|from| password::read(from, &[&names[0], &names[1]])).transpose()?;
+    let mut made = NewBasic::make(&desk.own_keyring().await?, id, customer, environment, desk.now());
+    access.apply(&mut made.credential.access)?;
+    if let Some(chosen) = &chosen {
+        made.choose(&desk.keyring()?, chosen)?;
+    }
     let hint = "one that was revoked included; give another id";
     book.add(vec![Entry::Credential(made.credential.clone())], hint).await?;
-    let shown =
-        Shown { password: Some(&made.password), api_key: Some(&made.api_key), ..Shown::of(&made.credential) };
+    // Whoever chose it knows it: it is not shown.
+    let made_here = chosen.is_none().then_some(made.password.as_str());
+    let shown = Shown { password: made_here, api_key: Some(&made.api_key), ..Shown::of(&made.credential) };
+    let word = made_here.unwrap_or("PASSWORD");
     desk.out.one(
         &shown,
         &[
             ("credential", made.credential.id.to_string()),
             ("customer", made.credential.customer.to_string()),
             ("environment", environment.as_str().to_owned()),
-            ("password", made.password.clone()),
+            ("scopes", made.credential.access.scopes.to_string()),
+            ("addresses", access::addresses(&made.credential.access)),
+            ("password", made_here.unwrap_or("the one that was chosen").to_owned()),
             ("api key", made.api_key.clone()),
-            ("for curl", format!("-u '{}'", made.user())),
+            ("for curl", format!("-u '{}:{word}:{}'", made.credential.id, made.api_key)),
             ("", "password and key are shown this once only".to_owned()),
         ],
     )
+}
+
+async fn set(
+    desk: &Desk,
+    id: &CredentialId,
+    access: &AccessArgs,
+    all_scopes: bool,
+    any_address: bool,
+) -> anyhow::Result<()> {
+    if access.is_empty() && !all_scopes && !any_address {
+        return Err(Failure::Usage("nothing is to be changed".to_owned()).into());
+    }
+    let change = |entry| match entry {
+        Entry::Credential(credential) if credential.revoked_at.is_some() => {
+            Err(Failure::Conflict(format!("{id} is revoked: make another")).into())
+        }
+        Entry::Credential(mut credential) => {
+            access.apply(&mut credential.access)?;
+            if all_scopes {
+                credential.access.scopes = Default::default();
+            }
+            if any_address {
+                credential.access.addresses.clear();
+            }
+            Ok(Entry::Credential(credential))
+        }
+        other => Ok(other),
+    };
+    match desk.book()?.change(Kind::Credential, id.as_str(), change).await? {
+        Entry::Credential(c) => desk.out.one(
+            &Shown::of(&c),
+            &[
+                ("credential", c.id.to_string()),
+                ("customer", c.customer.to_string()),
+                ("scopes", c.access.scopes.to_string()),
+                ("addresses", access::addresses(&c.access)),
+            ],
+        ),
+        _ => Err(Failure::NotFound("credential", id.to_string()).into()),
+    }
 }
 
 fn made_id(customer: &CustomerId) -> anyhow::Result<CredentialId> {
@@ -148,12 +234,14 @@ async fn list(desk: &Desk, customer: Option<&CustomerId>) -> anyhow::Result<()> 
         .filter(|c| customer.is_none_or(|id| c.customer == *id))
         .collect();
     let shown: Vec<Shown<'_>> = credentials.iter().map(Shown::of).collect();
-    desk.out.rows(&shown, &["credential", "customer", "environment", "kind", "created", "revoked"], |c| {
+    desk.out.rows(&shown, &["credential", "customer", "environment", "kind", "scopes", "addresses", "created", "revoked"], |c| {
         vec![
             c.id.to_string(),
             c.customer.to_string(),
             c.environment.as_str().to_owned(),
             c.kind.to_owned(),
+            c.access.scopes.to_string(),
+            access::addresses(c.access),
             c.created_at.clone(),
             c.revoked_at.clone().unwrap_or_default(),
         ]

@@ -215,7 +215,7 @@ fn entries(setup: &Setup, hasher: &CredentialHasher) -> Vec<Entry> {
         all.push(Entry::Assignment(Assignment { customer: id.clone(), channel, route, version: 1 }));
         if let Some(limit) = setup.quota {
             let period = Period::Month;
-            all.push(Entry::Quota(Quota { customer: id, channel: None, period, limit, version: 1 }));
+            all.push(Entry::Quota(Quota { version: 1, ..Quota::new(id, None, period, limit) }));
         }
     }
     for (id, customer, environment) in [

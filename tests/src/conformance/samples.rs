@@ -53,7 +53,7 @@ pub(super) fn quota_of(
     limit: u64,
 ) -> anyhow::Result<Quota> {
     let channel = channel.map(str::parse).transpose()?;
-    Ok(Quota { customer: customer.parse()?, channel, period, limit, version: 0 })
+    Ok(Quota::new(customer.parse()?, channel, period, limit))
 }
 
 pub(super) fn quota(

@@ -193,7 +193,7 @@ fn agreements(setup: &Setup, id: &CustomerId) -> anyhow::Result<Vec<Entry>> {
     }
     if let Some(limit) = setup.quota {
         let (customer, period) = (id.clone(), Period::Month);
-        entries.push(Entry::Quota(Quota { customer, channel: None, period, limit, version: 0 }));
+        entries.push(Entry::Quota(Quota::new(customer, None, period, limit)));
     }
     Ok(entries)
 }
