@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod message;
 pub mod problem_page;
 pub mod quota;
+mod query;
 mod reading;
 pub mod report_ack;
 pub mod reports;

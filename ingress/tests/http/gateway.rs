@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,6 +20,7 @@ use naru_shared::{
     gate::MemoryGate,
     keys::{CredentialHasher, Keyring, Secret},
     ledger::SqliteLedger,
+    passwords::Passwords,
     queue::{Queue, QueueName, SqliteQueue},
     registry::MemoryRegistry,
 };
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub stop: CancellationToken,
     pub serving: JoinHandle<std::io::Result<()>>,
     hasher: CredentialHasher,
+    passwords: Passwords,
+    version: AtomicU64,
     keys: EnvelopeKeys,
     _dir: TempDir,
 }
@@ -90,6 +93,7 @@ impl Gateway {
         };
         let keys = keyring.envelope_keys().unwrap();
         let hasher = CredentialHasher::new(&keyring.credentials);
+        let passwords = Passwords::new(&keyring.credentials);
         let inner = SqliteQueue::open(&dir.path().join("queue.db"), Duration::from_secs(30)).unwrap();
         let queue = Faulty::around(Arc::new(inner));
         let ledger = Arc::new(SqliteLedger::open(&dir.path().join("ledger.db")).unwrap());
@@ -116,15 +120,36 @@ impl Gateway {
         let ingress = Ingress::bind(&setup.config, deps).unwrap();
         let (addr, stop) = (ingress.addr(), CancellationToken::new());
         let serving = tokio::spawn(ingress.serve(stop.clone(), Duration::from_secs(10)));
-        Self { addr, queue, registry, ledger, gate, room, stop, serving, hasher, keys, _dir: dir }
+        let version = AtomicU64::new(500);
+        Self {
+            addr,
+            queue,
+            registry,
+            ledger,
+            gate,
+            room,
+            stop,
+            serving,
+            hasher,
+            passwords,
+            version,
+            keys,
+            _dir: dir,
+        }
     }
 
     /// Another version of what the registry knows.
     pub fn change(&self, setup: &Setup, edit: impl FnOnce(&mut Vec<Entry>)) {
         let mut all = entries(setup, &self.hasher);
         edit(&mut all);
-        let newer = all.into_iter().map(|entry| entry.at_version(500)).collect();
-        self.registry.apply(newer, true, 500);
+        let version = self.version.fetch_add(1, Ordering::SeqCst);
+        let newer = all.into_iter().map(|entry| entry.at_version(version)).collect();
+        self.registry.apply(newer, true, version);
+    }
+
+    /// What hashes secrets as the front does.
+    pub fn hashers(&self) -> (CredentialHasher, Passwords) {
+        (self.hasher.clone(), self.passwords.clone())
     }
 
     pub async fn raw(&self, bytes: &[u8]) -> Reply {
