@@ -8,8 +8,8 @@ use naru_shared::telemetry::LogFormat;
 use crate::verbs::{
     alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb,
     erase::EraseArgs, infra::InfraVerb, keys::KeysVerb, message::MessageVerb, opt_out::OptOutVerb,
-    quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, rate::RateVerb, route::RouteVerb, sender::SenderVerb,
-    slack::SlackVerb, status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb,
+    quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, rate::RateVerb, route::RouteVerb,
+    sender::SenderVerb, slack::SlackVerb, status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb,
     uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
 };
 

@@ -9,6 +9,7 @@ use naru_shared::{
     domain::{Clock, Customer, CustomerId, Event, Route, RouteName, SystemClock, Timestamp},
     keys::Keyring,
     ports::{self, DeskPorts},
+    presence::Presence,
 };
 use tokio::runtime::Handle;
 
@@ -52,6 +53,14 @@ impl Desk {
     pub fn book(&self) -> anyhow::Result<Book> {
         let catalog = ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current())?;
         Ok(Book { catalog, actor: actor() })
+    }
+
+    /// What fronts tell of themselves.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn presence(&self) -> anyhow::Result<Arc<dyn Presence>> {
+        Ok(ports::open_presence(&self.config.catalog, self.dir(), &Handle::current())?)
     }
 
     /// The ledger's faces for the operator and for a customer.

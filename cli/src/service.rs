@@ -165,6 +165,8 @@ fn bind_ingress(
         gate: Arc::clone(&ports.gate),
         queue: Arc::clone(&ports.queue),
         reads: Arc::clone(&ports.reads),
+        presence: Arc::clone(&ports.presence),
+        host: place::host(),
         blobs: ports.blobs.clone(),
         keyring: keyring.clone(),
         formats: config.release.formats,

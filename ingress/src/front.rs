@@ -21,6 +21,7 @@ use crate::{
     problem::{Code, Problem},
     publisher::Publisher,
     room::Room,
+    uses::Uses,
 };
 
 /// The parts behind the HTTP front, and its bounds.
@@ -57,6 +58,8 @@ pub struct Front {
     pub bodies: Arc<Room>,
     /// Calls that ask the ledger.
     pub reading: Arc<Room>,
+    /// Which credentials were used.
+    pub uses: Arc<Uses>,
     /// Metrics.
     pub meters: Arc<Meters>,
     /// Who was denied what.

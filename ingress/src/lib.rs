@@ -55,6 +55,8 @@ mod denials;
 
 mod meters;
 
+mod uses;
+
 pub use config::{ForwardedBy, IngressConfig};
 pub use problem::table as problems;
 pub use server::{Ingress, IngressDeps};

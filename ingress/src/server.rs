@@ -16,6 +16,7 @@ use naru_shared::{
     ledger::LedgerReads,
     metrics,
     passwords::Passwords,
+    presence::Presence,
     queue::Queue,
     registry::Registry,
 };
@@ -39,6 +40,7 @@ use crate::{
     notices::{NoticeParts, Notices},
     publisher::{Publisher, PublisherParts},
     room::Room,
+    uses::{Teller, Uses},
 };
 
 /// Bytes of large bodies held at once, and the part of them that one account may hold.
@@ -69,6 +71,10 @@ pub struct IngressDeps {
     pub queue: Arc<dyn Queue>,
     /// What a customer may read of its own.
     pub reads: Arc<dyn LedgerReads>,
+    /// Where the front tells that it lives, and which credentials were used.
+    pub presence: Arc<dyn Presence>,
+    /// This process, as operators know it: where it listens is added.
+    pub host: String,
     /// Where attachments are kept, if they are.
     pub blobs: Option<Arc<dyn Blobs>>,
     /// The deployment's secrets.
@@ -140,7 +146,17 @@ impl Ingress {
         let (publisher, publishing) =
             Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
         let denials = Arc::new(Denials::new());
-        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), ends.clone()));
+        let uses = Arc::new(Uses::default());
+        let teller = Teller {
+            // Told apart from every other life of a process at the same address.
+            name: format!("{}/{addr}/{:08x}", deps.host, fastrand::u32(..)),
+            presence: deps.presence,
+            registry: Arc::clone(&deps.registry),
+            uses: Arc::clone(&uses),
+            clock: Arc::clone(&deps.clock),
+        };
+        let (told, ending) = (denials::tell(Arc::clone(&denials), ends.clone()), ends.clone());
+        let telling = deps.runtime.spawn(async move { drop(tokio::join!(told, teller.run(ending))) });
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,
@@ -158,6 +174,7 @@ impl Ingress {
             uploads: Room::new(UPLOADS, UPLOAD_SHARES),
             bodies: Room::new(BODIES, BODY_SHARES),
             reading: Room::new(READS, READ_SHARES),
+            uses,
             meters: Arc::new(Meters::new()),
             denials: Arc::clone(&denials),
             sandbox,

@@ -55,6 +55,8 @@ pub mod keys;
 
 pub mod passwords;
 
+pub mod presence;
+
 pub mod signing;
 
 pub mod sealing;

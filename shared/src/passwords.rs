@@ -90,10 +90,8 @@ impl Passwords {
         let params =
             Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| PasswordError(error.into()))?;
         let salt: [u8; 16] = random_bytes();
-        let hash: PasswordHash = self
-            .argon(params)?
-            .hash_password_with_salt(password.as_bytes(), &salt)
-            .map_err(PasswordError)?;
+        let hash: PasswordHash =
+            self.argon(params)?.hash_password_with_salt(password.as_bytes(), &salt).map_err(PasswordError)?;
         Ok(ChosenPassword(hash.to_string().into()))
     }
 

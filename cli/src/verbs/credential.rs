@@ -4,6 +4,10 @@ mod access;
 
 mod password;
 
+mod revoke;
+
+use std::{collections::BTreeMap, time::Duration};
+
 use access::AccessArgs;
 use clap::{Subcommand, ValueEnum};
 use naru_shared::{
@@ -76,10 +80,13 @@ pub enum CredentialVerb {
         /// Whose
         customer: Option<CustomerId>,
     },
-    /// End a credential for ever, within a second
+    /// End a credential for ever, within a second, and wait until every front has it
     Revoke {
         /// Which
         id: CredentialId,
+        /// How long to wait for fronts, in seconds; 0: not at all
+        #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
+        wait: u64,
     },
 }
 
@@ -96,6 +103,9 @@ struct Shown<'a> {
     access: &'a Access,
     created_at: String,
     revoked_at: Option<String>,
+    /// As fronts told; only where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +123,7 @@ impl<'a> Shown<'a> {
             access: &c.access,
             created_at: c.created_at.to_string(),
             revoked_at: c.revoked_at.map(|at| at.to_string()),
+            last_used_at: None,
             password: None,
             api_key: None,
         }
@@ -132,7 +143,7 @@ pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
             set(desk, &id, &access, all_scopes, any_address).await
         }
         CredentialVerb::List { customer } => list(desk, customer.as_ref()).await,
-        CredentialVerb::Revoke { id } => revoke(desk, &id).await,
+        CredentialVerb::Revoke { id, wait } => revoke::run(desk, &id, Duration::from_secs(wait)).await,
     }
 }
 
@@ -233,8 +244,25 @@ async fn list(desk: &Desk, customer: Option<&CustomerId>) -> anyhow::Result<()> 
         .filter_map(|e| if let Entry::Credential(c) = e { Some(c) } else { None })
         .filter(|c| customer.is_none_or(|id| c.customer == *id))
         .collect();
-    let shown: Vec<Shown<'_>> = credentials.iter().map(Shown::of).collect();
-    desk.out.rows(&shown, &["credential", "customer", "environment", "kind", "scopes", "addresses", "created", "revoked"], |c| {
+    let uses = desk.presence()?.last_uses().await?;
+    let uses: BTreeMap<_, _> = uses.into_iter().map(|one| (one.credential, one.used_at)).collect();
+    let now = desk.now();
+    let shown: Vec<Shown<'_>> = credentials
+        .iter()
+        .map(|c| Shown { last_used_at: Some(uses.get(&c.id).map(ToString::to_string)), ..Shown::of(c) })
+        .collect();
+    let head = [
+        "credential",
+        "customer",
+        "environment",
+        "kind",
+        "scopes",
+        "addresses",
+        "created",
+        "last used",
+        "revoked",
+    ];
+    desk.out.rows(&shown, &head, |c| {
         vec![
             c.id.to_string(),
             c.customer.to_string(),
@@ -243,22 +271,8 @@ async fn list(desk: &Desk, customer: Option<&CustomerId>) -> anyhow::Result<()> 
             c.access.scopes.to_string(),
             access::addresses(c.access),
             c.created_at.clone(),
+            revoke::last_used(uses.get(c.id).copied(), now),
             c.revoked_at.clone().unwrap_or_default(),
         ]
     })
-}
-
-async fn revoke(desk: &Desk, id: &CredentialId) -> anyhow::Result<()> {
-    let now = desk.now();
-    let tombstone = |entry| match entry {
-        Entry::Credential(mut credential) => {
-            credential.revoked_at.get_or_insert(now);
-            Ok(Entry::Credential(credential))
-        }
-        other => Ok(other),
-    };
-    match desk.book()?.change(Kind::Credential, id.as_str(), tombstone).await? {
-        Entry::Credential(c) => desk.out.said(&Shown::of(&c), &format!("{id} is revoked")),
-        _ => Err(Failure::NotFound("credential", id.to_string()).into()),
-    }
 }

@@ -176,7 +176,10 @@ async fn only(
             let name = format!("{customer}/{}", channel_word(channel.0.as_ref()));
             Failure::NotFound("quota", name).into()
         }),
-        _ => Err(Failure::Usage("there are several: name one by --period day, month or prepaid".to_owned()).into()),
+        _ => {
+            Err(Failure::Usage("there are several: name one by --period day, month or prepaid".to_owned())
+                .into())
+        }
     }
 }
 

@@ -71,7 +71,8 @@ fn put(rates: &mut Vec<RatePolicy>, new: &RatePolicy) {
 /// If there are.
 pub(super) fn few(customer: &Customer) -> anyhow::Result<()> {
     if customer.rates.len() > MOST {
-        let why = format!("a customer has at most {MOST} rate policies, and these are {}", customer.rates.len());
+        let why =
+            format!("a customer has at most {MOST} rate policies, and these are {}", customer.rates.len());
         return Err(Failure::Usage(why).into());
     }
     Ok(())

@@ -104,7 +104,12 @@ pub async fn admit(
 }
 
 /// Whether the attachments that it names are there to be sent.
-pub(super) async fn named(front: &Front, caller: &Caller, draft: &Draft, now: Timestamp) -> Result<(), Problem> {
+pub(super) async fn named(
+    front: &Front,
+    caller: &Caller,
+    draft: &Draft,
+    now: Timestamp,
+) -> Result<(), Problem> {
     match &front.attachments {
         Some(attachments) => attachments.may_name(&caller.account, &draft.content.attachments, now).await,
         None if draft.content.attachments.is_empty() => Ok(()),
@@ -143,7 +148,11 @@ pub(super) fn sender(caller: &Caller, draft: &Draft) -> Result<(), Problem> {
 }
 
 /// Where the channel of this customer goes.
-pub(super) async fn route(front: &Front, caller: &Caller, channel: &ChannelName) -> Result<Arc<Route>, Problem> {
+pub(super) async fn route(
+    front: &Front,
+    caller: &Caller,
+    channel: &ChannelName,
+) -> Result<Arc<Route>, Problem> {
     let name = match caller.account.environment {
         Environment::Sandbox => &front.sandbox,
         Environment::Live => caller.profile.route(channel).ok_or_else(|| no_route(channel))?,

@@ -30,11 +30,7 @@ impl<'a> Parts<'a> {
 ///
 /// Known or unknown, with a password that Naru made or one that a person chose: two keyed hashes and two comparisons. Only who
 /// has proved the API key of a password that a person chose goes on to have that verified.
-pub async fn verify(
-    encoded: &str,
-    front: &Front,
-    from: Option<IpAddr>,
-) -> Result<Arc<Credential>, Denied> {
+pub async fn verify(encoded: &str, front: &Front, from: Option<IpAddr>) -> Result<Arc<Credential>, Denied> {
     let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| Code::MalformedAuthorization)?;
     let text = str::from_utf8(&bytes).map_err(|_| Code::MalformedAuthorization)?;
     let parts = Parts::of(text).ok_or(Code::MalformedAuthorization)?;

@@ -109,5 +109,6 @@ pub async fn authenticate(
     }
     permission::to(&credential, call)
         .map_err(|problem| Denied { problem, customer: Some(credential.customer.clone()) })?;
+    front.uses.note(&credential.id, front.clock.now());
     Ok(Caller { account: Account { customer: credential.customer.clone(), environment }, profile })
 }

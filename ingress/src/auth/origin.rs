@@ -61,7 +61,9 @@ impl Origin {
     /// as a whole or not at all: else a quotation mark that a caller opened would swallow what a proxy wrote behind it.
     fn hops(&self, line: &str) -> Result<Vec<Result<Option<IpAddr>, Problem>>, Problem> {
         match self.by {
-            ForwardedBy::XForwardedFor => Ok(line.split(',').map(|hop| node(hop.trim_matches(OWS))).collect()),
+            ForwardedBy::XForwardedFor => {
+                Ok(line.split(',').map(|hop| node(hop.trim_matches(OWS))).collect())
+            }
             ForwardedBy::Forwarded => {
                 Ok(elements(line)?.into_iter().map(|hop| hop.map_or(Ok(None), |hop| node(&hop))).collect())
             }

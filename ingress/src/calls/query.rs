@@ -29,11 +29,21 @@ mod tests {
 
     #[test]
     fn only_what_is_certainly_meant_is_a_rehearsal() {
-        for (query, dry) in [("", false), ("dry_run=true", true), ("dry_run=false", false), ("&dry_run=true&", true)] {
+        for (query, dry) in
+            [("", false), ("dry_run=true", true), ("dry_run=false", false), ("&dry_run=true&", true)]
+        {
             assert_eq!(dry_run(query), Ok(dry), "{query}");
         }
-        for bad in ["dry_run", "dry_run=", "dry_run=1", "dry_run=TRUE", "dry-run=true", "dry_run=true&dry_run=true", "a=b", "dry_run=%74rue"]
-        {
+        for bad in [
+            "dry_run",
+            "dry_run=",
+            "dry_run=1",
+            "dry_run=TRUE",
+            "dry-run=true",
+            "dry_run=true&dry_run=true",
+            "a=b",
+            "dry_run=%74rue",
+        ] {
             assert_eq!(dry_run(bad).map_err(|problem| problem.code), Err(Code::InvalidParameter), "{bad}");
         }
     }

@@ -47,7 +47,12 @@ async fn a_credential_does_what_its_scopes_say_and_nothing_else() {
         (Scope::Read, "GET", format!("/v1.0/messages/{id}"), String::new()),
         (Scope::Read, "GET", "/v1.0/reports".to_owned(), String::new()),
         (Scope::Read, "GET", "/v1.0/quota".to_owned(), String::new()),
-        (Scope::Read, "POST", "/v1.0/reports/ack".to_owned(), format!(r#"{{"reports":[{{"id":"{id}","revision":1}}]}}"#)),
+        (
+            Scope::Read,
+            "POST",
+            "/v1.0/reports/ack".to_owned(),
+            format!(r#"{{"reports":[{{"id":"{id}","revision":1}}]}}"#),
+        ),
         (Scope::Cancel, "DELETE", format!("/v1.0/messages/{id}"), String::new()),
     ];
     for only in Scope::ALL {
@@ -57,7 +62,11 @@ async fn a_credential_does_what_its_scopes_say_and_nothing_else() {
             if *needed == only {
                 assert!(reply.status < 300, "{only:?} {method} {path}: {}", reply.status);
             } else {
-                assert_eq!((reply.status, reply.code().as_str()), (403, "insufficient-scope"), "{only:?} {method} {path}");
+                assert_eq!(
+                    (reply.status, reply.code().as_str()),
+                    (403, "insufficient-scope"),
+                    "{only:?} {method} {path}"
+                );
                 assert!(reply.header("ratelimit").is_none(), "it cost nothing");
             }
         }
@@ -78,7 +87,11 @@ async fn an_address_is_asked_of_who_proved_itself_and_of_nobody_else() {
     for name in ["X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP"] {
         for value in ["192.0.2.7", "for=192.0.2.7", "for=\"", "%%%"] {
             let forged = gateway.call("GET", "/v1.0/quota", &[LIVE, (name, value)], "").await;
-            assert_eq!((forged.status, forged.code().as_str()), (403, "address-not-allowed"), "{name}: {value}");
+            assert_eq!(
+                (forged.status, forged.code().as_str()),
+                (403, "address-not-allowed"),
+                "{name}: {value}"
+            );
         }
     }
     assert_eq!(gateway.call("GET", "/v1.0/quota", &[OTHER], "").await.status, 200, "nobody else is asked");
@@ -107,17 +120,30 @@ async fn a_proxy_that_is_trusted_says_from_where_a_call_comes() {
             headers.extend(values.iter().map(|value| (name, value.as_str())));
             gateway.call("GET", "/v1.0/quota", &headers, "").await
         };
-        for allowed in [&["192.0.2.7"][..], &["203.0.113.1", "192.0.2.7", "10.0.0.9"], &["[2001:db8::1]:4711"], &["[::ffff:192.0.2.7]"]] {
+        for allowed in [
+            &["192.0.2.7"][..],
+            &["203.0.113.1", "192.0.2.7", "10.0.0.9"],
+            &["[2001:db8::1]:4711"],
+            &["[::ffff:192.0.2.7]"],
+        ] {
             assert_eq!(from(allowed).await.status, 200, "{name} {allowed:?}");
         }
         for refused in [&["203.0.113.1"][..], &["192.0.2.7", "203.0.113.1"], &["unknown"], &[]] {
             let reply = from(refused).await;
-            assert_eq!((reply.status, reply.code().as_str()), (403, "address-not-allowed"), "{name} {refused:?}");
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (403, "address-not-allowed"),
+                "{name} {refused:?}"
+            );
         }
         let garbled = from(&["192.0.2"]).await;
         assert_eq!((garbled.status, garbled.code().as_str()), (400, "malformed-forwarded"), "{name}");
         // The header that proxies here do not write is a caller's own.
-        let other = if name == "Forwarded" { ("X-Forwarded-For", "192.0.2.7") } else { ("Forwarded", "for=192.0.2.7") };
+        let other = if name == "Forwarded" {
+            ("X-Forwarded-For", "192.0.2.7")
+        } else {
+            ("Forwarded", "for=192.0.2.7")
+        };
         let reply = gateway.call("GET", "/v1.0/quota", &[LIVE, other], "").await;
         assert_eq!((reply.status, reply.code().as_str()), (403, "address-not-allowed"));
     }

@@ -50,8 +50,14 @@ async fn a_chosen_password_opens_with_its_key_and_nothing_else_does() {
     let (gateway, _) = spawn().await;
     let from = "192.0.2.1";
     assert_eq!(call(&gateway, PASSWORD, "key", from).await.0, 200);
-    for (password, key) in [(PASSWORD, "kex"), ("wrong password!", "key"), ("wrong password!", "kex"), ("secret", "key")] {
-        assert_eq!(call(&gateway, password, key, from).await, (401, "unauthorized".to_owned()), "{password} {key}");
+    for (password, key) in
+        [(PASSWORD, "kex"), ("wrong password!", "key"), ("wrong password!", "kex"), ("secret", "key")]
+    {
+        assert_eq!(
+            call(&gateway, password, key, from).await,
+            (401, "unauthorized".to_owned()),
+            "{password} {key}"
+        );
     }
     assert_eq!(call(&gateway, PASSWORD, "key", from).await.0, 200);
 }
@@ -78,7 +84,11 @@ async fn guesses_without_the_key_are_as_many_as_they_like_and_cost_next_to_nothi
     }
     let each = began.elapsed() / 200;
     assert!(each < verified / 2, "{each:?} each; a password that is verified takes {verified:?}");
-    assert_eq!(call(&gateway, PASSWORD, "key", "192.0.2.9").await.0, 200, "they count as no guess of who holds the key");
+    assert_eq!(
+        call(&gateway, PASSWORD, "key", "192.0.2.9").await.0,
+        200,
+        "they count as no guess of who holds the key"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +108,11 @@ async fn guesses_with_the_key_are_bounded_by_source_and_lock_nobody_out() {
     assert_eq!(call(&gateway, "guess number 0", "key", bad).await.1, "unauthorized");
     assert_eq!(call(&gateway, PASSWORD, "key", known).await.0, 200, "behind the same address");
     assert_eq!(call(&gateway, PASSWORD, "key", good).await.0, 200, "and elsewhere");
-    assert_eq!(call(&gateway, "another guess", "key", good).await.1, "unauthorized", "others have guesses of their own");
+    assert_eq!(
+        call(&gateway, "another guess", "key", good).await.1,
+        "unauthorized",
+        "others have guesses of their own"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

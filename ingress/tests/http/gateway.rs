@@ -11,10 +11,10 @@ use std::{
 
 use naru_ingress::{Ingress, IngressConfig, IngressDeps};
 use naru_shared::{
-    catalog::Entry,
+    catalog::{Entry, SqliteCatalog},
     domain::{
-        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, FORMATS,
-        GatePolicy, Lane, Message, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock,
+        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment,
+        FORMATS, GatePolicy, Lane, Message, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock,
         Timestamp,
     },
     gate::MemoryGate,
@@ -100,6 +100,7 @@ impl Gateway {
         let gate = Arc::new(MemoryGate::new(Arc::new(SystemClock)));
         let registry = MemoryRegistry::new();
         registry.apply(entries(&setup, &hasher), setup.complete, 100);
+        let presence = Arc::new(SqliteCatalog::open(&dir.path().join("catalog.db")).unwrap());
         let room = Arc::new(AtomicBool::new(true));
         let has_room = Arc::clone(&room);
         let deps = IngressDeps {
@@ -110,6 +111,8 @@ impl Gateway {
             },
             queue: queue.clone(),
             reads: ledger.clone(),
+            presence,
+            host: "test".to_owned(),
             blobs: None,
             keyring,
             formats: FORMATS,

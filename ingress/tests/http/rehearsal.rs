@@ -25,11 +25,16 @@ async fn a_rehearsal_prices_and_routes_and_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_refuses_what_would_be_refused() {
     let gateway = Gateway::spawn().await;
-    let dry = async |body: String| gateway.call("POST", "/v1.0/messages?dry_run=true", &[LIVE, JSON], &body).await;
+    let dry =
+        async |body: String| gateway.call("POST", "/v1.0/messages?dry_run=true", &[LIVE, JSON], &body).await;
     let cases = [
         (json!({"channel": "sms", "recipient": "010", "body": "x"}).to_string(), 422, "invalid-recipient"),
         (json!({"channel": "kakao", "recipient": "x", "body": "x"}).to_string(), 422, "no-route"),
-        (json!({"channel": "sms", "recipient": "+821012345678", "body": "x", "price": 0}).to_string(), 422, "unknown-field"),
+        (
+            json!({"channel": "sms", "recipient": "+821012345678", "body": "x", "price": 0}).to_string(),
+            422,
+            "unknown-field",
+        ),
         ("{".to_owned(), 400, "malformed-json"),
     ];
     for (body, status, code) in cases {

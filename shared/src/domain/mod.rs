@@ -35,7 +35,9 @@ pub use access::{Access, NotAScope, Scope, Scopes};
 pub use account::{Account, Environment, Lane};
 pub use alarm::{AlarmEach, AlarmKind, AlarmRule, AlarmSubject, InvalidAlarm};
 pub use code::{ChargeEffect, Code};
-pub use customer::{ChosenPassword, Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SecretHash};
+pub use customer::{
+    ChosenPassword, Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SecretHash,
+};
 pub use envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead, WRITTEN};
 pub use event::{Event, HeldMessage};
 pub use event_kind::{Audience, DataShape, EventKind, kinds};
@@ -58,8 +60,8 @@ pub use report::{MessageView, Report};
 pub use reporting::{CallbackDocument, Reporting};
 pub use retry::{Lifetime, RetryPolicy};
 pub use route::{
-    Assignment, BackendConfig, HttpBackend, InvalidNetwork, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,
-    ShownRoute, SimulatorBackend,
+    Assignment, BackendConfig, HttpBackend, InvalidNetwork, IpNetwork, OnUncertain, Pacing, ProviderDocument,
+    Route, ShownRoute, SimulatorBackend,
 };
 pub use state::State;
 pub use table::{

@@ -14,6 +14,7 @@ use crate::{
     ledger::{Ledger, LedgerDesk, LedgerMends, LedgerReads, OptOuts, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
+    presence::Presence,
     watch::Watch,
 };
 
@@ -108,22 +109,23 @@ impl Records {
 /// A port, and what readiness asks of it.
 pub(super) type Watched<P> = (P, Arc<dyn Probe>);
 
-/// The catalog of a process, and what readiness asks of it.
+/// The catalog of a process and what lies beside it, and what readiness asks of it.
 pub(super) fn catalog(
     engine: &CatalogEngine,
     dir: Option<&DataDir>,
     runtime: &Handle,
-) -> Result<Watched<Arc<dyn Catalog>>, OpenError> {
+) -> Result<Watched<(Arc<dyn Catalog>, Arc<dyn Presence>)>, OpenError> {
     Ok(match engine {
         CatalogEngine::Sqlite {} => {
             let catalog = SqliteCatalog::open(&place(dir, "catalog")?.catalog()).map_err(of("catalog"))?;
-            let file = Arc::new(catalog.db().clone());
-            (Arc::new(catalog), file)
+            let (file, catalog) = (Arc::new(catalog.db().clone()), Arc::new(catalog));
+            ((Arc::<SqliteCatalog>::clone(&catalog), catalog), file)
         }
         CatalogEngine::Postgres(settings) => {
             let catalog = PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?;
             let fitness = catalog.fitness("catalog-tables");
-            (Arc::new(catalog), fitness)
+            let catalog = Arc::new(catalog);
+            ((Arc::<PostgresCatalog>::clone(&catalog), catalog), fitness)
         }
     })
 }
@@ -147,6 +149,21 @@ pub fn open_catalog(
             Arc::new(PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?)
         }
     })
+}
+
+/// What fronts tell of themselves, beside whoever runs on the directory.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_presence(
+    engine: &CatalogEngine,
+    dir: Option<&DataDir>,
+    runtime: &Handle,
+) -> Result<Arc<dyn Presence>, OpenError> {
+    if let CatalogEngine::Sqlite {} = engine {
+        refuse_missing(place(dir, "catalog")?.catalog())?;
+    }
+    Ok(catalog(engine, dir, runtime)?.0.1)
 }
 
 /// The faces of the ledger that an operator's command needs.

@@ -19,6 +19,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_seeing.sql"),
     include_str!("migrations/0007_trade.sql"),
     include_str!("migrations/0008_reports.sql"),
+    include_str!("migrations/0010_credential_use.sql"),
 ];
 
 /// The advisory lock under which tables change.

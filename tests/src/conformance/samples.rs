@@ -3,8 +3,8 @@
 use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
-        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, Period, Quota, Route,
-        SecretHash, SimulatorBackend, Timestamp, Webhook, WebhookState, WhyDisabled,
+        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, Period, Quota,
+        Route, SecretHash, SimulatorBackend, Timestamp, Webhook, WebhookState, WhyDisabled,
     },
 };
 

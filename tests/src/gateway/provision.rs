@@ -10,9 +10,9 @@ use naru_shared::{
     catalog::{Catalog, Entry, Kind, SqliteCatalog, Subscription},
     data_dir::DataDir,
     domain::{
-        Access, Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
-        GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
-        SystemClock,
+        Access, Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId,
+        Environment, GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route,
+        SimulatorBackend, SystemClock,
     },
     key_file,
     keys::{CredentialHasher, Keyring},

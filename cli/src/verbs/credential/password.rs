@@ -46,7 +46,8 @@ pub fn read(from: &PasswordFrom, names: &[&str]) -> anyhow::Result<Zeroizing<Str
         PasswordFrom::Input => io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes),
     };
     read.context("the password cannot be read")?;
-    let text = str::from_utf8(&bytes).map_err(|_| Failure::Usage("a password is text in UTF-8".to_owned()))?;
+    let text =
+        str::from_utf8(&bytes).map_err(|_| Failure::Usage("a password is text in UTF-8".to_owned()))?;
     let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     refuse_weak(line, names).map_err(|weak| Failure::Usage(weak.to_string()))?;
     Ok(Zeroizing::new(line.to_owned()))

@@ -42,7 +42,11 @@ fn the_right_most_who_is_not_trusted_is_who_called() {
     assert_eq!(of(BY_X, PROXY, &["203.0.113.9"]), some("203.0.113.9"));
     assert_eq!(of(BY_X, PROXY, &["198.51.100.1, 203.0.113.9,10.2.3.4"]), some("203.0.113.9"));
     assert_eq!(of(BY_X, PROXY, &["198.51.100.1", "203.0.113.9", "10.2.3.4"]), some("203.0.113.9"));
-    assert_eq!(of(BY_X, PROXY, &["nonsense, 203.0.113.9"]), some("203.0.113.9"), "what a caller wrote is not read");
+    assert_eq!(
+        of(BY_X, PROXY, &["nonsense, 203.0.113.9"]),
+        some("203.0.113.9"),
+        "what a caller wrote is not read"
+    );
     assert_eq!(of(BY_X, PROXY, &["203.0.113.9:4711"]), some("203.0.113.9"));
     assert_eq!(of(BY_X, PROXY, &["2001:db8::1, [fd00::1]:80"]), some("2001:db8::1"));
     assert_eq!(of(BY_X, PROXY, &["::ffff:203.0.113.9"]), some("203.0.113.9"));
@@ -54,8 +58,16 @@ fn the_right_most_who_is_not_trusted_is_who_called() {
 
 #[test]
 fn what_a_proxy_that_is_trusted_garbles_is_refused() {
-    for line in ["", "203.0.113.9,", "203.0.113", "203.0.113.9:port", "[2001:db8::1", "[203.0.113.9]", "a, 1.2.3.4.5", "1.2.3.4 5"]
-    {
+    for line in [
+        "",
+        "203.0.113.9,",
+        "203.0.113",
+        "203.0.113.9:port",
+        "[2001:db8::1",
+        "[203.0.113.9]",
+        "a, 1.2.3.4.5",
+        "1.2.3.4 5",
+    ] {
         assert_eq!(of(BY_X, PROXY, &[line]), Err(Code::MalformedForwarded), "{line}");
     }
     for line in [

@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::{
-    Access, Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled, preset,
+    Access, Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled,
+    preset,
 };
 
 fn credential() -> Credential {

@@ -32,9 +32,8 @@ impl Tenant {
     }
 
     pub(super) fn set_quota(&mut self, new: Quota) {
-        let same = |known: &&mut Arc<Quota>| {
-            known.channel == new.channel && known.own_period() == new.own_period()
-        };
+        let same =
+            |known: &&mut Arc<Quota>| known.channel == new.channel && known.own_period() == new.own_period();
         match self.quotas.iter_mut().find(same) {
             Some(known) if known.version < new.version => *known = Arc::new(new),
             Some(_) => {}
