@@ -156,7 +156,9 @@ impl Ingress {
             clock: Arc::clone(&deps.clock),
         };
         let (told, ending) = (denials::tell(Arc::clone(&denials), ends.clone()), ends.clone());
-        let telling = deps.runtime.spawn(async move { drop(tokio::join!(told, teller.run(ending))) });
+        let telling = deps.runtime.spawn(async move {
+            tokio::join!(told, teller.run(ending));
+        });
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,

@@ -73,6 +73,8 @@ mod keys;
 #[cfg(test)]
 mod ledger_postgres;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod mending;
 #[cfg(test)]
 mod model_ledger;
