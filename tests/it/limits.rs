@@ -290,7 +290,7 @@ fn what_was_used_is_listed_once_a_front_has_ended() {
         line["last_used_at"].clone()
     };
     assert!(used("c0-live").is_string(), "{listed}");
-    assert!(used("c0-test").is_null(), "{listed}");
-    let revoked = verb(&gateway, "credential revoke c0-test");
+    assert!(used("c0-sandbox").is_null(), "{listed}");
+    let revoked = verb(&gateway, "credential revoke c0-sandbox");
     assert_eq!(revoked["fronts"], json!([]), "whoever ended in order is not waited for");
 }

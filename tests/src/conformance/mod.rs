@@ -15,6 +15,8 @@ pub mod watch;
 
 pub mod catalog;
 
+pub mod presence;
+
 pub mod registry;
 
 pub mod gate;
@@ -47,8 +49,9 @@ macro_rules! guarantees {
 #[cfg(test)]
 mod tests {
     /// A suite's macro, and the files with its guarantees.
-    const SUITES: [(&str, &[&str]); 9] = [
+    const SUITES: [(&str, &[&str]); 10] = [
         (include_str!("blobs.rs"), &[include_str!("blobs.rs")]),
+        (include_str!("presence.rs"), &[include_str!("presence.rs")]),
         (
             include_str!("queue.rs"),
             &[
