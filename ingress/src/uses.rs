@@ -17,6 +17,9 @@ const TURN: Duration = Duration::from_secs(60);
 /// After what could not be told; longer each time, up to a turn.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Between two versions that are told, while a catalog is filled: whoever waits for one waits so much longer.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// How long telling may take; at the end, so that a drain does not wait for it.
 const CALL: Duration = Duration::from_secs(10);
 const LAST: Duration = Duration::from_millis(400);
@@ -95,8 +98,9 @@ impl Teller {
             tokio::select! {
                 () = ends.cancelled() => {}
                 () = self.registry.changed(version) => {}
-                () = sleep_until(turn.max(Instant::now() + Duration::from_millis(100))) => {}
+                () = sleep_until(turn.max(Instant::now() + PAUSE)) => {}
             }
+            let _ended = timeout(PAUSE, ends.cancelled()).await;
         }
         let left = async {
             let uses = self.uses.take();

@@ -36,7 +36,7 @@ const AT_ONCE: usize = 2;
 
 /// Calls that wait for one credential, and how long each may.
 const WAITING: usize = 64;
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Wrong passwords of one credential from one source, and the time in which one of them is forgotten.
 const GUESSES: u32 = 10;
