@@ -110,13 +110,7 @@ impl Ingress {
     /// If the address is taken, if it would carry readable credentials beyond this machine without leave, or if the
     /// keyring has no key to sign envelopes with, or if they are to be of a version that this release does not write.
     pub fn bind(config: &IngressConfig, deps: IngressDeps) -> io::Result<Self> {
-        let refuse = |sentence: &str| io::Error::new(io::ErrorKind::InvalidInput, sentence);
-        if !config.listen.ip().is_loopback() && !config.allow_plain_http {
-            return Err(refuse(
-                "plain HTTP beyond loopback shows credentials to the network: listen on loopback, or set \
-                 allow_plain_http behind a proxy that ends TLS",
-            ));
-        }
+        refuse_readable(config)?;
         let keys = deps.keyring.envelope_keys().map_err(|error| refuse(&error.to_string()))?;
         let notices = Notices::new(NoticeParts {
             queue: Arc::clone(&deps.queue),
@@ -132,10 +126,7 @@ impl Ingress {
         let sandbox = "sandbox".parse().map_err(|_| refuse("the sandbox's route cannot be named"))?;
         let listener = listener::listen(config.listen, &deps.runtime)?;
         let addr = listener.local_addr()?;
-        let threads = match config.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
+        let threads = threads(config);
         let ends = CancellationToken::new();
         let parts = PublisherParts {
             queue: deps.queue,
@@ -148,17 +139,13 @@ impl Ingress {
         let denials = Arc::new(Denials::new());
         let uses = Arc::new(Uses::default());
         let teller = Teller {
-            // Told apart from every other life of a process at the same address.
-            name: format!("{}/{addr}/{:08x}", deps.host, fastrand::u32(..)),
+            name: front_name(&deps.host, addr),
             presence: deps.presence,
             registry: Arc::clone(&deps.registry),
             uses: Arc::clone(&uses),
             clock: Arc::clone(&deps.clock),
         };
-        let (told, ending) = (denials::tell(Arc::clone(&denials), ends.clone()), ends.clone());
-        let telling = deps.runtime.spawn(async move {
-            tokio::join!(told, teller.run(ending));
-        });
+        let telling = tell(&deps.runtime, Arc::clone(&denials), teller, &ends);
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,
@@ -234,6 +221,42 @@ impl Ingress {
             }
         }
     }
+}
+
+fn refuse(sentence: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, sentence)
+}
+
+/// Refuses to carry readable credentials beyond this machine without leave.
+fn refuse_readable(config: &IngressConfig) -> io::Result<()> {
+    if config.listen.ip().is_loopback() || config.allow_plain_http {
+        return Ok(());
+    }
+    Err(refuse(
+        "plain HTTP beyond loopback shows credentials to the network: listen on loopback, or set \
+         allow_plain_http behind a proxy that ends TLS",
+    ))
+}
+
+/// Threads that serve HTTP.
+fn threads(config: &IngressConfig) -> usize {
+    match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
+}
+
+/// The front's name, told apart from every other life of a process at the same address.
+fn front_name(host: &str, addr: SocketAddr) -> String {
+    format!("{host}/{addr}/{:08x}", fastrand::u32(..))
+}
+
+/// Tells what is told beside calls until the end: who was denied what, that the front lives, and what was used.
+fn tell(runtime: &Handle, denials: Arc<Denials>, teller: Teller, ends: &CancellationToken) -> JoinHandle<()> {
+    let (told, ends) = (denials::tell(denials, ends.clone()), ends.clone());
+    runtime.spawn(async move {
+        tokio::join!(told, teller.run(ends));
+    })
 }
 
 /// Ends the server so that every call whose bytes have come is answered: first nobody connects any more, then whoever has
