@@ -17,10 +17,11 @@ use crate::{
     front::Front,
     limits,
     meters::Call,
+    openapi,
     problem::{Code, Problem},
     request_id::RequestId,
     room::Places,
-    unread,
+    simulate, unread,
 };
 
 /// A body, and the room that it takes.
@@ -40,6 +41,10 @@ pub struct Exchange {
     pub request: HttpRequest,
     /// Its id.
     pub id: RequestId,
+    /// Which call it is.
+    call: Call,
+    /// What is to happen to its messages, in the sandbox.
+    pub simulate: Option<String>,
     payload: web::Payload,
     /// The call's body was not read to its end.
     unread: bool,
@@ -68,6 +73,8 @@ pub async fn exchange(
         unread: unread::has_body(&request),
         request,
         id,
+        call,
+        simulate: None,
         payload,
         standing: Vec::new(),
         customer: None,
@@ -85,6 +92,10 @@ pub async fn exchange(
     if let Some(code) = refused {
         exchange.front.meters.refused(code, exchange.messages);
         exchange.front.denials.add(exchange.customer.as_ref(), code, 1);
+        debug_assert!(
+            openapi::may(call, code),
+            "the contract does not say that {call:?} may be answered {code:?}"
+        );
     }
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
     let mut response = respond(result, &id, &standing, unread.then_some(payload));
@@ -112,7 +123,9 @@ impl Exchange {
             Ok(caller) => Some(caller.account.customer.clone()),
             Err(denied) => denied.customer.clone(),
         };
-        caller.map_err(|denied| denied.problem)
+        let caller = caller.map_err(|denied| denied.problem)?;
+        self.simulate = simulate::asked(headers, self.environment, self.call)?;
+        Ok(caller)
     }
 
     /// The call has so many messages; if it is refused, so are they.

@@ -41,6 +41,8 @@ mod room;
 
 mod strict_json;
 
+mod whole;
+
 mod problem;
 
 mod answer;
@@ -51,10 +53,17 @@ mod request_id;
 
 mod traceparent;
 
+mod openapi;
+
+mod simulate;
+
+mod advice;
+
 mod denials;
 
 mod meters;
 
 pub use config::IngressConfig;
+pub use openapi::{document as contract, listed as contract_codes};
 pub use problem::table as problems;
 pub use server::{Ingress, IngressDeps};

@@ -31,14 +31,19 @@ pub enum Call {
     Callback,
     /// What a refusal means.
     Problem,
+    /// The contract.
+    Contract,
+    /// A page to read and try it.
+    Docs,
     /// No path of ours.
     Unknown,
 }
 
-const CALLS: usize = 11;
+const CALLS: usize = Call::ALL.len();
 
 impl Call {
-    const ALL: [Self; CALLS] = [
+    /// Every call.
+    pub const ALL: [Self; 13] = [
         Self::Message,
         Self::Batch,
         Self::Status,
@@ -49,6 +54,8 @@ impl Call {
         Self::Attachment,
         Self::Callback,
         Self::Problem,
+        Self::Contract,
+        Self::Docs,
         Self::Unknown,
     ];
 
@@ -69,6 +76,8 @@ impl Call {
             Self::Attachment => "attachment",
             Self::Callback => "callback",
             Self::Problem => "problem",
+            Self::Contract => "contract",
+            Self::Docs => "docs",
             Self::Unknown => "unknown",
         }
     }

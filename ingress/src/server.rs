@@ -157,6 +157,7 @@ impl Ingress {
             meters: Arc::new(Meters::new()),
             denials: Arc::clone(&denials),
             sandbox,
+            docs: config.docs,
             route_backlog: config.route_backlog,
             customer_backlog: config.customer_backlog,
             draining: CancellationToken::new(),

@@ -31,6 +31,8 @@ mod clients;
 #[cfg(test)]
 mod compose;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod counts;
 #[cfg(test)]
 mod damage;

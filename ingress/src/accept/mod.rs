@@ -7,8 +7,9 @@ mod draft;
 pub mod key_header;
 mod repeats;
 mod units;
+mod wish;
 
 pub use admit::{Admission, admit, undo};
 pub use claim::{Claim, Held, Undo};
-pub use draft::{Draft, Place, malformed, parse, parse_bytes};
+pub use draft::{Draft, Place, Plain, malformed, parse, parse_bytes};
 pub use repeats::ContentMarker;

@@ -9,6 +9,7 @@ use naru_shared::{
     domain::Timestamp,
     metrics,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -20,11 +21,13 @@ use crate::{
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 /// What a `201` says.
-#[derive(Serialize)]
-struct Kept {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Attachment", description = "A file that messages may name until it expires.")]
+pub struct Kept {
     id: AttachmentId,
     media_type: &'static str,
     bytes: usize,
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     sha256: String,
     expires_at: Timestamp,
 }
@@ -76,8 +79,12 @@ fn content_digest(headers: &HeaderMap) -> Result<Option<Sha256Sum>, Problem> {
     let mut found = None;
     let mut there = false;
     for value in headers.get_all(&CONTENT_DIGEST) {
-        there = true;
         let text = value.to_str().map_err(|_| Code::MalformedDigest)?;
+        // An empty dictionary is as good as none (RFC 9651 section 3.2).
+        if text.trim().is_empty() {
+            continue;
+        }
+        there = true;
         for member in text.split(',') {
             let (name, value) = member.split_once('=').ok_or(Code::MalformedDigest)?;
             if name.trim() == "sha-256" {
@@ -116,8 +123,8 @@ mod tests {
         assert_eq!(read, Sha256Sum::of(b"{\"hello\": \"world\"}\n"));
         assert_eq!(digest(&[&format!("sha-512=:AAAA:, {text}")]), Ok(Some(read)));
         assert_eq!(digest(&["sha-512=:AAAA:", text]), Ok(Some(read)));
-        assert_eq!(digest(&[]), Ok(None));
-        for bad in ["", "sha-256", "sha-256=x", "sha-256=:AAAA:", "sha-512=:AAAA:", "sha-256=:****:"] {
+        assert_eq!((digest(&[]), digest(&[""])), (Ok(None), Ok(None)));
+        for bad in [",", "sha-256", "sha-256=x", "sha-256=:AAAA:", "sha-512=:AAAA:", "sha-256=:****:"] {
             assert_eq!(digest(&[bad]), Err(Code::MalformedDigest), "{bad}");
         }
     }

@@ -22,6 +22,8 @@ mod report;
 mod reporting;
 mod retry;
 mod route;
+mod schema;
+mod simulation;
 mod state;
 mod stored_backend;
 mod table;
@@ -59,6 +61,8 @@ pub use route::{
     Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,
     ShownRoute, SimulatorBackend,
 };
+pub(crate) use schema::type_id_pattern;
+pub use simulation::{InvalidSimulation, OUTCOMES, PARAMETERS, Simulated, Simulation};
 pub use state::State;
 pub use table::{
     InvalidMapping, InvalidTableUrl, PRESETS, TableBackend, TableColumns, TableEngine, TableKey,
