@@ -11,7 +11,7 @@ use super::root;
 use crate::stage::beside_others;
 
 /// Cases for each call in the phase that draws them; those of examples and of borders come on top.
-const CASES: &str = "20";
+const CASES: &str = "10";
 
 const SEED: &str = "20261130";
 
