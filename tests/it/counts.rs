@@ -79,7 +79,8 @@ fn denials_are_told_once_for_each_customer_and_code() {
         };
         assert_eq!((as_user("c1-live:wrong:k1"), as_user("nobody:p:k")), (401, 401));
     }
-    assert_eq!(Customer::live(listen, "c1-sandbox:p1:k1", PATIENCE).get("/quota").unwrap().status, 403);
+    let sandboxed = gateway.users.sandbox[1].clone();
+    assert_eq!(Customer::live(listen, &sandboxed, PATIENCE).get("/quota").unwrap().status, 403);
     assert_eq!(customer.send(&message("sms", "one"), None).unwrap().status, 202);
     assert_eq!(customer.batch(&vec![message("sms", "over"); 3]).unwrap().status, 429);
     let totals = [("code=quota-exceeded", 3), ("code=unauthorized", 80), ("code=wrong-environment", 1)];
