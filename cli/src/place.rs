@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use naru_shared::{
+    audit::AnchorFile,
     data_dir::DataDir,
     data_files,
     key_file::{self, KeyFileError},
@@ -48,6 +49,13 @@ pub fn look(config: &Config) -> anyhow::Result<Option<DataDir>> {
 #[must_use]
 pub fn needs_directory(config: &Config) -> bool {
     !config.engines().embedded().is_empty()
+}
+
+/// Where the heads of the record of acts are anchored, if anywhere: where the configuration says, else in the data directory.
+#[must_use]
+pub fn anchors(config: &Config, dir: Option<&DataDir>) -> Option<AnchorFile> {
+    let named = config.audit.anchors.clone();
+    named.or_else(|| dir.map(DataDir::anchors)).map(AnchorFile::at)
 }
 
 /// The deployment's secrets.

@@ -32,7 +32,7 @@ use crate::{
     auth::{Tokens, Verifier},
     config::IngressConfig,
     connection::Connections,
-    denials::{self, Denials},
+    denials::{self, Denials, Keeper},
     front::Front,
     listener::{self, Size},
     meters::Meters,
@@ -70,6 +70,8 @@ pub struct IngressDeps {
     pub queue: Arc<dyn Queue>,
     /// What a customer may read of its own.
     pub reads: Arc<dyn LedgerReads>,
+    /// Where is kept how many calls were denied.
+    pub denials: Arc<dyn naru_shared::denials::Denials>,
     /// Where attachments are kept, if they are.
     pub blobs: Option<Arc<dyn Blobs>>,
     /// The deployment's secrets.
@@ -163,7 +165,8 @@ impl Ingress {
         let (publisher, publishing) =
             Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
         let denials = Arc::new(Denials::new());
-        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), ends.clone()));
+        let keeper = Keeper::new(deps.denials, Arc::clone(&deps.clock));
+        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), keeper, ends.clone()));
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,
@@ -248,11 +251,16 @@ impl Ingress {
             deadline = stopping => (server.await, deadline),
         };
         ends.cancel();
-        let last = async { tokio::join!(publishing, telling) };
-        let ended = timeout_at(deadline + LAST_PUBLISH, last).await;
+        let latest = deadline + LAST_PUBLISH;
+        let (published, told) = tokio::join!(timeout_at(latest, publishing), timeout_at(latest, telling));
         served?;
-        match ended {
-            Ok((published, told)) => published.and(told).map_err(io::Error::other),
+        match told {
+            Ok(told) => told.map_err(io::Error::other)?,
+            // They are in the log.
+            Err(_) => tracing::warn!("the last counts of denials could not be kept"),
+        }
+        match published {
+            Ok(published) => published.map_err(io::Error::other),
             Err(_) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "publishing did not end within the drain time"))
             }

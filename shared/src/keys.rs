@@ -9,6 +9,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::AuditKey,
     domain::{EnvelopeKeys, SecretHash},
     sealing::Sealer,
     signing::WebhookSecrets,
@@ -118,6 +119,12 @@ impl Keyring {
     #[must_use]
     pub fn tokens(&self) -> TokenSecret {
         TokenSecret(self.credentials.derive("tokens"))
+    }
+
+    /// Makes the links of the record of acts, and tells those that others made.
+    #[must_use]
+    pub fn audit(&self) -> AuditKey {
+        AuditKey::new(&self.credentials)
     }
 
     /// Seals what must be known of others' secrets.

@@ -27,6 +27,10 @@ pub mod blobs;
 
 pub mod catalog;
 
+pub mod audit;
+
+pub mod denials;
+
 pub mod engines;
 
 pub mod ports;

@@ -1,5 +1,7 @@
 //! Black-box tests of Naru, in one binary.
 
+#[cfg(test)]
+mod conformance_audit;
 mod conformance_blobs;
 #[cfg(test)]
 mod conformance_callbacks;
@@ -20,6 +22,8 @@ mod conformance_watch;
 
 #[cfg(test)]
 mod api;
+#[cfg(test)]
+mod audit;
 #[cfg(test)]
 mod aws_proxy;
 #[cfg(test)]

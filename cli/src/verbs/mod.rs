@@ -2,6 +2,7 @@
 //! in force within a second.
 
 pub mod alarm;
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod config;

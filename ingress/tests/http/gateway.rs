@@ -112,6 +112,7 @@ impl Gateway {
             },
             queue: queue.clone(),
             reads: ledger.clone(),
+            denials: ledger.clone(),
             blobs: None,
             keyring,
             formats: FORMATS,
