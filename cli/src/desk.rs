@@ -14,6 +14,7 @@ use naru_shared::{
     domain::{Clock, Customer, CustomerId, Event, Route, RouteName, SystemClock, Timestamp},
     keys::Keyring,
     ports::{self, DeskPorts},
+    presence::Presence,
 };
 use tokio::runtime::Handle;
 
@@ -75,6 +76,14 @@ impl Desk {
             Ok(keyring) => Ok((Scribe::new(keyring.audit(), actor()), keyring)),
             Err(error) => Err(format!("{error:#}")),
         })
+    }
+
+    /// What fronts tell of themselves.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn presence(&self) -> anyhow::Result<Arc<dyn Presence>> {
+        Ok(ports::open_presence(&self.config.catalog, self.dir(), &Handle::current())?)
     }
 
     /// The ledger's faces for the operator and for a customer, to look at. Whoever changes something takes [`Desk::hand`].

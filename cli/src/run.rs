@@ -135,6 +135,7 @@ async fn act(command: Command, desk: &Desk) -> anyhow::Result<()> {
         Command::Customer(verb) => verbs::customer::run(verb, desk).await,
         Command::Credential(verb) => verbs::credential::run(verb, desk).await,
         Command::Route(verb) => verbs::route::run(verb, desk).await,
+        Command::Rate(verb) => verbs::rate::run(verb, desk).await,
         Command::Quota(verb) => verbs::quota::run(verb, desk).await,
         Command::Sender(verb) => verbs::sender::run(verb, desk).await,
         Command::OptOut(verb) => verbs::opt_out::run(verb, desk).await,

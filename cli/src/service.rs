@@ -169,6 +169,8 @@ fn bind_ingress(
         queue: Arc::clone(&ports.queue),
         reads: Arc::clone(&ports.reads),
         denials: Arc::clone(&ports.denials),
+        presence: Arc::clone(&ports.presence),
+        host: place::host(),
         blobs: ports.blobs.clone(),
         keyring: keyring.clone(),
         formats: config.release.formats,

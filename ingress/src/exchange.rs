@@ -114,9 +114,10 @@ impl Exchange {
     /// Who calls, without asking the rates yet.
     pub async fn authenticate(&mut self) -> Result<Caller, Problem> {
         let signed = self.signed().await?;
-        let front = &self.front;
+        let (front, headers) = (&self.front, self.request.headers());
+        let from = front.origin.of(self.request.peer_addr(), headers)?;
         let proof = signed.as_ref().map(|signed| signed.credential.clone());
-        let caller = authenticate(self.request.headers(), proof, self.environment, front).await;
+        let caller = authenticate(front, headers, proof, self.environment, (self.call, from)).await;
         self.customer = match &caller {
             Ok(caller) => Some(caller.account.customer.clone()),
             Err(denied) => denied.customer.clone(),

@@ -65,6 +65,8 @@ mod denials;
 
 mod meters;
 
-pub use config::IngressConfig;
+mod uses;
+
+pub use config::{ForwardedBy, IngressConfig};
 pub use problem::table as problems;
 pub use server::{Ingress, IngressDeps};

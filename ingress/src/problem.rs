@@ -46,6 +46,8 @@ problem_table! {
         "The header Host names no host, or the head asks for a protocol that is not spoken here. The detail says which.";
     DuplicateHeader = "duplicate-header", BAD_REQUEST, "A header was sent twice",
         "Authorization, Idempotency-Key and Content-Type may each be sent once. Send the call again with one of each.";
+    MalformedForwarded = "malformed-forwarded", BAD_REQUEST, "It cannot be read for whom the proxy forwards",
+        "A proxy that the operator trusts sent a header X-Forwarded-For or Forwarded that is none. Nothing was done; the operator must mend the proxy.";
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "The query cannot be read",
         "A query parameter is unknown, repeated, or not within its range. The detail names it.";
     MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON that can be read",
@@ -84,6 +86,10 @@ problem_table! {
         "Tokens are made for calls with Authorization: Basic. A token does not get another, and who signs tokens needs none.";
     Suspended = "suspended", FORBIDDEN, "The customer is suspended",
         "Calls of this customer are refused until the operator lifts the suspension.";
+    AddressNotAllowed = "address-not-allowed", FORBIDDEN, "The credential may not be used from this address",
+        "The operator let this credential be used from certain addresses, and the call came from another. Call from one of them, or ask the operator to add this one.";
+    InsufficientScope = "insufficient-scope", FORBIDDEN, "The credential may not do this",
+        "A credential has the scopes send, read and cancel, or some of them. The detail says which this call needs. Use another credential of the customer, or ask the operator.";
     NotFound = "not-found", NOT_FOUND, "There is nothing here",
         "The path is unknown, or the id was not made for this customer.";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here",
@@ -158,6 +164,8 @@ problem_table! {
         "An idempotency key stands for one content for 30 days. Use a new key for a new message.";
     RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests",
         "The customer calls faster than its rates allow. Nothing was accepted. Retry-After says when to call again.";
+    TooManyGuesses = "too-many-guesses", TOO_MANY_REQUESTS, "Too many wrong passwords",
+        "From this address the API key of the credential came with too many wrong passwords. Nothing was accepted. Retry-After says when a password is looked at again; one that was accepted within the last hour is accepted meanwhile, and so is the right one from elsewhere.";
     QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The quota is used up",
         "The units of this period are used up. Retry-After says when the quota is renewed; a prepaid quota is renewed by buying more.";
     TooManyReads = "too-many-reads", TOO_MANY_REQUESTS, "Too many reads at once",

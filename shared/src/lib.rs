@@ -57,6 +57,10 @@ pub mod hidden;
 
 pub mod keys;
 
+pub mod passwords;
+
+pub mod presence;
+
 pub mod signing;
 
 pub mod sealing;

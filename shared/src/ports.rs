@@ -13,7 +13,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use admission::{open_gate, open_registry};
 use async_trait::async_trait;
 use records::Records;
-pub use records::{DeskPorts, open_audits, open_catalog, open_desk};
+pub use records::{DeskPorts, open_audits, open_catalog, open_desk, open_presence};
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use transport::Transport;
@@ -32,6 +32,7 @@ use crate::{
     ledger::{Ledger, LedgerDesk, LedgerReads},
     outbox::Outbox,
     postgres::InvalidUrl,
+    presence::Presence,
     queue::{ClaimChecks, Quarantine, Queue},
     registry::Registry,
     sqlite::DbError,
@@ -73,6 +74,8 @@ pub struct Ports {
     pub reads: Arc<dyn LedgerReads>,
     /// Customers, credentials, routes and quotas of record.
     pub catalog: Arc<dyn Catalog>,
+    /// Which fronts live, and when credentials were last used.
+    pub presence: Arc<dyn Presence>,
     /// What an accept must know.
     pub registry: Arc<dyn Registry>,
     /// What an accept asks.
@@ -231,7 +234,7 @@ pub fn open(
     let queue = checked(queue, blobs.as_ref());
     let records = Records::open(part, &engines.ledger, dir, clock, (runtime, &scribe))?;
     let opened = records::catalog(&engines.catalog, dir, runtime, scribe)?;
-    let records::OpenCatalog { catalog, audit: of_changes, probe: of_catalog } = opened;
+    let records::OpenCatalog { catalog, presence, audit: of_changes, probe: of_catalog } = opened;
     let (registry, following) = open_registry(&engines.registry, &catalog)?;
     let (gate, keeping) = open_gate(&engines.gate, clock, runtime)?;
     let tasks = runtime.spawn(async move {
@@ -245,7 +248,7 @@ pub fn open(
     let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>);
     let probes = files.chain(records.probes).chain([of_catalog]).chain(probe).collect();
     let (reads, denials) = (records.reads, records.denials);
-    let ports = Ports { queue, reads, catalog, registry, gate, denials, blobs, behind, probes };
+    let ports = Ports { queue, reads, catalog, presence, registry, gate, denials, blobs, behind, probes };
     Ok((ports, tasks))
 }
 

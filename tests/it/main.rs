@@ -79,6 +79,8 @@ mod keys;
 #[cfg(test)]
 mod ledger_postgres;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod listener;
 #[cfg(test)]
 mod mending;

@@ -19,6 +19,7 @@ pub mod opt_out;
 pub mod quarantine;
 pub mod quiet;
 pub mod quota;
+pub mod rate;
 pub mod route;
 pub mod sender;
 pub mod slack;

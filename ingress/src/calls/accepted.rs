@@ -6,7 +6,10 @@ use naru_shared::{
 };
 use serde::Serialize;
 
-use crate::problem::{Code, Doubt, Problem};
+use crate::{
+    accept::Rehearsal,
+    problem::{Code, Doubt, Problem},
+};
 
 /// What a `202` says.
 #[derive(Debug, Serialize)]
@@ -30,6 +33,22 @@ impl<'a> Accepted<'a> {
             route: answer.route.as_str(),
             accepted_at: answer.accepted_at,
         }
+    }
+}
+
+/// What a rehearsal says: there is no message, so it has neither id nor state.
+#[derive(Debug, Serialize)]
+pub struct Rehearsed<'a> {
+    dry_run: bool,
+    reference: Option<&'a str>,
+    units: Units,
+    route: &'a str,
+}
+
+impl<'a> Rehearsed<'a> {
+    /// What was found.
+    pub fn of(rehearsal: &'a Rehearsal, reference: Option<&'a str>) -> Self {
+        Self { dry_run: true, reference, units: rehearsal.units, route: rehearsal.route.as_str() }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use actix_web::http::StatusCode;
 
-use super::accepted::{Accepted, unknown};
+use super::{
+    accepted::{Accepted, Rehearsed, unknown},
+    query,
+};
 use crate::{
     accept::{self, Admission, Place, key_header},
     answer::Answer,
@@ -16,6 +19,7 @@ use crate::{
 /// Accepts one message: `202` once the queue has it.
 pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let caller = exchange.authenticate().await?;
+    let dry_run = query::dry_run(exchange.request.query_string())?;
     exchange.room()?;
     exchange.rate(&caller, 1).await?;
     let body = exchange.body(&caller, limits::BODY).await?;
@@ -24,6 +28,10 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let front = &exchange.front;
     let draft = accept::parse_bytes(&body.bytes, Place::Alone, front.clock.now())?;
     drop(body);
+    if dry_run {
+        let rehearsal = accept::rehearse(front, &caller, &draft).await?;
+        return Answer::json(StatusCode::OK, &Rehearsed::of(&rehearsal, draft.content.reference.as_deref()));
+    }
     let reference = draft.content.reference.clone();
     let trace = traceparent::of(headers);
     let answer = match accept::admit(front, &caller, draft, key.clone(), None, trace).await? {

@@ -9,6 +9,7 @@ pub mod callback;
 pub mod cancel;
 pub mod message;
 pub mod problem_page;
+mod query;
 pub mod quota;
 mod reading;
 pub mod report_ack;

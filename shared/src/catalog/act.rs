@@ -134,6 +134,9 @@ fn credential(credential: &Credential) -> Value {
         let keys = keys.iter().map(|key| json!({ "kid": key.kid, "alg": key.alg })).collect();
         shown.insert("keys".to_owned(), keys);
     }
+    if let (Some(shown), Value::Object(access)) = (shown.as_object_mut(), plain(&credential.access)) {
+        shown.extend(access);
+    }
     shown
 }
 

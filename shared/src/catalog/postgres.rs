@@ -1,5 +1,7 @@
 //! The catalog in PostgreSQL: documents beside one counter.
 
+mod presence;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;

@@ -1,5 +1,7 @@
 //! The catalog in one SQLite file that the server and the operator's commands open at the same time.
 
+mod presence;
+
 use std::{collections::HashSet, path::Path, time::Duration};
 
 use async_trait::async_trait;
@@ -34,6 +36,15 @@ pub(crate) const SCHEMA: &[&str] = &[
     CREATE INDEX act_free ON act (free_at);
 ",
     crate::audit::sqlite::TABLE,
+    // Fronts that live and what each has of the catalog; when credentials were last used.
+    "
+    CREATE TABLE front (
+        name TEXT PRIMARY KEY, version INTEGER NOT NULL, seen_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credential_use (
+        credential TEXT PRIMARY KEY, used_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// How long a call may take; longer than the wait for another process's write lock.

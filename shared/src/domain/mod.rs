@@ -2,6 +2,7 @@
 //!
 //! Everything from outside is parsed into these types once, at the edge; inside, a precondition is a type.
 
+mod access;
 mod account;
 mod alarm;
 mod code;
@@ -33,10 +34,13 @@ mod trade;
 mod transition;
 mod webhook;
 
+pub use access::{Access, NotAScope, Scope, Scopes};
 pub use account::{Account, Environment, Lane};
 pub use alarm::{AlarmEach, AlarmKind, AlarmRule, AlarmSubject, InvalidAlarm};
 pub use code::{ChargeEffect, Code};
-pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SealedSecret, SecretHash};
+pub use customer::{
+    ChosenPassword, Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SealedSecret, SecretHash,
+};
 pub use envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead, WRITTEN};
 pub use event::{Event, HeldMessage};
 pub use event_kind::{Audience, DataShape, EventKind, kinds};
@@ -60,8 +64,8 @@ pub use report::{MessageView, Report};
 pub use reporting::{CallbackDocument, Reporting};
 pub use retry::{Lifetime, RetryPolicy};
 pub use route::{
-    Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,
-    ShownRoute, SimulatorBackend,
+    Assignment, BackendConfig, HttpBackend, InvalidNetwork, IpNetwork, OnUncertain, Pacing, ProviderDocument,
+    Route, ShownRoute, SimulatorBackend,
 };
 pub use state::State;
 pub use table::{

@@ -16,6 +16,7 @@ use crate::{
     ledger::{Ledger, LedgerDesk, LedgerMends, LedgerReads, OptOuts, PostgresLedger, SqliteLedger},
     outbox::Outbox,
     postgres::{InvalidUrl, PostgresSettings},
+    presence::Presence,
     watch::Watch,
 };
 
@@ -114,9 +115,10 @@ impl Records {
     }
 }
 
-/// The catalog, the record of its changes, and what readiness asks of it.
+/// The catalog and what lies beside it, the record of its changes, and what readiness asks of it.
 pub(super) struct OpenCatalog {
     pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) presence: Arc<dyn Presence>,
     pub(super) audit: Arc<dyn Audit>,
     pub(super) probe: Arc<dyn Probe>,
 }
@@ -133,13 +135,15 @@ pub(super) fn catalog(
             let catalog = SqliteCatalog::open(&place(dir, "catalog")?.catalog()).map_err(of("catalog"))?;
             let audit = Arc::new(catalog.audit(scribe.clone()));
             let probe = Arc::new(catalog.db().clone());
-            OpenCatalog { catalog: Arc::new(catalog.recorded_by(scribe)), audit, probe }
+            let catalog = Arc::new(catalog.recorded_by(scribe));
+            OpenCatalog { catalog: Arc::<SqliteCatalog>::clone(&catalog), presence: catalog, audit, probe }
         }
         CatalogEngine::Postgres(settings) => {
             let catalog = PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?;
             let audit = Arc::new(catalog.audit(scribe.clone()));
             let probe = catalog.fitness("catalog-tables");
-            OpenCatalog { catalog: Arc::new(catalog.recorded_by(scribe)), audit, probe }
+            let catalog = Arc::new(catalog.recorded_by(scribe));
+            OpenCatalog { catalog: Arc::<PostgresCatalog>::clone(&catalog), presence: catalog, audit, probe }
         }
     })
 }
@@ -171,6 +175,27 @@ pub fn open_catalog(
                 Some(scribe) => Arc::new(catalog.recorded_by(scribe)),
                 None => Arc::new(catalog),
             }
+        }
+    })
+}
+
+/// What fronts tell of themselves, beside whoever runs on the directory.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_presence(
+    engine: &CatalogEngine,
+    dir: Option<&DataDir>,
+    runtime: &Handle,
+) -> Result<Arc<dyn Presence>, OpenError> {
+    Ok(match engine {
+        CatalogEngine::Sqlite {} => {
+            let dir = place(dir, "catalog")?;
+            refuse_missing(dir.catalog())?;
+            Arc::new(SqliteCatalog::open(&dir.catalog()).map_err(of("catalog"))?)
+        }
+        CatalogEngine::Postgres(settings) => {
+            Arc::new(PostgresCatalog::open("catalog", settings, runtime).map_err(at("catalog"))?)
         }
     })
 }

@@ -130,13 +130,8 @@ impl Site {
     }
 
     pub(super) fn limit(&self, units: u64) {
-        self.know(Entry::Quota(Quota {
-            customer: "acme".parse().unwrap(),
-            channel: None,
-            period: naru_shared::domain::Period::Month,
-            limit: units,
-            version: 0,
-        }));
+        let period = naru_shared::domain::Period::Month;
+        self.know(Entry::Quota(Quota::new("acme".parse().unwrap(), None, period, units)));
     }
 
     pub(super) fn deps(&self) -> WorkersDeps {

@@ -258,7 +258,7 @@ pub fn live(customer: &str) -> anyhow::Result<Account> {
 /// A limit.
 pub fn quota(customer: &str, channel: Option<&str>, period: Period, limit: u64) -> anyhow::Result<Quota> {
     let channel = channel.map(str::parse).transpose()?;
-    Ok(Quota { customer: customer.parse()?, channel, period, limit, version: 1 })
+    Ok(Quota { version: 1, ..Quota::new(customer.parse()?, channel, period, limit) })
 }
 
 /// It arrived.
