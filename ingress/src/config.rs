@@ -63,6 +63,8 @@ pub struct IngressConfig {
     /// How long a server that was asked to stop still answers on open and on new connections, accepts with `503`, in
     /// milliseconds; a part of the time that a drain may take.
     pub drain_grace_ms: u64,
+    /// Serve `/docs`, a page to read and try the API.
+    pub docs: bool,
     /// Messages of everybody that may wait on a route before accepts of it are refused.
     pub route_backlog: u64,
     /// Messages of one customer that may wait on a route before its accepts are refused.
@@ -87,6 +89,7 @@ impl Default for IngressConfig {
             envelope_version: WRITTEN,
             drain_notice_ms: 0,
             drain_grace_ms: 1_500,
+            docs: true,
             route_backlog: 5_000_000,
             customer_backlog: 1_000_000,
         }

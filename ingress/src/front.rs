@@ -70,6 +70,8 @@ pub struct Front {
     pub denials: Arc<Denials>,
     /// The route of every sandbox message.
     pub sandbox: RouteName,
+    /// Whether there is a page to read and try the API.
+    pub docs: bool,
     /// Messages of everybody that may wait on a route.
     pub route_backlog: u64,
     /// Messages of one customer that may wait on a route.

@@ -51,6 +51,8 @@ mod room;
 
 mod strict_json;
 
+mod whole;
+
 mod problem;
 
 mod answer;
@@ -61,6 +63,12 @@ mod request_id;
 
 mod traceparent;
 
+mod openapi;
+
+mod simulate;
+
+mod advice;
+
 mod denials;
 
 mod meters;
@@ -68,5 +76,6 @@ mod meters;
 mod uses;
 
 pub use config::{ForwardedBy, IngressConfig};
+pub use openapi::{document as contract, listed as contract_codes};
 pub use problem::table as problems;
 pub use server::{Ingress, IngressDeps};

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 macro_rules! problem_table {
@@ -116,6 +117,10 @@ problem_table! {
         "A message is a JSON object, a batch an object with the array messages. The detail says what was found.";
     UnknownField = "unknown-field", UNPROCESSABLE_ENTITY, "A field is unknown",
         "Fields that Naru does not know are refused, so that a misspelt one is not silently ignored. The detail names it.";
+    InvalidSimulation = "invalid-simulation", UNPROCESSABLE_ENTITY, "The header Naru-Simulate cannot be read",
+        "Naru-Simulate names an outcome and its parameters as an item of RFC 9651. The detail says what is wrong with it.";
+    SimulationOnLive = "simulation-on-live", UNPROCESSABLE_ENTITY, "Nothing is simulated here",
+        "Naru-Simulate is for the sandbox: below /v1.0 messages are really sent. Nothing was accepted.";
     InvalidKey = "invalid-key", UNPROCESSABLE_ENTITY, "The idempotency key is not valid",
         "A key is 1 to 255 printable ASCII characters without spaces at its ends, in the header Idempotency-Key bare or quoted, in a batch in the field key.";
     InvalidChannel = "invalid-channel", UNPROCESSABLE_ENTITY, "The channel is not valid",
@@ -200,10 +205,10 @@ problem_table! {
         "The queue did not confirm in time. Call again with the same content and the Idempotency-Key given in the member key: if the message was accepted, it is not sent twice.";
 }
 
-/// Code, status, title and page of every refusal, for documentation and tests.
+/// Code, status, title, page and advice of every refusal, for documentation and tests.
 #[must_use]
-pub fn table() -> Vec<(&'static str, u16, &'static str, &'static str)> {
-    Code::ALL.iter().map(|c| (c.as_str(), c.status().as_u16(), c.title(), c.page())).collect()
+pub fn table() -> Vec<(&'static str, u16, &'static str, &'static str, &'static str)> {
+    Code::ALL.iter().map(|c| (c.as_str(), c.status().as_u16(), c.title(), c.page(), c.advice())).collect()
 }
 
 impl Code {
@@ -236,7 +241,7 @@ pub struct Problem {
 }
 
 /// A message of which it is not known whether it was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Doubt {
     /// Its id.
     pub id: String,
@@ -295,15 +300,26 @@ impl From<Code> for Problem {
 }
 
 /// A problem as it is written (RFC 9457 section 3).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Problem", description = "A refusal (RFC 9457). Decide by its code.")]
 pub struct Document<'a> {
+    /// Where a page says what it means and what to do.
     #[serde(rename = "type")]
+    #[schemars(extend("format" = "uri-reference"))]
     kind: String,
+    /// The same for each code; for people.
     title: &'static str,
+    /// The status of the answer; in a batch, the one that the item would have been answered with alone.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// What it means, for programs.
     code: &'static str,
+    /// What it means here; for people.
     detail: &'a str,
+    /// The id of the call, as in the header Request-Id.
+    #[schemars(regex(pattern = "^req_"))]
     instance: &'a str,
+    /// Of `accept-unknown` alone.
     #[serde(flatten)]
     doubt: Option<&'a Doubt>,
 }

@@ -205,6 +205,7 @@ impl Ingress {
             meters: Arc::new(Meters::new()),
             denials: Arc::clone(&denials),
             sandbox,
+            docs: config.docs,
             route_backlog: config.route_backlog,
             customer_backlog: config.customer_backlog,
             draining: CancellationToken::new(),

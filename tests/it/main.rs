@@ -35,6 +35,8 @@ mod clients;
 #[cfg(test)]
 mod compose;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod counts;
 #[cfg(test)]
 mod damage;

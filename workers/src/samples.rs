@@ -32,6 +32,7 @@ pub(crate) fn message(number: u8, recipient: &str) -> Message {
         reference: None,
         send_at: None,
         ttl: None,
+        simulate: None,
     };
     Message {
         id: MessageId::from_bytes([number; 16]),

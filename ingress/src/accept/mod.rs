@@ -8,9 +8,10 @@ pub mod key_header;
 mod rehearse;
 mod repeats;
 mod units;
+mod wish;
 
 pub use admit::{Admission, admit, undo};
 pub use claim::{Claim, Held, Undo};
-pub use draft::{Draft, Place, malformed, parse, parse_bytes};
+pub use draft::{Draft, Place, Plain, malformed, parse, parse_bytes};
 pub use rehearse::{Rehearsal, rehearse};
 pub use repeats::ContentMarker;

@@ -4,6 +4,7 @@ use naru_shared::{
     domain::{Key, MessageId, State, Timestamp, Units},
     gate::FirstAnswer,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -12,12 +13,17 @@ use crate::{
 };
 
 /// What a `202` says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(
+    rename = "Accepted",
+    description = "A message that will be sent, or whose report will say why not."
+)]
 pub struct Accepted<'a> {
     id: MessageId,
     reference: Option<&'a str>,
     status: State,
     units: Units,
+    #[schemars(with = "naru_shared::domain::RouteName")]
     route: &'a str,
     accepted_at: Timestamp,
 }

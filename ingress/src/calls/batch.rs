@@ -131,13 +131,14 @@ async fn admit(
     let mut steps = Vec::with_capacity(items.len());
     let mut asked = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let draft = match accept::parse(item.get(), Place::InBatch, now) {
+        let mut draft = match accept::parse(item.get(), Place::InBatch, now) {
             Ok(draft) => draft,
             Err(problem) => {
                 steps.push((None, Step::Done(Fate::Refused(problem))));
                 continue;
             }
         };
+        draft.content.simulate.clone_from(&exchange.simulate);
         let key = draft.key.clone();
         if let Some(step) = repeated(&mut keys, &draft, index) {
             steps.push((key, step));

@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use naru_shared::domain::{Key, MessageId, Units};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -23,7 +24,8 @@ pub enum Fate {
 }
 
 /// The answer's body.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "BatchResult", description = "What became of each item, in order.")]
 pub struct Summary<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dry_run: bool,
@@ -33,10 +35,13 @@ pub struct Summary<'a> {
     results: Vec<Line<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "BatchLine", description = "What became of one item.")]
 struct Line<'a> {
     index: usize,
     key: Option<&'a Key>,
+    /// With `accepted` come `id` and `units`, else a `problem`.
+    #[schemars(extend("enum" = ["accepted", "refused", "unknown"]))]
     result: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a MessageId>,

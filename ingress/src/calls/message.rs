@@ -26,7 +26,8 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let headers = exchange.request.headers();
     let key = headers.get(limits::IDEMPOTENCY_KEY).map(|v| key_header::parse(v.as_bytes())).transpose()?;
     let front = &exchange.front;
-    let draft = accept::parse_bytes(&body.bytes, Place::Alone, front.clock.now())?;
+    let mut draft = accept::parse_bytes(&body.bytes, Place::Alone, front.clock.now())?;
+    draft.content.simulate.clone_from(&exchange.simulate);
     drop(body);
     if dry_run {
         let rehearsal = accept::rehearse(front, &caller, &draft).await?;

@@ -43,7 +43,9 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let (front, life) = (&exchange.front, Duration::from_secs(u64::from(expires_in)));
     let access_token = front.tokens.issue(&caller.proved.credential, front.clock.now(), life);
     let made = Made { access_token, token_type: "Bearer", expires_in };
-    Ok(Answer { secret: true, ..Answer::json(StatusCode::OK, &made)? })
+    // A secret that nobody may keep (RFC 6749 section 5.1).
+    let headers = vec![(CACHE_CONTROL, "no-store".into())];
+    Ok(Answer { headers, ..Answer::json(StatusCode::OK, &made)? })
 }
 
 /// The life that a body asks for.

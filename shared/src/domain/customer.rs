@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RatePolicy {
     /// The policy's name in `RateLimit` headers.
     pub name: String,

@@ -24,6 +24,8 @@ mod report;
 mod reporting;
 mod retry;
 mod route;
+mod schema;
+mod simulation;
 mod state;
 mod stored_backend;
 mod stored_credential;
@@ -67,6 +69,8 @@ pub use route::{
     Assignment, BackendConfig, HttpBackend, InvalidNetwork, IpNetwork, OnUncertain, Pacing, ProviderDocument,
     Route, ShownRoute, SimulatorBackend,
 };
+pub(crate) use schema::type_id_pattern;
+pub use simulation::{InvalidSimulation, OUTCOMES, PARAMETERS, Simulated, Simulation};
 pub use state::State;
 pub use table::{
     InvalidMapping, InvalidTableUrl, PRESETS, TableBackend, TableColumns, TableEngine, TableKey,

@@ -109,6 +109,7 @@ impl Bed {
             reference: Some(format!("ref-{number}")),
             send_at: None,
             ttl: None,
+            simulate: None,
         };
         let message = Message {
             id: MessageId::from_bytes(u128::from(number).to_be_bytes()),
