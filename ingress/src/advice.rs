@@ -24,6 +24,36 @@ impl Code {
             Self::DigestMismatch => {
                 "Send it again. If it happens each time, compute the digest over the bytes as they are sent."
             }
+            Self::MalformedForwarded => "Tell the operator the request id: the proxy in front must be mended.",
+            Self::MalformedToken | Self::InvalidClaim => {
+                "Compare what you sign with what docs/tokens.md of the release says; the detail names what is wrong. The same token is refused each time."
+            }
+            Self::TokenExpired => "Make or fetch another token and send the call with it.",
+            Self::TokenNotYetValid => "Set the clock of the machine that makes tokens, and make another one.",
+            Self::MalformedSignature | Self::SignatureIncomplete => {
+                "Mend what you sign as the detail says; docs/signing.md of the release has a worked example. The same call is refused each time."
+            }
+            Self::StaleSignature => {
+                "Sign the call anew when it is sent. If it happens each time, set your clock; the detail tells the time here."
+            }
+            Self::SignedDigestMismatch => {
+                "Hash the very bytes that are sent, after your library wrote them, and sign the call anew."
+            }
+            Self::NonceReplayed => {
+                "Sign the call anew with another nonce. To learn what became of the first, send it with the same Idempotency-Key."
+            }
+            Self::BasicNeeded => {
+                "Call with the id, password and API key of a Basic credential, or make tokens yourself with the key that you gave the operator."
+            }
+            Self::AddressNotAllowed => {
+                "Call from an address that the operator allowed, or ask the operator to allow this one."
+            }
+            Self::InsufficientScope => {
+                "Use a credential that has the scope that the detail names, or ask the operator for it."
+            }
+            Self::TooManyGuesses => {
+                "Correct the password in your configuration, and wait as long as Retry-After says before the next call."
+            }
             Self::MissingAuthorization | Self::MalformedAuthorization => {
                 "Send the credential as the operator gave it to you, in the header Authorization, once."
             }

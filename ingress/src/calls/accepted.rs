@@ -43,11 +43,13 @@ impl<'a> Accepted<'a> {
 }
 
 /// What a rehearsal says: there is no message, so it has neither id nor state.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Rehearsed", description = "A message that would be accepted; nothing was sent, and there is no message.")]
 pub struct Rehearsed<'a> {
     dry_run: bool,
     reference: Option<&'a str>,
     units: Units,
+    #[schemars(with = "naru_shared::domain::RouteName")]
     route: &'a str,
 }
 

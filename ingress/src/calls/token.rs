@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header::CACHE_CONTROL};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,14 +18,15 @@ use crate::{
 };
 
 /// Seconds that a token lives unless asked otherwise.
-const USUAL_LIFE: u32 = 900;
+pub const USUAL_LIFE: u32 = 900;
 
 /// Seconds that a token lives at least.
-const SHORTEST_LIFE: u32 = 60;
+pub const SHORTEST_LIFE: u32 = 60;
 
 /// The answer of RFC 6749 section 5.1.
-#[derive(Serialize)]
-struct Made {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Token", description = "A token, as RFC 6749 section 5.1 answers with it.")]
+pub struct Made {
     access_token: String,
     token_type: &'static str,
     expires_in: u32,

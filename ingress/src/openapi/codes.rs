@@ -8,15 +8,29 @@ pub const ANY: &[Code] =
 
 /// Before it is known who asks; and what the sandbox simulates of any call. A way to prove who one is adds its codes here.
 pub const CALLER: &[Code] = &[
+    Code::MalformedForwarded,
     Code::MissingAuthorization,
     Code::MalformedAuthorization,
+    Code::MalformedToken,
+    Code::InvalidClaim,
+    Code::TokenExpired,
+    Code::TokenNotYetValid,
+    Code::MalformedSignature,
+    Code::SignatureIncomplete,
+    Code::StaleSignature,
+    Code::SignedDigestMismatch,
+    Code::NonceReplayed,
     Code::Unauthorized,
+    Code::AddressNotAllowed,
     Code::WrongEnvironment,
     Code::Suspended,
+    Code::InsufficientScope,
     Code::InvalidSimulation,
     Code::SimulationOnLive,
     Code::RateLimited,
+    Code::TooManyGuesses,
     Code::Unavailable,
+    Code::Overloaded,
 ];
 
 /// A body of JSON.

@@ -83,7 +83,7 @@ pub fn document() -> Value {
             { "name": "providers", "description": "What the providers of routes call." },
             { "name": "about", "description": "What this gateway says about itself; needs no credential." },
         ],
-        "security": [{ "basic": [] }],
+        "security": [{ "basic": [] }, { "token": [] }, { "signature": [] }],
         "paths": paths::all(),
         "webhooks": webhooks::all(),
         "components": {

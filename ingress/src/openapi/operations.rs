@@ -19,6 +19,8 @@ pub enum Callers {
 pub enum Body {
     /// JSON of this schema.
     Json(&'static str),
+    /// JSON of this schema, or nothing.
+    Maybe(&'static str),
     /// A file.
     File,
     /// JSON or a form, as a route says.
@@ -100,6 +102,7 @@ pub const fn of(call: Call) -> Option<Operation> {
         Call::Acknowledge => ACKNOWLEDGE,
         Call::Quota => QUOTA,
         Call::Attachment => UPLOAD,
+        Call::Token => TOKEN,
         Call::Callback => TELL,
         Call::Problem => EXPLAIN,
         Call::Contract => CONTRACT,
@@ -130,10 +133,13 @@ const SEND: Operation = Operation {
     summary: "Send one message",
     description: "`202` leaves once the message is on disk: it will be sent, or its report will say why not. `units` is what it costs if it \
         is delivered. With the same `Idempotency-Key` and content it is the same message for 30 days.",
-    parameters: &["IdempotencyKey", "Traceparent", "Simulate"],
+    parameters: &["IdempotencyKey", "Traceparent", "DryRun", "Simulate"],
     body: Some(Body::Json("Message")),
-    good: &[Good { headers: &["Location"], ..json(202, "It will be sent.", "Accepted") }],
-    codes: &[JSON, ACCEPT, MESSAGE],
+    good: &[
+        Good { headers: &["Location"], ..json(202, "It will be sent.", "Accepted") },
+        json(200, "With `dry_run`: it would be accepted.", "Rehearsed"),
+    ],
+    codes: &[JSON, ACCEPT, MESSAGE, &[Code::InvalidParameter]],
     ..BASE
 };
 
@@ -144,15 +150,16 @@ const SEND_BATCH: Operation = Operation {
     summary: "Send 1 to 1,000 messages, each on its own",
     description: "The status is `202` if at least one was accepted; else `503` if any is unknown; else, if all were refused for one passing \
         reason, its status; else `422`. Decide by the code of each item. A batch that is refused whole is answered with a problem.",
-    parameters: &["Traceparent", "Simulate"],
+    parameters: &["Traceparent", "DryRun", "Simulate"],
     body: Some(Body::Json("Batch")),
     good: &[
+        json(200, "With `dry_run`: at least one would be accepted.", "BatchResult"),
         json(202, "At least one was accepted.", "BatchResult"),
         json(422, "All were refused.", "BatchResult"),
         json(429, "All were refused for one passing reason.", "BatchResult"),
         json(503, "None was accepted, and of some it is not known.", "BatchResult"),
     ],
-    codes: &[JSON, ACCEPT, LIST, &[Code::QuotaExceeded]],
+    codes: &[JSON, ACCEPT, LIST, &[Code::QuotaExceeded, Code::InvalidParameter]],
     ..BASE
 };
 
@@ -230,6 +237,21 @@ const UPLOAD: Operation = Operation {
     body: Some(Body::File),
     good: &[json(201, "It is kept.", "Attachment")],
     codes: &[ACCEPT, ATTACHMENT],
+    ..BASE
+};
+
+const TOKEN: Operation = Operation {
+    id: "makeToken",
+    method: "post",
+    path: "/tokens",
+    tag: "limits",
+    summary: "A short-lived token for a Basic credential",
+    description: "So that the credential's secrets travel seldom: the token proves the same credential until it ends, and with it what \
+        the credential may do. A token counts as one message against the rates.",
+    parameters: &["SimulateRefusal"],
+    body: Some(Body::Maybe("TokenRequest")),
+    good: &[Good { headers: &["Cache-Control"], ..json(200, "It was made; it is kept nowhere.", "Token") }],
+    codes: &[JSON, &[Code::BasicNeeded, Code::InvalidMessage, Code::UnknownField]],
     ..BASE
 };
 

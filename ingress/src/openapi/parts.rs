@@ -76,6 +76,11 @@ pub fn parameters() -> Value {
         "MessageId": path("id", "The message's id.", &schema::<MessageId>(), MESSAGE_ID),
         "Route": path("route", "The route whose provider calls.", &schema::<RouteName>(), "carrier-a"),
         "Code": path("code", "The code.", &json!({ "type": "string", "enum": codes }), "rate-limited"),
+        "DryRun": json!({
+            "name": "dry_run", "in": "query", "required": false,
+            "description": "`true`: check, route and count as in earnest, and send, keep and charge nothing.",
+            "schema": { "type": "boolean", "default": false },
+        }),
         "Limit": query("limit", "So many reports at the most.", reports::LIMIT, reports::LIMIT_DEFAULT),
         "Wait": query("wait", "Seconds to wait for the first, if there is none.", reports::WAIT, 0),
     })
@@ -129,6 +134,24 @@ pub fn security() -> Value {
             "type": "http",
             "scheme": "basic",
             "description": "HTTP Basic (RFC 7617) with three parts, `ID:PW:API_KEY`: the user is ID, the password PW:API_KEY.",
+        }),
+    );
+    schemes.insert(
+        "token".to_owned(),
+        json!({
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token (RFC 6750, RFC 7519) that the credential's owner signed, or that `POST /tokens` made.",
+        }),
+    );
+    schemes.insert(
+        "signature".to_owned(),
+        json!({
+            "type": "apiKey",
+            "in": "header",
+            "name": "Signature-Input",
+            "description": "The call is signed (RFC 9421, `hmac-sha256`): `Signature-Input` and `Signature`, and `Content-Digest` (RFC 9530) where there is a body.",
         }),
     );
     schemes.insert(

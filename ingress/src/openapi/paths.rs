@@ -40,7 +40,8 @@ fn written(operation: Operation) -> Value {
         written["parameters"] = parameters.into();
     }
     if let Some(body) = operation.body {
-        written["requestBody"] = json!({ "required": true, "content": content(operation, body) });
+        let required = !matches!(body, Body::Maybe(_));
+        written["requestBody"] = json!({ "required": required, "content": content(operation, body) });
     }
     match operation.callers {
         Callers::Customer => {}
@@ -54,7 +55,7 @@ fn content(operation: Operation, body: Body) -> Value {
     let file =
         json!({ "schema": { "type": "string", "format": "binary", "minLength": 1, "maxLength": LARGEST } });
     match body {
-        Body::Json(schema) => {
+        Body::Json(schema) | Body::Maybe(schema) => {
             let mut media = json!({ "schema": { "$ref": format!("#/components/schemas/{schema}") } });
             if let Some(example) = examples::request(operation.id) {
                 media["example"] = example.clone();

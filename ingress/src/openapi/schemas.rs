@@ -5,9 +5,10 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    auth::LONGEST_LIFE,
     calls::{
-        accepted::Accepted, attachment::Kept, batch_body, batch_result::Summary, callback::Taken, quota,
-        report_ack::Done, reports, status::Queued,
+        accepted::{Accepted, Rehearsed}, attachment::Kept, batch_body, batch_result::Summary, callback::Taken, quota,
+        report_ack::Done, reports, status::Queued, token,
     },
     problem::Document,
 };
@@ -36,6 +37,8 @@ fn read() -> Map<String, Value> {
 fn written() -> Map<String, Value> {
     let mut types: SchemaGenerator = settings().for_serialize().into_generator();
     types.subschema_for::<Accepted<'_>>();
+    types.subschema_for::<Rehearsed<'_>>();
+    types.subschema_for::<token::Made>();
     types.subschema_for::<Summary<'_>>();
     types.subschema_for::<MessageView>();
     types.subschema_for::<Queued>();
@@ -64,6 +67,7 @@ pub fn all() -> Value {
         ("Anything".to_owned(), json!({ "type": "object", "description": "An OpenAPI document." })),
         ("Event".to_owned(), super::webhooks::event()),
         ("Whose".to_owned(), super::webhooks::whose()),
+        ("TokenRequest".to_owned(), life()),
         ("ToldForm".to_owned(), told()),
         (
             "Told".to_owned(),
@@ -88,6 +92,24 @@ fn plain_numbers(schema: &mut Value) {
         Value::Array(list) => list.iter_mut().for_each(plain_numbers),
         _ => {}
     }
+}
+
+/// What a token is asked for with.
+fn life() -> Value {
+    json!({
+        "type": "object",
+        "description": "How long a token is to live.",
+        "properties": {
+            "expires_in": {
+                "type": ["integer", "null"],
+                "minimum": token::SHORTEST_LIFE,
+                "maximum": LONGEST_LIFE,
+                "default": token::USUAL_LIFE,
+                "description": "Seconds.",
+            },
+        },
+        "additionalProperties": false,
+    })
 }
 
 /// The plain form of a provider's report.
