@@ -32,7 +32,7 @@ import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
 /**
- * Sends the messages of a file to Naru in one batch, and takes the reports of what became of them.
+ * Sends the messages of a file to Naru in batches, and takes the reports of what became of them.
  *
  * <pre>java -cp gson.jar Naru.java messages.json</pre>
  *
@@ -41,6 +41,7 @@ import javax.crypto.spec.SecretKeySpec;
  */
 public class Naru {
     static final String NARU = env("NARU").replaceAll("/+$", ""); // https://naru.example/sandbox, and without /sandbox to send for real
+    static final int BATCH = 100; // messages of a call: up to 1,000, and no more than the burst of your rates
     static final Duration TIMEOUT = Duration.ofSeconds(30); // for a whole call: longer than the longest poll
     static final int ATTEMPTS = 6; // of a call, and of a message
     static final long LONGEST_WAIT = 60; // seconds; told to wait longer, it gives up and tells its caller
@@ -196,7 +197,7 @@ public class Naru {
         return result.get("result").getAsString().equals("unknown") || PASSING.contains(problem.get("status").getAsInt()) || code.equals("key-in-flight");
     }
 
-    /** Sends up to 1,000 messages; what became of each, by its key. */
+    /** Sends messages as one batch; what became of each, by its key. */
     static Map<String, JsonObject> send(JsonArray messages) throws Exception {
         Map<String, JsonObject> results = new LinkedHashMap<>();
         JsonArray left = messages;
@@ -247,11 +248,16 @@ public class Naru {
     static int run(Path file) throws Exception {
         JsonArray messages = JsonParser.parseString(Files.readString(file)).getAsJsonObject().getAsJsonArray("messages");
         Map<String, String> waiting = new LinkedHashMap<>();
-        send(messages).forEach((key, result) -> {
-            boolean accepted = result.has("id");
-            if (accepted) waiting.put(text(result, "id"), key);
-            System.out.println(key + " " + text(result, "result") + " " + (accepted ? text(result, "id") : text(result.getAsJsonObject("problem"), "code")));
-        });
+        for (int first = 0; first < messages.size(); first += BATCH) {
+            JsonArray batch = new JsonArray();
+            for (int at = first; at < Math.min(first + BATCH, messages.size()); at++) batch.add(messages.get(at));
+            send(batch).forEach((key, result) -> {
+                boolean accepted = result.has("id");
+                if (accepted) waiting.put(text(result, "id"), key);
+                String what = accepted ? text(result, "id") : text(result.getAsJsonObject("problem"), "code");
+                System.out.println(key + " " + text(result, "result") + " " + what);
+            });
+        }
         Consumer<JsonObject> handle = report -> {
             // Write it to your database here: once it is acknowledged it does not come again.
             String charged = report.get("charged").getAsBoolean() ? "charged" : "free";

@@ -1,5 +1,5 @@
 /**
- * Sends the messages of a file to Naru in one batch, and takes the reports of what became of them.
+ * Sends the messages of a file to Naru in batches, and takes the reports of what became of them.
  *
  *     node naru.mjs messages.json
  *
@@ -12,6 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const env = process.env;
 const NARU = env.NARU.replace(/\/+$/, ""); // https://naru.example/sandbox, and without /sandbox to send for real
+const BATCH = 100; // messages of a call: up to 1,000, and no more than the burst of your rates
 const TIMEOUT = 30_000; // milliseconds, for a whole call: longer than the longest poll
 const ATTEMPTS = 6; // of a call, and of a message
 const LONGEST_WAIT = 60; // seconds; told to wait longer, it gives up and tells its caller
@@ -111,7 +112,7 @@ function mayPass({ result, problem }) {
   return result === "unknown" || PASSING.includes(problem?.status) || problem?.code === "key-in-flight";
 }
 
-/** Sends up to 1,000 messages; what became of each, by its key. */
+/** Sends messages as one batch; what became of each, by its key. */
 async function send(messages) {
   const results = new Map();
   let left = messages;
@@ -138,9 +139,11 @@ async function take(handle) {
 async function main() {
   const { messages } = JSON.parse(readFileSync(process.argv[2], "utf8"));
   const waiting = new Map();
-  for (const [key, { result, id, problem }] of await send(messages)) {
-    if (result === "accepted") waiting.set(id, key);
-    console.log(key, result, id ?? problem.code);
+  for (let first = 0; first < messages.length; first += BATCH) {
+    for (const [key, { result, id, problem }] of await send(messages.slice(first, first + BATCH))) {
+      if (result === "accepted") waiting.set(id, key);
+      console.log(key, result, id ?? problem.code);
+    }
   }
   const handle = (report) => {
     // Write it to your database here: once it is acknowledged it does not come again.

@@ -1,5 +1,5 @@
 <?php
-// Sends the messages of a file to Naru in one batch, and takes the reports of what became of them.
+// Sends the messages of a file to Naru in batches, and takes the reports of what became of them.
 //
 //     php naru.php messages.json
 //
@@ -9,6 +9,7 @@
 declare(strict_types=1);
 
 define('NARU', rtrim(env('NARU'), '/')); // https://naru.example/sandbox, and without /sandbox to send for real
+const BATCH = 100; // messages of a call: up to 1,000, and no more than the burst of your rates
 const TIMEOUT = 30; // seconds without a byte: longer than the longest poll
 const ATTEMPTS = 6; // of a call, and of a message
 const LONGEST_WAIT = 60; // seconds; told to wait longer, it gives up and tells its caller
@@ -145,7 +146,7 @@ function may_pass(array $result): bool
     return $code !== 'quota-exceeded' && ($result['result'] === 'unknown' || in_array($status, PASSING, true) || $code === 'key-in-flight');
 }
 
-/** Sends up to 1,000 messages; what became of each, by its key. */
+/** Sends messages as one batch; what became of each, by its key. */
 function send(array $messages): array
 {
     [$results, $left] = [[], $messages];
@@ -181,11 +182,13 @@ function main(string $file): int
 {
     $waiting = [];
     $messages = json_decode(file_get_contents($file), false, 32, JSON_THROW_ON_ERROR)->messages; // objects: {} stays {}
-    foreach (send($messages) as $key => $result) {
-        if ($result['result'] === 'accepted') {
-            $waiting[$result['id']] = $key;
+    foreach (array_chunk($messages, BATCH) as $batch) {
+        foreach (send($batch) as $key => $result) {
+            if ($result['result'] === 'accepted') {
+                $waiting[$result['id']] = $key;
+            }
+            echo "$key {$result['result']} ", $result['id'] ?? $result['problem']['code'], "\n";
         }
-        echo "$key {$result['result']} ", $result['id'] ?? $result['problem']['code'], "\n";
     }
     $handle = function (array $report) use (&$waiting): void {
         // Write it to your database here: once it is acknowledged it does not come again.

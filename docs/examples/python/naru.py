@@ -1,4 +1,4 @@
-"""Sends the messages of a file to Naru in one batch, and takes the reports of what became of them.
+"""Sends the messages of a file to Naru in batches, and takes the reports of what became of them.
 
     python3 naru.py messages.json
 
@@ -17,6 +17,7 @@ from http.client import HTTPException
 from types import SimpleNamespace
 
 NARU = os.environ["NARU"].rstrip("/")  # https://naru.example/sandbox, and without /sandbox to send for real
+BATCH = 100  # messages of a call: up to 1,000, and no more than the burst of your rates
 TIMEOUT = 30  # seconds without a byte: longer than the longest poll
 ATTEMPTS = 6  # of a call, and of a message
 LONGEST_WAIT = 60  # seconds; told to wait longer, it gives up and tells its caller
@@ -133,7 +134,7 @@ def may_pass(result):
 
 
 def send(messages):
-    """Sends up to 1,000 messages; what became of each, by its key."""
+    """Sends messages as one batch; what became of each, by its key."""
     results, left = {}, list(messages)
     for attempt in range(ATTEMPTS):
         answer, asked = call("POST", "/v1.0/messages/batch", {"messages": left})
@@ -159,12 +160,13 @@ def take(handle):
 def main():
     messages = json.load(open(sys.argv[1], encoding="utf-8"))["messages"]
     waiting = {}
-    for key, result in send(messages).items():
-        if result["result"] == "accepted":
-            waiting[result["id"]] = key
-            print(key, "accepted", result["id"])
-        else:
-            print(key, result["result"], result["problem"]["code"])
+    for first in range(0, len(messages), BATCH):
+        for key, result in send(messages[first : first + BATCH]).items():
+            if result["result"] == "accepted":
+                waiting[result["id"]] = key
+                print(key, "accepted", result["id"])
+            else:
+                print(key, result["result"], result["problem"]["code"])
 
     def handle(report):
         # Write it to your database here: once it is acknowledged it does not come again.

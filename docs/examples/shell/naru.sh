@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sends the messages of a file to Naru in one batch, and takes the reports of what became of them.
+# Sends the messages of a file to Naru in batches, and takes the reports of what became of them.
 #
 #     bash naru.sh messages.json
 #
@@ -8,6 +8,7 @@
 set -euo pipefail
 
 NARU=${NARU%/}          # https://naru.example/sandbox, and without /sandbox to send for real
+BATCH=100               # messages of a call: up to 1,000, and no more than the burst of your rates
 TIMEOUT=30              # seconds, for a whole call: longer than the longest poll
 ATTEMPTS=6              # of a call, and of a message
 LONGEST_WAIT=60         # seconds; told to wait longer, it gives up and tells its caller
@@ -108,10 +109,10 @@ call() {
 may_pass="def may_pass: .problem as \$p | \$p.code != \"quota-exceeded\" and
     (.result == \"unknown\" or \$p.code == \"key-in-flight\" or any($PASSING; . == \$p.status));"
 
-# send FILE: sends up to 1,000 messages; prints what became of each, as a line of JSON with its key.
+# send: sends the messages in $work/left as one batch; prints what became of each, as a line of JSON with its key.
 send() {
     local attempt asked
-    cp "$1" "$work/left"
+    : >"$work/all"
     for ((attempt = 0; attempt < ATTEMPTS; attempt++)); do
         call POST /v1.0/messages/batch "$work/left"
         jq -c --slurpfile left "$work/left" '.results[] | .key = $left[0].messages[.index].key' "$work/answer" >>"$work/all"
@@ -142,7 +143,11 @@ take() {
 }
 
 declare -A waiting
-send "$1" >"$work/sent"
+jq -c --argjson size "$BATCH" '.messages | range(0; length; $size) as $at | {messages: .[$at:$at + $size]}' "$1" >"$work/batches"
+while read -r batch; do
+    printf '%s\n' "$batch" >"$work/left"
+    send >>"$work/sent"
+done <"$work/batches"
 while read -r what result key; do
     echo "$key $result $what"
     [ "$result" != accepted ] || waiting[$what]=$key
