@@ -67,7 +67,7 @@ class Refused extends Error {}
 
 /** One request: the status, the headers and the body of its answer. */
 async function ask(method, url, body, headers) {
-  const response = await fetch(url, { method, body, headers, redirect: "error", signal: AbortSignal.timeout(TIMEOUT) });
+  const response = await fetch(url, { method, body, headers, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT) });
   const text = await response.text();
   try {
     return { status: response.status, head: response.headers, answer: JSON.parse(text) };

@@ -75,11 +75,21 @@ class Refused(Exception):
     """The call was refused."""
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Naru never redirects, and a credential goes nowhere else."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+opener = urllib.request.build_opener(NoRedirects)
+
+
 def ask(method, url, data, headers):
     """One request: the status, the headers and the body of its answer."""
     request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        with opener.open(request, timeout=TIMEOUT) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.headers, refusal.read()

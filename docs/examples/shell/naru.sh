@@ -90,7 +90,7 @@ call() {
             asked=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9]*\).*/\1/p' "$work/head")
             echo "${asked:-0}" >"$work/asked"
             # Of a batch each item says what became of it, whatever the status.
-            if [ "$status" -lt 300 ] || jq -e .results "$work/answer" >"$work/results" 2>&1; then return; fi
+            if [ "$status" -lt 300 ] || [ "$(jq 'has("results")' "$work/answer" 2>&1)" = true ]; then return; fi
             wait=${asked:-$wait} code=$(jq -r .code "$work/answer" 2>&1 || true)
             failure="$status $(jq -r '"\(.code): \(.detail) (\(.instance))"' "$work/answer" 2>&1 || true)"
             case ,$PASSING, in
@@ -142,7 +142,8 @@ take() {
     call POST /v1.0/reports/ack "$work/read"
 }
 
-declare -A waiting
+declare -A waiting=()
+: >"$work/sent"
 jq -c --argjson size "$BATCH" '.messages | range(0; length; $size) as $at | {messages: .[$at:$at + $size]}' "$1" >"$work/batches"
 while read -r batch; do
     printf '%s\n' "$batch" >"$work/left"
