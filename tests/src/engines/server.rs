@@ -8,6 +8,10 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -162,8 +166,13 @@ pub(super) fn listens(port: u16) -> bool {
 /// seconds to start finds its port still free, and free again when it is restarted.
 const PORTS: Range<u16> = 12_000..32_000;
 
-/// A loopback port that is free now.
+/// Where the next search begins: a place of its own for each process of tests, and behind every port that was given before,
+/// since whoever got that may not listen there yet.
+static NEXT: LazyLock<AtomicUsize> = LazyLock::new(|| AtomicUsize::new(fastrand::usize(..PORTS.len())));
+
+/// A loopback port that is free now, and that nobody else of this process gets until all others were given.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (0..100).map(|_| fastrand::u16(PORTS)).find(free).context("no loopback port is free")
+    let given = |_| PORTS.clone().nth(NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len());
+    (0..100).filter_map(given).find(free).context("no loopback port is free")
 }
