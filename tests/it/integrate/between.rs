@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest call that is read.
 const CALL: usize = 1 << 20;
 
-const BUSY: &str = r#"{"type":"/problems/overloaded","title":"Too many calls at once","status":503,"code":"overloaded","detail":"busy"}"#;
+const BUSY: &str =
+    r#"{"type":"/problems/overloaded","title":"Too many calls at once","status":503,"code":"overloaded"}"#;
 
 /// One call of the program.
 #[derive(Clone)]
@@ -119,29 +120,33 @@ impl Drop for Between {
 fn serve(mut stream: TcpStream, gateway: SocketAddr, calls: &Mutex<Vec<Call>>) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     while let Some((name, bytes)) = read(&mut stream) {
-        let mut wire = Wire::new(gateway, PATIENCE);
-        // The number is taken before anything is waited for.
+        // The place is taken before anything is waited for.
         let (place, way) = {
             let mut calls = calls.lock();
             let way = way(&name, calls.iter().filter(|call| call.name == name).count());
-            calls.push(Call { name, bytes: bytes.clone(), reply: None });
+            calls.push(Call { name, bytes, reply: None });
             (calls.len() - 1, way)
         };
-        if matches!(way, Way::Busy) {
-            let length = BUSY.len();
-            let head = format!(
-                "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nContent-Length: {length}\r\n\r\n"
-            );
-            stream.write_all((head + BUSY).as_bytes()).unwrap();
-            continue;
-        }
-        let reply = wire.exchange(&bytes).unwrap();
-        let whole = [reply.head.as_bytes(), &reply.body].concat();
-        calls.lock()[place].reply = Some(reply);
-        if matches!(way, Way::Lost) || stream.write_all(&whole).is_err() {
+        let call = calls.lock()[place].clone();
+        let answer = match way {
+            Way::Busy => busy(),
+            Way::Lost | Way::Through => {
+                let reply = Wire::new(gateway, PATIENCE).exchange(&call.bytes).unwrap();
+                let whole = [reply.head.as_bytes(), &reply.body].concat();
+                calls.lock()[place].reply = Some(reply);
+                whole
+            }
+        };
+        let is_last = call.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        if matches!(way, Way::Lost) || stream.write_all(&answer).is_err() || is_last {
             return;
         }
     }
+}
+
+fn busy() -> Vec<u8> {
+    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1";
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{BUSY}", BUSY.len()).into_bytes()
 }
 
 /// The name and the bytes of the next call; nothing once the connection has ended.
