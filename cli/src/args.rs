@@ -6,11 +6,12 @@ use clap::{Args, Parser, Subcommand};
 use naru_shared::telemetry::LogFormat;
 
 use crate::verbs::{
-    alarm::AlarmVerb, config::ConfigVerb, credential::CredentialVerb, customer::CustomerVerb, dead::DeadVerb,
-    erase::EraseArgs, infra::InfraVerb, keys::KeysVerb, message::MessageVerb, opt_out::OptOutVerb,
-    quarantine::QuarantineVerb, quiet::QuietVerb, quota::QuotaVerb, route::RouteVerb, sender::SenderVerb,
-    slack::SlackVerb, status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb,
-    uncertain::UncertainVerb, usage::UsageArgs, webhook::WebhookVerb,
+    alarm::AlarmVerb, audit::AuditVerb, config::ConfigVerb, credential::CredentialVerb,
+    customer::CustomerVerb, dead::DeadVerb, erase::EraseArgs, infra::InfraVerb, keys::KeysVerb,
+    message::MessageVerb, opt_out::OptOutVerb, quarantine::QuarantineVerb, quiet::QuietVerb,
+    quota::QuotaVerb, rate::RateVerb, route::RouteVerb, sender::SenderVerb, slack::SlackVerb,
+    status::StatusArgs, stop::StopArgs, subscription::SubscriptionVerb, uncertain::UncertainVerb,
+    usage::UsageArgs, webhook::WebhookVerb,
 };
 
 /// A message-relay gateway: what it answers 202 is never lost, never charged twice, and hardly ever sent twice.
@@ -78,6 +79,9 @@ pub enum Command {
     /// Where messages go
     #[command(subcommand)]
     Route(RouteVerb),
+    /// How fast a customer may call
+    #[command(subcommand)]
+    Rate(RateVerb),
     /// How many units a customer may send
     #[command(subcommand)]
     Quota(QuotaVerb),
@@ -106,6 +110,9 @@ pub enum Command {
     /// Packs that could not be opened
     #[command(subcommand)]
     Quarantine(QuarantineVerb),
+    /// What was done by whom, and what was denied
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// Who listens to events
     #[command(subcommand)]
     Subscription(SubscriptionVerb),

@@ -1,18 +1,30 @@
 //! The operator's desk: what a command opens, beside whoever runs on the same engines.
 
-use std::{collections::BTreeSet, env, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    env,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::Context;
 use naru_shared::{
+    audit::{Act, AnchorFile, AnchorKind, Audit, Scribe},
     catalog::{Actor, Catalog, CatalogError, Entry, Kind},
     data_dir::DataDir,
     domain::{Clock, Customer, CustomerId, Event, Route, RouteName, SystemClock, Timestamp},
     keys::Keyring,
     ports::{self, DeskPorts},
+    presence::Presence,
 };
 use tokio::runtime::Handle;
 
-use crate::{config::Config, exit::Failure, fingerprint, output::Output, place};
+use crate::{
+    config::Config,
+    exit::Failure,
+    fingerprint,
+    output::{Output, note},
+    place, verbs,
+};
 
 /// Documents asked for at once.
 const PAGE: usize = 1_000;
@@ -27,6 +39,8 @@ pub struct Desk {
     dir: Option<DataDir>,
     /// How to answer.
     pub out: Output,
+    /// Who records what is done, or why nobody can.
+    scribe: OnceLock<Result<(Scribe, Keyring), String>>,
 }
 
 impl Desk {
@@ -36,7 +50,7 @@ impl Desk {
     /// If there should be a data directory and is none.
     pub fn open(config: Config, out: Output) -> anyhow::Result<Self> {
         let dir = place::look(&config)?;
-        Ok(Self { config, dir, out })
+        Ok(Self { config, dir, out, scribe: OnceLock::new() })
     }
 
     /// The data directory; none where all engines are shared.
@@ -50,16 +64,90 @@ impl Desk {
     /// # Errors
     /// If it cannot be opened.
     pub fn book(&self) -> anyhow::Result<Book> {
-        let catalog = ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current())?;
-        Ok(Book { catalog, actor: actor() })
+        let scribe = self.scribe().as_ref().ok().map(|(scribe, _)| scribe.clone());
+        let catalog = ports::open_catalog(&self.config.catalog, self.dir(), &Handle::current(), scribe)?;
+        let keys = self.scribe().as_ref().map(|(_, keyring)| keyring.clone()).map_err(Clone::clone);
+        Ok(Book { catalog, actor: actor(), keys: Some(keys) })
     }
 
-    /// The ledger's faces for the operator and for a customer.
+    /// Who records what this command does. What only looks goes without one.
+    fn scribe(&self) -> &Result<(Scribe, Keyring), String> {
+        self.scribe.get_or_init(|| match self.keyring() {
+            Ok(keyring) => Ok((Scribe::new(keyring.audit(), actor()), keyring)),
+            Err(error) => Err(format!("{error:#}")),
+        })
+    }
+
+    /// What fronts tell of themselves.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn presence(&self) -> anyhow::Result<Arc<dyn Presence>> {
+        Ok(ports::open_presence(&self.config.catalog, self.dir(), &Handle::current())?)
+    }
+
+    /// The ledger's faces for the operator and for a customer, to look at. Whoever changes something takes [`Desk::hand`].
     ///
     /// # Errors
     /// If it cannot be opened.
     pub fn ledger(&self) -> anyhow::Result<DeskPorts> {
-        Ok(ports::open_desk(&self.config.ledger, self.dir(), &Handle::current())?)
+        let scribe = self.scribe().as_ref().ok().map(|(scribe, _)| scribe.clone());
+        Ok(ports::open_desk(&self.config.ledger, self.dir(), &Handle::current(), scribe)?)
+    }
+
+    /// The same to change something with: what is done is recorded in the transaction that does it, under the deployment's own
+    /// secrets or not at all.
+    ///
+    /// # Errors
+    /// As [`Desk::ledger`] and [`Desk::own_keyring`].
+    pub async fn hand(&self) -> anyhow::Result<DeskPorts> {
+        self.own_keyring().await.context(RECORDED)?;
+        self.ledger()
+    }
+
+    /// The records of acts.
+    ///
+    /// # Errors
+    /// If they cannot be opened, or there are no secrets.
+    pub fn audits(&self) -> anyhow::Result<[Arc<dyn Audit>; 2]> {
+        let (scribe, _) = self.scribe().as_ref().map_err(|why| Failure::Refused(why.clone()))?;
+        let engines = (&self.config.catalog, &self.config.ledger);
+        Ok(ports::open_audits(engines, self.dir(), &Handle::current(), scribe)?)
+    }
+
+    /// Records acts on what lies in neither catalog nor ledger, before they are done: one that is recorded and fails is harmless, and
+    /// one that is done and not recorded is not.
+    ///
+    /// # Errors
+    /// If they cannot be recorded: then they are not to be done.
+    pub async fn record(&self, acts: Vec<Act>) -> anyhow::Result<()> {
+        self.own_keyring().await.context(RECORDED)?;
+        let [_, of_ledger] = self.audits()?;
+        Ok(of_ledger.append(acts).await?)
+    }
+
+    /// Where heads of the record are anchored, if anywhere.
+    #[must_use]
+    pub fn anchor_file(&self) -> Option<AnchorFile> {
+        place::anchors(&self.config, self.dir())
+    }
+
+    /// Anchors the heads of the record if this command recorded anything. That it cannot is said, and changes nothing of what was
+    /// done; workers anchor it within a minute.
+    ///
+    /// # Errors
+    /// If standard error is closed.
+    pub async fn anchor(&self) -> anyhow::Result<()> {
+        let acted = matches!(self.scribe.get(), Some(Ok((scribe, _))) if scribe.has_acted());
+        let Some(file) = self.anchor_file().filter(|_| acted) else { return Ok(()) };
+        let written = async {
+            let heads = verbs::audit::heads(self, AnchorKind::Head, self.now()).await?;
+            tokio::task::spawn_blocking(move || file.append(&heads)).await?.context("its file of anchors")
+        };
+        match written.await {
+            Ok(()) => Ok(()),
+            Err(error) => note(&format!("the record of this act is not anchored yet: {error:#}")),
+        }
     }
 
     /// Tells of acts that no document of the catalog shows, if anybody listens.
@@ -98,6 +186,9 @@ impl Desk {
     }
 }
 
+/// Why secrets are needed to change anything.
+const RECORDED: &str = "what is done is recorded under the deployment's secrets";
+
 /// Who types: the user by whom the program runs, as the environment names them (`SUDO_USER` before `USER`); it is a note for
 /// people, not a proof.
 #[must_use]
@@ -111,13 +202,15 @@ pub fn actor() -> Actor {
 pub struct Book {
     catalog: Arc<dyn Catalog>,
     actor: Actor,
+    /// Of a person: the secrets under which is recorded what is changed, or why there are none.
+    keys: Option<Result<Keyring, String>>,
 }
 
 impl Book {
     /// Over a catalog, for the process itself.
     #[must_use]
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self { catalog, actor: Actor::Process }
+        Self { catalog, actor: Actor::Process, keys: None }
     }
 
     /// Whether these are the secrets that the deployment was made with, as far as it says.
@@ -215,11 +308,22 @@ impl Book {
         Ok(entries.iter().any(|e| matches!(e, Entry::Subscription(s) if !s.ended)))
     }
 
+    /// Whether what is changed can be recorded. With others' secrets a record would look forged.
+    async fn may_act(&self) -> anyhow::Result<()> {
+        match &self.keys {
+            // A process has looked when it started.
+            None => Ok(()),
+            Some(Ok(keyring)) => self.hold(keyring).await.context(RECORDED),
+            Some(Err(why)) => Err(Failure::Refused(format!("{RECORDED}: {why}")).into()),
+        }
+    }
+
     /// Writes documents, all or none.
     ///
     /// # Errors
     /// [`CatalogError::Conflict`] if any is not as it was read, or exists already.
     pub async fn put(&self, entries: Vec<Entry>) -> anyhow::Result<u64> {
+        self.may_act().await?;
         Ok(self.catalog.put_as(&self.actor, entries).await?)
     }
 
@@ -228,6 +332,7 @@ impl Book {
     /// # Errors
     /// [`Failure::Conflict`] if it exists already; as [`Book::put`] for the others.
     pub async fn add(&self, entries: Vec<Entry>, hint: &str) -> anyhow::Result<u64> {
+        self.may_act().await?;
         let first = entries.first().map(|entry| (entry.kind().as_str(), entry.key()));
         match self.catalog.put_as(&self.actor, entries).await {
             Err(CatalogError::Conflict { kind, key })
@@ -247,6 +352,7 @@ impl Book {
     where
         F: Fn(Entry) -> anyhow::Result<Entry> + Send,
     {
+        self.may_act().await?;
         let mut tries = 0;
         loop {
             let changed = change(self.get(kind, key).await?)?;

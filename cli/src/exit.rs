@@ -1,6 +1,7 @@
 //! Exit codes, and which error means which.
 
 use naru_shared::{
+    audit::AuditError,
     aws::AwsTrouble,
     catalog::CatalogError,
     data_dir::DataDirError,
@@ -112,7 +113,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(LedgerError::Unavailable(_)) = cause.downcast_ref() {
         return Some(Exit::Unavailable);
     }
-    if cause.is::<QueueError>() {
+    if cause.is::<QueueError>() || cause.is::<AuditError>() {
         return Some(Exit::Unavailable);
     }
     if let Some(error) = cause.downcast_ref::<MigrateError>() {

@@ -155,7 +155,7 @@ mod tests {
         let user = demo.live.user();
         let parts: Vec<&str> = user.split(':').collect();
         let hash = CredentialHasher::new(&keyring.credentials).basic(parts[0], parts[1], parts[2]);
-        assert_eq!(demo.live.credential.kind, CredentialKind::Basic { secret: hash });
+        assert_eq!(demo.live.credential.kind, CredentialKind::Basic { secret: hash, password: None });
         assert!(entries.contains(&Entry::Credential(demo.live.credential.clone())));
         assert!(parts[1].len() == 26 && parts[2].len() == 26 && parts[1] != parts[2]);
     }

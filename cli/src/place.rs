@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use naru_shared::{
+    audit::AnchorFile,
     data_dir::DataDir,
     data_files,
     key_file::{self, KeyFileError},
@@ -50,6 +51,13 @@ pub fn needs_directory(config: &Config) -> bool {
     !config.engines().embedded().is_empty()
 }
 
+/// Where the heads of the record of acts are anchored, if anywhere: where the configuration says, else in the data directory.
+#[must_use]
+pub fn anchors(config: &Config, dir: Option<&DataDir>) -> Option<AnchorFile> {
+    let named = config.audit.anchors.clone();
+    named.or_else(|| dir.map(DataDir::anchors)).map(AnchorFile::at)
+}
+
 /// The deployment's secrets.
 ///
 /// # Errors
@@ -92,4 +100,15 @@ fn path_of_keys(config: &Config, dir: Option<&DataDir>) -> anyhow::Result<PathBu
         (None, Some(dir)) => Ok(dir.keys()),
         (None, None) => Err(Failure::Refused(NO_KEYS.to_owned()).into()),
     }
+}
+
+/// The longest name of a machine that is told.
+const LONGEST_HOST: usize = 64;
+
+/// The machine, as operators know it; a container's is its id.
+#[must_use]
+pub fn host() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-._".contains(*c);
+    told.trim().chars().filter(plain).take(LONGEST_HOST).collect()
 }

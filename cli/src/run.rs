@@ -124,26 +124,35 @@ fn dispatch(cli: Cli, decorate: Decorations) -> anyhow::Result<()> {
 }
 
 async fn at_desk(command: Command, desk: Desk) -> anyhow::Result<()> {
+    let done = act(command, &desk).await;
+    // Whatever came of the command: what it did is anchored.
+    desk.anchor().await?;
+    done
+}
+
+async fn act(command: Command, desk: &Desk) -> anyhow::Result<()> {
     match command {
-        Command::Customer(verb) => verbs::customer::run(verb, &desk).await,
-        Command::Credential(verb) => verbs::credential::run(verb, &desk).await,
-        Command::Route(verb) => verbs::route::run(verb, &desk).await,
-        Command::Quota(verb) => verbs::quota::run(verb, &desk).await,
-        Command::Sender(verb) => verbs::sender::run(verb, &desk).await,
-        Command::OptOut(verb) => verbs::opt_out::run(verb, &desk).await,
-        Command::Quiet(verb) => verbs::quiet::run(verb, &desk).await,
-        Command::Message(verb) => verbs::message::run(verb, &desk).await,
-        Command::Uncertain(verb) => verbs::uncertain::run(verb, &desk).await,
-        Command::Stop(args) => verbs::stop::run(args, &desk).await,
-        Command::Dead(verb) => verbs::dead::run(verb, &desk).await,
-        Command::Erase(args) => verbs::erase::run(args, &desk).await,
-        Command::Quarantine(verb) => verbs::quarantine::run(verb, &desk).await,
-        Command::Subscription(verb) => verbs::subscription::run(verb, &desk).await,
-        Command::Infra(verb) => verbs::infra::run(verb, &desk).await,
-        Command::Webhook(verb) => verbs::webhook::run(verb, &desk).await,
-        Command::Usage(args) => verbs::usage::run(&args, &desk).await,
-        Command::Alarm(verb) => verbs::alarm::run(verb, &desk).await,
-        Command::Status(args) => verbs::status::run(&args, &desk).await,
+        Command::Customer(verb) => verbs::customer::run(verb, desk).await,
+        Command::Credential(verb) => verbs::credential::run(verb, desk).await,
+        Command::Route(verb) => verbs::route::run(verb, desk).await,
+        Command::Rate(verb) => verbs::rate::run(verb, desk).await,
+        Command::Quota(verb) => verbs::quota::run(verb, desk).await,
+        Command::Sender(verb) => verbs::sender::run(verb, desk).await,
+        Command::OptOut(verb) => verbs::opt_out::run(verb, desk).await,
+        Command::Quiet(verb) => verbs::quiet::run(verb, desk).await,
+        Command::Message(verb) => verbs::message::run(verb, desk).await,
+        Command::Uncertain(verb) => verbs::uncertain::run(verb, desk).await,
+        Command::Stop(args) => verbs::stop::run(args, desk).await,
+        Command::Dead(verb) => verbs::dead::run(verb, desk).await,
+        Command::Erase(args) => verbs::erase::run(args, desk).await,
+        Command::Quarantine(verb) => verbs::quarantine::run(verb, desk).await,
+        Command::Subscription(verb) => verbs::subscription::run(verb, desk).await,
+        Command::Infra(verb) => verbs::infra::run(verb, desk).await,
+        Command::Webhook(verb) => verbs::webhook::run(verb, desk).await,
+        Command::Usage(args) => verbs::usage::run(&args, desk).await,
+        Command::Audit(verb) => verbs::audit::run(verb, desk).await,
+        Command::Alarm(verb) => verbs::alarm::run(verb, desk).await,
+        Command::Status(args) => verbs::status::run(&args, desk).await,
         _ => Ok(()),
     }
 }

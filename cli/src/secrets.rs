@@ -2,8 +2,9 @@
 
 use data_encoding::BASE32_NOPAD;
 use naru_shared::{
-    domain::{Credential, CredentialId, CredentialKind, CustomerId, Environment, Timestamp},
+    domain::{Access, Credential, CredentialId, CredentialKind, CustomerId, Environment, Timestamp},
     keys::{CredentialHasher, Keyring, random_bytes},
+    passwords::Passwords,
 };
 
 /// A new Basic credential and what its owner must be told, once.
@@ -28,10 +29,25 @@ impl NewBasic {
     ) -> Self {
         let (password, api_key) = (secret_text(), secret_text());
         let secret = CredentialHasher::new(&keyring.credentials).basic(id.as_str(), &password, &api_key);
-        let kind = CredentialKind::Basic { secret };
+        let kind = CredentialKind::Basic { secret, password: None };
+        let access = Access::default();
+        let (created_at, revoked_at) = (now, None);
         let credential =
-            Credential { id, customer, environment, kind, created_at: now, revoked_at: None, version: 0 };
+            Credential { id, customer, environment, kind, access, created_at, revoked_at, version: 0 };
         Self { credential, password, api_key }
+    }
+
+    /// Puts a password that a person chose in the place of the one that was made; the API key stays.
+    ///
+    /// # Errors
+    /// If it cannot be hashed.
+    pub fn choose(&mut self, keyring: &Keyring, password: &str) -> anyhow::Result<()> {
+        let secret =
+            CredentialHasher::new(&keyring.credentials).api_key(self.credential.id.as_str(), &self.api_key);
+        let kept = Passwords::new(&keyring.credentials).keep(password)?;
+        self.credential.kind = CredentialKind::Basic { secret, password: Some(kept) };
+        self.password.clear();
+        Ok(())
     }
 
     /// As `curl -u` takes it: `ID:PW:API_KEY`.

@@ -6,6 +6,7 @@ use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use naru_ingress::{Ingress, IngressDeps};
 use naru_shared::{
+    audit::AnchorFile,
     data_dir::DataDir,
     domain::{Clock, Route, SystemClock},
     engines::LedgerEngine,
@@ -90,7 +91,8 @@ async fn serve(
     let asked = CancellationToken::new();
     let ended = CancellationToken::new();
     stop::on_signals(asked.clone())?;
-    let (ports, follower) = ports::open(part, &config.engines(), dir, &clock, &runtime, ended.clone())?;
+    let (ports, follower) =
+        ports::open(part, &config.engines(), dir, &clock, &keyring, &runtime, ended.clone())?;
     let ports = (decorate.ports)(ports);
     let disk = dir.map(|dir| Disk::new(dir.path().to_owned(), config.process.low_disk_bytes));
     let writes = part.works();
@@ -111,7 +113,8 @@ async fn serve(
     let backends = (decorate.backends)(Arc::new(StandardBackends::new(keyring.sealer())));
     let workers = match &ports.behind {
         Some(behind) if service.deliver => {
-            Some(start_workers(config, &ports, behind, keyring, &clock, backends)?)
+            let anchors = place::anchors(config, dir);
+            Some(start_workers(config, &ports, behind, keyring, &clock, backends, anchors)?)
         }
         _ => None,
     };
@@ -165,6 +168,9 @@ fn bind_ingress(
         gate: Arc::clone(&ports.gate),
         queue: Arc::clone(&ports.queue),
         reads: Arc::clone(&ports.reads),
+        denials: Arc::clone(&ports.denials),
+        presence: Arc::clone(&ports.presence),
+        host: place::host(),
         blobs: ports.blobs.clone(),
         keyring: keyring.clone(),
         formats: config.release.formats,
@@ -183,6 +189,7 @@ fn start_workers(
     keyring: Keyring,
     clock: &Arc<dyn Clock>,
     backends: Arc<dyn BackendFactory>,
+    anchors: Option<AnchorFile>,
 ) -> anyhow::Result<Workers> {
     let deps = WorkersDeps {
         queue: Arc::clone(&ports.queue),
@@ -193,6 +200,9 @@ fn start_workers(
         callbacks: Arc::clone(&behind.callbacks),
         watch: Arc::clone(&behind.watch),
         catalog: Arc::clone(&ports.catalog),
+        audits: behind.audits.clone(),
+        anchors,
+        denials: Arc::clone(&ports.denials),
         registry: Arc::clone(&ports.registry),
         gate: Arc::clone(&ports.gate),
         blobs: ports.blobs.clone(),

@@ -1,5 +1,7 @@
 //! What a call is answered with.
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
     http::{
@@ -8,6 +10,7 @@ use actix_web::{
     },
     web,
 };
+use bytes::Bytes;
 use naru_shared::gate::RateStanding;
 use serde::Serialize;
 
@@ -30,24 +33,29 @@ pub struct Answer {
     /// Its type.
     pub content_type: &'static str,
     /// Its body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Where what was made can be read.
     pub location: Option<String>,
     /// Seconds after which another call may succeed.
     pub retry_after: Option<u64>,
-    /// Whether it is a secret that nobody may keep (RFC 6749 section 5.1).
-    pub secret: bool,
+    /// Headers that only this call has.
+    pub headers: Vec<(HeaderName, Cow<'static, str>)>,
 }
 
 impl Answer {
+    /// A body of JSON.
+    pub const fn of(status: StatusCode, body: Bytes) -> Self {
+        let content_type = "application/json";
+        Self { status, content_type, body, location: None, retry_after: None, headers: Vec::new() }
+    }
+
     /// A JSON document.
     pub fn json(status: StatusCode, document: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(document).map_err(|error| {
             tracing::error!(%error, "an answer could not be written as JSON");
             Problem::from(Code::Internal)
         })?;
-        let content_type = "application/json";
-        Ok(Self { status, content_type, body, location: None, retry_after: None, secret: false })
+        Ok(Self::of(status, body.into()))
     }
 }
 
@@ -77,8 +85,8 @@ pub fn respond(
             if let Some(seconds) = answer.retry_after {
                 response.insert_header((RETRY_AFTER, seconds));
             }
-            if answer.secret {
-                response.insert_header((CACHE_CONTROL, "no-store"));
+            for (name, value) in answer.headers {
+                response.insert_header((name, value.as_ref()));
             }
             finish(&mut response, answer.body, unread)
         }
@@ -86,7 +94,7 @@ pub fn respond(
     }
 }
 
-fn finish(response: &mut HttpResponseBuilder, body: Vec<u8>, unread: Option<web::Payload>) -> HttpResponse {
+fn finish(response: &mut HttpResponseBuilder, body: Bytes, unread: Option<web::Payload>) -> HttpResponse {
     match unread {
         Some(call) => response.body(unread::keep(body, call)),
         None => response.body(body),
@@ -118,5 +126,5 @@ fn refuse(
         response.insert_header((ALLOW, methods));
     }
     let body = serde_json::to_vec(&problem.document(id.as_str())).unwrap_or_default();
-    finish(&mut response, body, unread)
+    finish(&mut response, body.into(), unread)
 }

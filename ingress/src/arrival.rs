@@ -3,8 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use actix_web::rt::net::TcpStream;
-use ipnet::IpNet;
-use naru_shared::metrics as names;
+use naru_shared::{domain::IpNetwork, metrics as names};
 use tokio::time::timeout;
 
 use crate::{
@@ -19,7 +18,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Arrival {
     /// Whose word on where a connection comes from is believed, if connections are to begin with one.
-    pub balancers: Option<Arc<[IpNet]>>,
+    pub balancers: Option<Arc<[IpNetwork]>>,
     /// Ciphers, if the listener does.
     pub tls: Option<Arc<Tls>>,
 }
@@ -88,8 +87,8 @@ impl Arrival {
     ) -> Result<(Wire, Option<SocketAddr>), Refused> {
         let mut source = peer;
         if let Some(balancers) = &self.balancers {
-            let peer = peer.map(|peer| peer.ip().to_canonical());
-            if !peer.is_some_and(|peer| balancers.iter().any(|net| net.contains(&peer))) {
+            let peer = peer.map(|peer| peer.ip());
+            if !peer.is_some_and(|peer| balancers.iter().any(|net| net.contains(peer))) {
                 return Err(Refused::Stranger);
             }
             source = proxy_protocol::source(&mut socket).await.map_err(Refused::Proxy)?.or(source);

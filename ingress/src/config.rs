@@ -5,11 +5,21 @@ use std::{
     path::PathBuf,
 };
 
-use ipnet::IpNet;
-use naru_shared::domain::WRITTEN;
+use naru_shared::domain::{IpNetwork, WRITTEN};
 use serde::{Deserialize, Serialize};
 
 use crate::tls::TlsFiles;
+
+/// In which header proxies tell from whom they forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For`, which most write.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
 
 /// Settings of the HTTP front; every field has a default that protects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +41,10 @@ pub struct IngressConfig {
     pub tls_key: Option<PathBuf>,
     /// Every connection begins with a header of the PROXY protocol (version 1 or 2), and comes from a trusted proxy.
     pub proxy_protocol: bool,
-    /// Networks of the proxies whose word is believed on where a call comes from.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Networks of the proxies whose word is believed on where a call comes from; from everybody else such headers are ignored.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// In which header they tell it; the other one is ignored.
+    pub forwarded_by: ForwardedBy,
     /// What this deployment is called in `aud` of tokens (RFC 7519 section 4.1.3); with another name in each, a token of one is none in
     /// another.
     pub token_audience: String,
@@ -51,6 +63,8 @@ pub struct IngressConfig {
     /// How long a server that was asked to stop still answers on open and on new connections, accepts with `503`, in
     /// milliseconds; a part of the time that a drain may take.
     pub drain_grace_ms: u64,
+    /// Serve `/docs`, a page to read and try the API.
+    pub docs: bool,
     /// Messages of everybody that may wait on a route before accepts of it are refused.
     pub route_backlog: u64,
     /// Messages of one customer that may wait on a route before its accepts are refused.
@@ -68,12 +82,14 @@ impl Default for IngressConfig {
             tls_key: None,
             proxy_protocol: false,
             trusted_proxies: Vec::new(),
+            forwarded_by: ForwardedBy::XForwardedFor,
             token_audience: "naru".to_owned(),
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
             envelope_version: WRITTEN,
             drain_notice_ms: 0,
             drain_grace_ms: 1_500,
+            docs: true,
             route_backlog: 5_000_000,
             customer_backlog: 1_000_000,
         }

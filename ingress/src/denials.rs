@@ -1,5 +1,7 @@
-//! Who was denied what: counted for each customer and code, told once a minute. Bounded, so that whoever is denied a
-//! million times writes one line and no more.
+//! Who was denied what: counted for each customer and code, told once a minute and kept for the operator. Bounded, so that
+//! whoever is denied a million times writes one line and no more.
+
+mod keep;
 
 use std::{
     collections::HashMap,
@@ -8,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+pub use keep::Keeper;
 use metrics::Counter;
 use naru_shared::{domain::CustomerId, metrics as names};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -45,6 +48,9 @@ impl Whose {
 
 type Table = HashMap<(Whose, Code), u64>;
 
+/// What was counted, the most first.
+type Rows = [((Whose, Code), u64)];
+
 /// The denials of the current minute.
 pub struct Denials {
     table: Mutex<Table>,
@@ -81,8 +87,8 @@ impl Denials {
     }
 }
 
-/// Tells of the denials, once a minute and when `ends` is cancelled.
-pub async fn tell(denials: Arc<Denials>, ends: CancellationToken) {
+/// Tells of the denials and has them kept, once a minute and when `ends` is cancelled.
+pub async fn tell(denials: Arc<Denials>, mut keeper: Keeper, ends: CancellationToken) {
     let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -91,7 +97,7 @@ pub async fn tell(denials: Arc<Denials>, ends: CancellationToken) {
         counted.sort_unstable_by(|((a, x), n), ((b, y), m)| {
             (m, a.as_str(), x.as_str()).cmp(&(n, b.as_str(), y.as_str()))
         });
-        for ((whose, code), times) in counted {
+        for ((whose, code), times) in &counted {
             tracing::info!(
                 customer = whose.as_str(),
                 code = code.as_str(),
@@ -99,6 +105,7 @@ pub async fn tell(denials: Arc<Denials>, ends: CancellationToken) {
                 "calls were denied within a minute"
             );
         }
+        keeper.keep(&counted).await;
         if !goes_on {
             return;
         }

@@ -19,10 +19,11 @@ use crate::{
     front::Front,
     limits,
     meters::Call,
+    openapi,
     problem::{Code, Problem},
     request_id::RequestId,
     room::Places,
-    unread,
+    simulate, unread,
 };
 
 /// A body, and the room that it takes.
@@ -44,6 +45,8 @@ pub struct Exchange {
     pub id: RequestId,
     /// Which call it is.
     call: Call,
+    /// What is to happen to its messages, in the sandbox.
+    pub simulate: Option<String>,
     payload: web::Payload,
     /// What was read of it already, to be verified.
     read: Option<Body>,
@@ -75,6 +78,7 @@ pub async fn exchange(
         request,
         id,
         call,
+        simulate: None,
         payload,
         read: None,
         standing: Vec::new(),
@@ -93,6 +97,10 @@ pub async fn exchange(
     if let Some(code) = refused {
         exchange.front.meters.refused(code, exchange.messages);
         exchange.front.denials.add(exchange.customer.as_ref(), code, 1);
+        debug_assert!(
+            openapi::may(call, code),
+            "the contract does not say that {call:?} may be answered {code:?}"
+        );
     }
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
     let mut response = respond(result, &id, &standing, unread.then_some(payload));
@@ -114,14 +122,16 @@ impl Exchange {
     /// Who calls, without asking the rates yet.
     pub async fn authenticate(&mut self) -> Result<Caller, Problem> {
         let signed = self.signed().await?;
-        let front = &self.front;
+        let (front, headers) = (&self.front, self.request.headers());
+        let from = front.origin.of(self.request.peer_addr(), headers)?;
         let proof = signed.as_ref().map(|signed| signed.credential.clone());
-        let caller = authenticate(self.request.headers(), proof, self.environment, front).await;
+        let caller = authenticate(front, headers, proof, self.environment, (self.call, from)).await;
         self.customer = match &caller {
             Ok(caller) => Some(caller.account.customer.clone()),
             Err(denied) => denied.customer.clone(),
         };
         let mut caller = caller.map_err(|denied| denied.problem)?;
+        self.simulate = simulate::asked(self.request.headers(), self.environment, self.call)?;
         if let Some(signed) = signed {
             self.spend(&mut caller, signed).await?;
         }

@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
-    auth::{Caller, Tokens, Verifier},
+    auth::{Caller, ChosenPasswords, Origin, Tokens, Verifier},
     denials::Denials,
     meters::Meters,
     notices::Notices,
     problem::{Code, Problem},
     publisher::Publisher,
     room::Room,
+    uses::Uses,
 };
 
 /// The parts behind the HTTP front, and its bounds.
@@ -43,6 +44,10 @@ pub struct Front {
     pub signatures: Verifier,
     /// Verifies tokens, and makes them.
     pub tokens: Tokens,
+    /// Verifies passwords that people chose.
+    pub chosen: ChosenPasswords,
+    /// Tells from where a call comes.
+    pub origin: Origin,
     /// Marks contents.
     pub contents: ContentMarker,
     /// Takes accepted messages to the queue.
@@ -57,12 +62,16 @@ pub struct Front {
     pub bodies: Arc<Room>,
     /// Calls that ask the ledger.
     pub reading: Arc<Room>,
+    /// Which credentials were used.
+    pub uses: Arc<Uses>,
     /// Metrics.
     pub meters: Arc<Meters>,
     /// Who was denied what.
     pub denials: Arc<Denials>,
     /// The route of every sandbox message.
     pub sandbox: RouteName,
+    /// Whether there is a page to read and try the API.
+    pub docs: bool,
     /// Messages of everybody that may wait on a route.
     pub route_backlog: u64,
     /// Messages of one customer that may wait on a route.

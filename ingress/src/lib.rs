@@ -51,6 +51,8 @@ mod room;
 
 mod strict_json;
 
+mod whole;
+
 mod problem;
 
 mod answer;
@@ -61,10 +63,19 @@ mod request_id;
 
 mod traceparent;
 
+mod openapi;
+
+mod simulate;
+
+mod advice;
+
 mod denials;
 
 mod meters;
 
-pub use config::IngressConfig;
+mod uses;
+
+pub use config::{ForwardedBy, IngressConfig};
+pub use openapi::{document as contract, listed as contract_codes};
 pub use problem::table as problems;
 pub use server::{Ingress, IngressDeps};

@@ -33,14 +33,19 @@ pub enum Call {
     Callback,
     /// What a refusal means.
     Problem,
+    /// The contract.
+    Contract,
+    /// A page to read and try it.
+    Docs,
     /// No path of ours.
     Unknown,
 }
 
-const CALLS: usize = 12;
+const CALLS: usize = Call::ALL.len();
 
 impl Call {
-    const ALL: [Self; CALLS] = [
+    /// Every call.
+    pub const ALL: [Self; 14] = [
         Self::Message,
         Self::Batch,
         Self::Status,
@@ -52,6 +57,8 @@ impl Call {
         Self::Token,
         Self::Callback,
         Self::Problem,
+        Self::Contract,
+        Self::Docs,
         Self::Unknown,
     ];
 
@@ -78,6 +85,8 @@ impl Call {
             Self::Token => "token",
             Self::Callback => "callback",
             Self::Problem => "problem",
+            Self::Contract => "contract",
+            Self::Docs => "docs",
             Self::Unknown => "unknown",
         }
     }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 macro_rules! problem_table {
@@ -46,6 +47,8 @@ problem_table! {
         "The header Host names no host, or the head asks for a protocol that is not spoken here. The detail says which.";
     DuplicateHeader = "duplicate-header", BAD_REQUEST, "A header was sent twice",
         "Authorization, Idempotency-Key and Content-Type may each be sent once. Send the call again with one of each.";
+    MalformedForwarded = "malformed-forwarded", BAD_REQUEST, "It cannot be read for whom the proxy forwards",
+        "A proxy that the operator trusts sent a header X-Forwarded-For or Forwarded that is none. Nothing was done; the operator must mend the proxy.";
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "The query cannot be read",
         "A query parameter is unknown, repeated, or not within its range. The detail names it.";
     MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON that can be read",
@@ -84,6 +87,10 @@ problem_table! {
         "Tokens are made for calls with Authorization: Basic. A token does not get another, and who signs tokens needs none.";
     Suspended = "suspended", FORBIDDEN, "The customer is suspended",
         "Calls of this customer are refused until the operator lifts the suspension.";
+    AddressNotAllowed = "address-not-allowed", FORBIDDEN, "The credential may not be used from this address",
+        "The operator let this credential be used from certain addresses, and the call came from another. Call from one of them, or ask the operator to add this one.";
+    InsufficientScope = "insufficient-scope", FORBIDDEN, "The credential may not do this",
+        "A credential has the scopes send, read and cancel, or some of them. The detail says which this call needs. Use another credential of the customer, or ask the operator.";
     NotFound = "not-found", NOT_FOUND, "There is nothing here",
         "The path is unknown, or the id was not made for this customer.";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here",
@@ -110,6 +117,10 @@ problem_table! {
         "A message is a JSON object, a batch an object with the array messages. The detail says what was found.";
     UnknownField = "unknown-field", UNPROCESSABLE_ENTITY, "A field is unknown",
         "Fields that Naru does not know are refused, so that a misspelt one is not silently ignored. The detail names it.";
+    InvalidSimulation = "invalid-simulation", UNPROCESSABLE_ENTITY, "The header Naru-Simulate cannot be read",
+        "Naru-Simulate names an outcome and its parameters as an item of RFC 9651. The detail says what is wrong with it.";
+    SimulationOnLive = "simulation-on-live", UNPROCESSABLE_ENTITY, "Nothing is simulated here",
+        "Naru-Simulate is for the sandbox: below /v1.0 messages are really sent. Nothing was accepted.";
     InvalidKey = "invalid-key", UNPROCESSABLE_ENTITY, "The idempotency key is not valid",
         "A key is 1 to 255 printable ASCII characters without spaces at its ends, in the header Idempotency-Key bare or quoted, in a batch in the field key.";
     InvalidChannel = "invalid-channel", UNPROCESSABLE_ENTITY, "The channel is not valid",
@@ -158,6 +169,8 @@ problem_table! {
         "An idempotency key stands for one content for 30 days. Use a new key for a new message.";
     RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests",
         "The customer calls faster than its rates allow. Nothing was accepted. Retry-After says when to call again.";
+    TooManyGuesses = "too-many-guesses", TOO_MANY_REQUESTS, "Too many wrong passwords",
+        "From this address the API key of the credential came with too many wrong passwords. Nothing was accepted. Retry-After says when a password is looked at again; one that was accepted within the last hour is accepted meanwhile, and so is the right one from elsewhere.";
     QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "The quota is used up",
         "The units of this period are used up. Retry-After says when the quota is renewed; a prepaid quota is renewed by buying more.";
     TooManyReads = "too-many-reads", TOO_MANY_REQUESTS, "Too many reads at once",
@@ -192,10 +205,10 @@ problem_table! {
         "The queue did not confirm in time. Call again with the same content and the Idempotency-Key given in the member key: if the message was accepted, it is not sent twice.";
 }
 
-/// Code, status, title and page of every refusal, for documentation and tests.
+/// Code, status, title, page and advice of every refusal, for documentation and tests.
 #[must_use]
-pub fn table() -> Vec<(&'static str, u16, &'static str, &'static str)> {
-    Code::ALL.iter().map(|c| (c.as_str(), c.status().as_u16(), c.title(), c.page())).collect()
+pub fn table() -> Vec<(&'static str, u16, &'static str, &'static str, &'static str)> {
+    Code::ALL.iter().map(|c| (c.as_str(), c.status().as_u16(), c.title(), c.page(), c.advice())).collect()
 }
 
 impl Code {
@@ -228,7 +241,7 @@ pub struct Problem {
 }
 
 /// A message of which it is not known whether it was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Doubt {
     /// Its id.
     pub id: String,
@@ -287,15 +300,26 @@ impl From<Code> for Problem {
 }
 
 /// A problem as it is written (RFC 9457 section 3).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Problem", description = "A refusal (RFC 9457). Decide by its code.")]
 pub struct Document<'a> {
+    /// Where a page says what it means and what to do.
     #[serde(rename = "type")]
+    #[schemars(extend("format" = "uri-reference"))]
     kind: String,
+    /// The same for each code; for people.
     title: &'static str,
+    /// The status of the answer; in a batch, the one that the item would have been answered with alone.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// What it means, for programs.
     code: &'static str,
+    /// What it means here; for people.
     detail: &'a str,
+    /// The id of the call, as in the header Request-Id.
+    #[schemars(regex(pattern = "^req_"))]
     instance: &'a str,
+    /// Of `accept-unknown` alone.
     #[serde(flatten)]
     doubt: Option<&'a Doubt>,
 }

@@ -15,6 +15,8 @@ use naru_shared::{
     keys::{CredentialHasher, Keyring},
     ledger::LedgerReads,
     metrics,
+    passwords::Passwords,
+    presence::Presence,
     queue::Queue,
     registry::Registry,
 };
@@ -29,10 +31,10 @@ use crate::{
     accept::ContentMarker,
     arrival::Arrival,
     attachments::Attachments,
-    auth::{Tokens, Verifier},
+    auth::{ChosenPasswords, Origin, Tokens, Verifier},
     config::IngressConfig,
     connection::Connections,
-    denials::{self, Denials},
+    denials::{self, Denials, Keeper},
     front::Front,
     listener::{self, Size},
     meters::Meters,
@@ -40,6 +42,7 @@ use crate::{
     publisher::{Publisher, PublisherParts},
     room::Room,
     tls::Tls,
+    uses::{Teller, Uses},
 };
 
 /// Bytes of large bodies held at once, and the part of them that one account may hold.
@@ -70,6 +73,12 @@ pub struct IngressDeps {
     pub queue: Arc<dyn Queue>,
     /// What a customer may read of its own.
     pub reads: Arc<dyn LedgerReads>,
+    /// Where is kept how many calls were denied.
+    pub denials: Arc<dyn naru_shared::denials::Denials>,
+    /// Where the front tells that it lives, and which credentials were used.
+    pub presence: Arc<dyn Presence>,
+    /// This process, as operators know it: where it listens is added.
+    pub host: String,
     /// Where attachments are kept, if they are.
     pub blobs: Option<Arc<dyn Blobs>>,
     /// The deployment's secrets.
@@ -163,7 +172,16 @@ impl Ingress {
         let (publisher, publishing) =
             Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
         let denials = Arc::new(Denials::new());
-        let telling = deps.runtime.spawn(denials::tell(Arc::clone(&denials), ends.clone()));
+        let keeper = Keeper::new(deps.denials, Arc::clone(&deps.clock));
+        let uses = Arc::new(Uses::default());
+        let teller = Teller {
+            name: front_name(&deps.host, addr),
+            presence: deps.presence,
+            registry: Arc::clone(&deps.registry),
+            uses: Arc::clone(&uses),
+            clock: Arc::clone(&deps.clock),
+        };
+        let telling = tell(&deps.runtime, (Arc::clone(&denials), keeper), teller, &ends);
         let front = Arc::new(Front {
             registry: deps.registry,
             gate: deps.gate,
@@ -174,6 +192,8 @@ impl Ingress {
             hasher: CredentialHasher::new(&deps.keyring.credentials),
             signatures,
             tokens,
+            chosen: ChosenPasswords::new(Passwords::new(&deps.keyring.credentials), deps.runtime),
+            origin: Origin::new(config.trusted_proxies.clone(), config.forwarded_by),
             contents: ContentMarker::new(&deps.keyring.credentials),
             publisher,
             notices,
@@ -181,9 +201,11 @@ impl Ingress {
             uploads: Room::new(UPLOADS, UPLOAD_SHARES),
             bodies: Room::new(BODIES, BODY_SHARES),
             reading: Room::new(READS, READ_SHARES),
+            uses,
             meters: Arc::new(Meters::new()),
             denials: Arc::clone(&denials),
             sandbox,
+            docs: config.docs,
             route_backlog: config.route_backlog,
             customer_backlog: config.customer_backlog,
             draining: CancellationToken::new(),
@@ -248,16 +270,39 @@ impl Ingress {
             deadline = stopping => (server.await, deadline),
         };
         ends.cancel();
-        let last = async { tokio::join!(publishing, telling) };
-        let ended = timeout_at(deadline + LAST_PUBLISH, last).await;
+        let latest = deadline + LAST_PUBLISH;
+        let (published, told) = tokio::join!(timeout_at(latest, publishing), timeout_at(latest, telling));
         served?;
-        match ended {
-            Ok((published, told)) => published.and(told).map_err(io::Error::other),
+        match told {
+            Ok(told) => told.map_err(io::Error::other)?,
+            // They are in the log.
+            Err(_) => tracing::warn!("what was denied and used last could not be kept"),
+        }
+        match published {
+            Ok(published) => published.map_err(io::Error::other),
             Err(_) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "publishing did not end within the drain time"))
             }
         }
     }
+}
+
+/// The front's name, told apart from every other life of a process at the same address.
+fn front_name(host: &str, addr: SocketAddr) -> String {
+    format!("{host}/{addr}/{:08x}", fastrand::u32(..))
+}
+
+/// Tells what is told beside calls until the end: who was denied what, that the front lives, and what was used.
+fn tell(
+    runtime: &Handle,
+    (denials, keeper): (Arc<Denials>, Keeper),
+    teller: Teller,
+    ends: &CancellationToken,
+) -> JoinHandle<()> {
+    let (told, ends) = (denials::tell(denials, keeper, ends.clone()), ends.clone());
+    runtime.spawn(async move {
+        tokio::join!(told, teller.run(ends));
+    })
 }
 
 /// Ends the server so that every call whose bytes have come is answered: first nobody connects any more, then whoever has

@@ -43,6 +43,6 @@ pub fn has_body(request: &HttpRequest) -> bool {
 }
 
 /// The body of an answer to a call whose own body was not read to its end.
-pub fn keep(answer: Vec<u8>, call: web::Payload) -> BoxBody {
-    BoxBody::new(Unread { answer: Some(answer.into()), _call: call })
+pub fn keep(answer: Bytes, call: web::Payload) -> BoxBody {
+    BoxBody::new(Unread { answer: Some(answer), _call: call })
 }

@@ -23,6 +23,9 @@ pub fn table(config: &mut web::ServiceConfig, front: &Arc<Front>) {
         )
         .service(At { front, environment: Environment::Live }.callbacks())
         .service(At { front, environment: Environment::Live }.problems())
+        .service(At { front, environment: Environment::Live }.contract())
+        .service(At { front, environment: Environment::Live }.docs())
+        .service(At { front, environment: Environment::Live }.docs_file())
         .default_service(At { front, environment: Environment::Live }.nothing());
 }
 
@@ -106,6 +109,21 @@ impl At<'_> {
     fn problems(&self) -> Resource {
         let page = self.run(Method::GET, Call::Problem, calls::problem_page::call);
         self.resource("/problems/{code}", "GET").route(page)
+    }
+
+    fn contract(&self) -> Resource {
+        let contract = self.run(Method::GET, Call::Contract, calls::contract::call);
+        self.resource("/openapi.json", "GET").route(contract)
+    }
+
+    fn docs(&self) -> Resource {
+        let page = self.run(Method::GET, Call::Docs, calls::docs::call);
+        self.resource("/docs", "GET").route(page)
+    }
+
+    fn docs_file(&self) -> Resource {
+        let file = self.run(Method::GET, Call::Docs, calls::docs::call);
+        self.resource("/docs/{file}", "GET").route(file)
     }
 
     fn nothing(&self) -> Route {

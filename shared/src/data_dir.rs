@@ -21,7 +21,8 @@ pub const PARTIAL: &str = ".partial";
 const HANDOVER: Duration = Duration::from_secs(2);
 
 /// How the names of Naru's own files begin.
-const OWN: [&str; 7] = ["lock", "keys.toml", "queue.db", "topic.db", "ledger.db", "catalog.db", "blobs"];
+const OWN: [&str; 8] =
+    ["lock", "keys.toml", "queue.db", "topic.db", "ledger.db", "catalog.db", "blobs", "audit-anchors.jsonl"];
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -223,6 +224,12 @@ impl DataDir {
     #[must_use]
     pub fn keys(&self) -> PathBuf {
         self.path.join("keys.toml")
+    }
+
+    /// Signed heads of the record of acts.
+    #[must_use]
+    pub fn anchors(&self) -> PathBuf {
+        self.path.join("audit-anchors.jsonl")
     }
 
     fn lock_path(&self) -> PathBuf {

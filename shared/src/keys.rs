@@ -9,6 +9,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::AuditKey,
     domain::{EnvelopeKeys, SecretHash},
     sealing::Sealer,
     signing::WebhookSecrets,
@@ -120,6 +121,12 @@ impl Keyring {
         TokenSecret(self.credentials.derive("tokens"))
     }
 
+    /// Makes the links of the record of acts, and tells those that others made.
+    #[must_use]
+    pub fn audit(&self) -> AuditKey {
+        AuditKey::new(&self.credentials)
+    }
+
     /// Seals what must be known of others' secrets.
     #[must_use]
     pub fn sealer(&self) -> Sealer {
@@ -176,11 +183,21 @@ impl CredentialHasher {
         Self(secret.hmac())
     }
 
+    /// The hash of a Basic credential's API key alone, where a person chose the password.
+    #[must_use]
+    pub fn api_key(&self, id: &str, api_key: &str) -> SecretHash {
+        self.over(["api key", id, "", api_key])
+    }
+
     /// The hash of a Basic credential's password and API key; neither can hold a NUL (RFC 7617 section 2).
     #[must_use]
     pub fn basic(&self, id: &str, password: &str, api_key: &str) -> SecretHash {
+        self.over(["basic", id, password, api_key])
+    }
+
+    fn over(&self, parts: [&str; 4]) -> SecretHash {
         let mut mac = self.0.clone();
-        for part in ["basic", id, password, api_key] {
+        for part in parts {
             mac.update(part.as_bytes());
             mac.update(&[0]);
         }

@@ -27,6 +27,10 @@ pub mod blobs;
 
 pub mod catalog;
 
+pub mod audit;
+
+pub mod denials;
+
 pub mod engines;
 
 pub mod ports;
@@ -52,6 +56,10 @@ pub mod causes;
 pub mod hidden;
 
 pub mod keys;
+
+pub mod passwords;
+
+pub mod presence;
 
 pub mod signing;
 

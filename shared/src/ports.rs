@@ -13,22 +13,26 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use admission::{open_gate, open_registry};
 use async_trait::async_trait;
 use records::Records;
-pub use records::{DeskPorts, open_catalog, open_desk};
+pub use records::{DeskPorts, open_audits, open_catalog, open_desk, open_presence};
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use transport::Transport;
 
 use crate::{
+    audit::{Audit, Scribe},
     blobs::Blobs,
     callbacks::Callbacks,
-    catalog::Catalog,
+    catalog::{Actor, Catalog},
     data_dir::DataDir,
+    denials::Denials,
     domain::Clock,
     engines::{Engines, QueueEngine},
     gate::Gate,
+    keys::Keyring,
     ledger::{Ledger, LedgerDesk, LedgerReads},
     outbox::Outbox,
     postgres::InvalidUrl,
+    presence::Presence,
     queue::{ClaimChecks, Quarantine, Queue},
     registry::Registry,
     sqlite::DbError,
@@ -70,10 +74,14 @@ pub struct Ports {
     pub reads: Arc<dyn LedgerReads>,
     /// Customers, credentials, routes and quotas of record.
     pub catalog: Arc<dyn Catalog>,
+    /// Which fronts live, and when credentials were last used.
+    pub presence: Arc<dyn Presence>,
     /// What an accept must know.
     pub registry: Arc<dyn Registry>,
     /// What an accept asks.
     pub gate: Arc<dyn Gate>,
+    /// How many calls were denied.
+    pub denials: Arc<dyn Denials>,
     /// Attachments, if they are kept at all.
     pub blobs: Option<Arc<dyn Blobs>>,
     /// What lies behind the queue; a process that only accepts does not open it.
@@ -97,6 +105,8 @@ pub struct Behind {
     pub callbacks: Arc<dyn Callbacks>,
     /// What an operator keeps an eye on.
     pub watch: Arc<dyn Watch>,
+    /// What was done by whom, of each store.
+    pub audits: Vec<Arc<dyn Audit>>,
 }
 
 /// Something that can be asked whether it is sound.
@@ -214,26 +224,31 @@ pub fn open(
     engines: &Engines,
     dir: Option<&DataDir>,
     clock: &Arc<dyn Clock>,
+    keyring: &Keyring,
     runtime: &Handle,
     stop: CancellationToken,
 ) -> Result<(Ports, JoinHandle<()>), OpenError> {
+    let scribe = Scribe::new(keyring.audit(), Actor::Process);
     let Transport { queue, topic, files } = transport::open(part, engines, dir, runtime)?;
     let storage::Storage { blobs, probe } = storage::open(&engines.blobs, dir, runtime)?;
     let queue = checked(queue, blobs.as_ref());
-    let records = Records::open(part, &engines.ledger, dir, clock, runtime)?;
-    let (catalog, of_catalog) = records::catalog(&engines.catalog, dir, runtime)?;
+    let records = Records::open(part, &engines.ledger, dir, clock, (runtime, &scribe))?;
+    let opened = records::catalog(&engines.catalog, dir, runtime, scribe)?;
+    let records::OpenCatalog { catalog, presence, audit: of_changes, probe: of_catalog } = opened;
     let (registry, following) = open_registry(&engines.registry, &catalog)?;
     let (gate, keeping) = open_gate(&engines.gate, clock, runtime)?;
     let tasks = runtime.spawn(async move {
         stop.run_until_cancelled(async { tokio::join!(following, keeping) }).await;
     });
     let behind = records.faces.zip(topic).map(|(faces, topic)| {
-        let records::Faces { ledger, desk, outbox, callbacks, watch } = faces;
-        Behind { ledger, desk, outbox, topic, callbacks, watch }
+        let records::Faces { ledger, desk, outbox, callbacks, watch, audit } = faces;
+        let audits = vec![of_changes, audit];
+        Behind { ledger, desk, outbox, topic, callbacks, watch, audits }
     });
     let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Probe>);
     let probes = files.chain(records.probes).chain([of_catalog]).chain(probe).collect();
-    let ports = Ports { queue, reads: records.reads, catalog, registry, gate, blobs, behind, probes };
+    let (reads, denials) = (records.reads, records.denials);
+    let ports = Ports { queue, reads, catalog, presence, registry, gate, denials, blobs, behind, probes };
     Ok((ports, tasks))
 }
 

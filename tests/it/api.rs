@@ -3,6 +3,7 @@
 mod batch;
 mod keys;
 mod reports;
+mod simulate;
 mod simulator;
 mod waiting;
 mod who;

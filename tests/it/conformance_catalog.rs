@@ -39,3 +39,26 @@ impl Fixture for Sqlite {
 }
 
 naru_tests::catalog_conformance!(Sqlite);
+
+/// What fronts tell lies beside it.
+mod presence {
+    use std::sync::Arc;
+
+    use naru_shared::presence::Presence;
+    use naru_tests::conformance::{catalog::Fixture as _, presence::Fixture};
+
+    struct Beside(super::Sqlite);
+
+    impl Fixture for Beside {
+        async fn fresh() -> anyhow::Result<Self> {
+            Ok(Self(super::Sqlite::fresh().await?))
+        }
+
+        fn presence(&self) -> Arc<dyn Presence> {
+            let catalog = Arc::clone(&self.0.catalog);
+            catalog
+        }
+    }
+
+    naru_tests::presence_conformance!(Beside);
+}

@@ -1,5 +1,7 @@
 //! Black-box tests of Naru, in one binary.
 
+#[cfg(test)]
+mod conformance_audit;
 mod conformance_blobs;
 #[cfg(test)]
 mod conformance_callbacks;
@@ -21,6 +23,8 @@ mod conformance_watch;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod aws_proxy;
 #[cfg(test)]
 mod backup;
@@ -30,6 +34,8 @@ mod blobs;
 mod clients;
 #[cfg(test)]
 mod compose;
+#[cfg(test)]
+mod contract;
 #[cfg(test)]
 mod counts;
 #[cfg(test)]
@@ -74,6 +80,8 @@ mod infra;
 mod keys;
 #[cfg(test)]
 mod ledger_postgres;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod listener;
 #[cfg(test)]

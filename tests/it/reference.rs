@@ -228,7 +228,8 @@ fn addresses() -> Vec<String> {
     for rest in source.split("resource(\"").skip(1) {
         let mut words = rest.split('"');
         let (path, methods) = (words.next().unwrap(), words.nth(1).unwrap());
-        let whole = path.starts_with("/problems") || path.starts_with("/callbacks");
+        let whole =
+            ["/problems", "/callbacks", "/openapi", "/docs"].iter().any(|base| path.starts_with(base));
         let base = if whole { "" } else { "/v1.0" };
         found.extend(methods.split(", ").map(|method| format!("`{method} {base}{path}`")));
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use naru_shared::domain::{ChargeEffect, Code};
+use naru_shared::domain::{ChargeEffect, Code, OUTCOMES, PARAMETERS};
 
 const CRATES: [&str; 6] = ["shared", "ingress", "workers", "cli", "tests", "xtask"];
 
@@ -116,16 +116,20 @@ fn events_have_no_kinds_but_those_of_the_table() {
 
 /// Holds what stands between a document's markers against what the code says; with `NARU_WRITE_DOCS=1`, writes it.
 fn told(path: &str, expected: &str) {
-    const BEGIN: &str = "<!-- from the code: begin -->\n";
-    const END: &str = "<!-- from the code: end -->";
+    told_between(path, "from the code", expected);
+}
+
+/// As [`told`], between markers of another name.
+fn told_between(path: &str, name: &str, expected: &str) {
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
     let document = text(path);
-    let (head, rest) = document.split_once(BEGIN).unwrap_or_else(|| panic!("{path} has no begin marker"));
-    let (table, tail) = rest.split_once(END).unwrap_or_else(|| panic!("{path} has no end marker"));
+    let (head, rest) = document.split_once(&begin).unwrap_or_else(|| panic!("{path} has no begin marker"));
+    let (table, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("{path} has no end marker"));
     if table == expected {
         return;
     }
     if std::env::var_os("NARU_WRITE_DOCS").is_some() {
-        fs::write(root().join(path), format!("{head}{BEGIN}{expected}{END}{tail}")).unwrap();
+        fs::write(root().join(path), format!("{head}{begin}{expected}{end}{tail}")).unwrap();
         return;
     }
     panic!("{path} differs from the code; run the test once with NARU_WRITE_DOCS=1. Expected:\n{expected}");
@@ -156,9 +160,9 @@ fn the_documented_metrics_are_those_of_the_code() {
 #[test]
 fn the_documented_problems_are_those_of_the_code() {
     let mut table =
-        "| code | status | title | what it means and what to do |\n|---|---|---|---|\n".to_owned();
-    for (code, status, title, page) in naru_ingress::problems() {
-        writeln!(table, "| `{code}` | {status} | {title} | {page} |").unwrap();
+        "| code | status | title | what it means | what to do |\n|---|---|---|---|---|\n".to_owned();
+    for (code, status, title, page, advice) in naru_ingress::problems() {
+        writeln!(table, "| `{code}` | {status} | {title} | {page} | {advice} |").unwrap();
     }
     told("docs/problems.md", &table);
 }
@@ -171,6 +175,17 @@ fn the_documented_simulator_is_that_of_the_code() {
     }
     table.push_str("| anything else | delivered at once |\n");
     told("docs/simulator.md", &table);
+    let mut table = "| outcome | parameters | what happens |\n|---|---|---|\n".to_owned();
+    for (word, _, parameters, what) in OUTCOMES {
+        let parameters: Vec<String> = parameters.iter().map(|name| format!("`{name}`")).collect();
+        writeln!(table, "| `{word}` | {} | {what} |", parameters.join(" ")).unwrap();
+    }
+    told_between("docs/simulator.md", "outcomes", &table);
+    let mut table = "| parameter | meaning |\n|---|---|\n".to_owned();
+    for (name, _, what) in PARAMETERS {
+        writeln!(table, "| `{name}` | {what} |").unwrap();
+    }
+    told_between("docs/simulator.md", "parameters", &table);
 }
 
 #[test]

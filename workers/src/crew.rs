@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    anchors::Anchored,
     callbacks::Hooks,
     config::WorkersConfig,
     courier::{self, Attachments, Desk},
@@ -45,6 +46,7 @@ pub(crate) struct Crew {
     pub(crate) attachments: Attachments,
     pub(crate) newer: Newer,
     pub(crate) herald: Arc<Herald>,
+    pub(crate) anchored: Anchored,
     pub(crate) incarnations: Incarnations,
     pub(crate) transit: Transit,
     pub(crate) hooks: Hooks,
@@ -84,6 +86,7 @@ impl Crew {
         ));
         Self {
             herald,
+            anchored: Anchored::default(),
             deps,
             config,
             envelopes,

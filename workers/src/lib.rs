@@ -27,6 +27,7 @@ mod callbacks;
 mod slack;
 
 mod alarms;
+mod anchors;
 mod observer;
 mod sweeper;
 

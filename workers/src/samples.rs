@@ -32,6 +32,7 @@ pub(crate) fn message(number: u8, recipient: &str) -> Message {
         reference: None,
         send_at: None,
         ttl: None,
+        simulate: None,
     };
     Message {
         id: MessageId::from_bytes([number; 16]),
@@ -46,5 +47,5 @@ pub(crate) fn message(number: u8, recipient: &str) -> Message {
 }
 
 pub(crate) fn quota(limit: u64) -> Quota {
-    Quota { customer: account().customer, channel: None, period: Period::Month, limit, version: 1 }
+    Quota { version: 1, ..Quota::new(account().customer, None, Period::Month, limit) }
 }

@@ -8,9 +8,11 @@ use std::{
 
 use actix_rt::{ArbiterHandle, System};
 use naru_shared::{
+    audit::{AnchorFile, Audit},
     blobs::Blobs,
     callbacks::Callbacks,
     catalog::Catalog,
+    denials::Denials,
     domain::{Clock, EnvelopeFormat, IncarnationId},
     gate::Gate,
     keys::{Keyring, NoEnvelopeKey},
@@ -24,7 +26,7 @@ use naru_shared::{
 };
 
 use crate::{
-    alarms,
+    alarms, anchors,
     backend::BackendFactory,
     callbacks::{self, TargetError},
     config::{ConfigError, WorkersConfig},
@@ -61,6 +63,12 @@ pub struct WorkersDeps {
     pub callbacks: Arc<dyn Callbacks>,
     /// What an operator keeps an eye on.
     pub watch: Arc<dyn Watch>,
+    /// What was done by whom, of each store.
+    pub audits: Vec<Arc<dyn Audit>>,
+    /// Where the heads of these are anchored, beside the log and the topic.
+    pub anchors: Option<AnchorFile>,
+    /// How many calls were denied.
+    pub denials: Arc<dyn Denials>,
     /// The subscriptions and webhooks of record.
     pub catalog: Arc<dyn Catalog>,
     /// Customers and routes.
@@ -143,6 +151,7 @@ impl Workers {
         quarters.house(sweeper::routine(&crew));
         quarters.house(observer::routine(&crew));
         quarters.house(alarms::routine(&crew));
+        quarters.house(anchors::routine(&crew));
         quarters.house(roster::routine(&crew, &quarters));
         Ok(Self { crew, quarters, system, thread })
     }
@@ -180,6 +189,7 @@ impl Workers {
         let crew = &self.crew;
         herald::flush(crew).await;
         alarms::flush(crew).await;
+        anchors::flush(crew).await;
         relay::flush(crew).await;
         crew.end.cancel();
         while !self.quarters.is_empty() {

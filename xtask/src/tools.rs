@@ -16,12 +16,13 @@ use crate::{release::target, run as execute};
 const PINNED: [&str; 3] = ["requirements.txt", "package.json", "package-lock.json"];
 
 /// Programs that must be there afterwards.
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
     "pip/bin/check-jsonschema",
     "pip/bin/hadolint",
     "pip/bin/node",
     "pip/bin/aws",
     "pip/bin/ministack",
+    "pip/bin/st",
     "npm/node_modules/.bin/dclint",
     "npm/node_modules/.bin/spectral",
     "npm/node_modules/fauxqs/dist/server.js",

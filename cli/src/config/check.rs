@@ -1,9 +1,11 @@
 //! What is unsafe and therefore refused.
 
+use std::net::IpAddr;
+
 use naru_ingress::IngressConfig;
 use naru_shared::{
     aws::sqs::SqsSettings,
-    domain::{BackendConfig, Route},
+    domain::{BackendConfig, IpNetwork, Route},
     engines::{BlobsEngine, LedgerEngine, QueueEngine, TopicEngine},
     ports::Part,
 };
@@ -55,6 +57,7 @@ pub fn unsafe_settings(config: &Config, part: Part, routes: &[Route]) -> Vec<Str
                 .to_owned(),
         );
     }
+    found.extend(trusting(config));
     found.extend(unsafe_engines(config));
     if part != Part::Ingress
         && let Some(slack) = config.slack()
@@ -98,6 +101,19 @@ fn listener(ingress: &IngressConfig, part: Part) -> Vec<String> {
         );
     }
     found
+}
+
+/// Proxies that would be anybody.
+fn trusting(config: &Config) -> Option<String> {
+    let ends = [[0; 4], [255; 4]].map(IpAddr::from);
+    let wide = [[0; 16], [255; 16]].map(IpAddr::from);
+    let all = |network: &&IpNetwork| {
+        [ends, wide].iter().any(|ends| ends.iter().all(|address| network.contains(*address)))
+    };
+    let everybody = config.ingress.trusted_proxies.iter().find(all)?;
+    Some(format!(
+        "ingress.trusted_proxies names {everybody}, which is everybody: whoever calls would say from where it calls"
+    ))
 }
 
 /// Why these parts cannot run in a process of their own, or on these engines.
@@ -222,6 +238,17 @@ mod tests {
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 0);
         config.ingress.drain_notice_ms += 1;
         assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 1);
+    }
+
+    #[test]
+    fn proxies_that_are_anybody_are_refused() {
+        let mut config = Config::default();
+        config.ingress.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()];
+        assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 0);
+        for everybody in ["0.0.0.0/0", "::/0"] {
+            config.ingress.trusted_proxies = vec![everybody.parse().unwrap()];
+            assert_eq!(unsafe_settings(&config, Part::Whole, &[]).len(), 1, "{everybody}");
+        }
     }
 
     #[test]

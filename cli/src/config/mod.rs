@@ -59,6 +59,8 @@ pub struct Config {
     pub gate: GateEngine,
     /// The engine of the blobs.
     pub blobs: BlobsEngine,
+    /// The record of acts.
+    pub audit: AuditConfig,
     /// Operators' posts to Slack, if there is such a section.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slack: Option<SlackConfig>,
@@ -84,6 +86,7 @@ impl Default for Config {
             registry: RegistryEngine::default(),
             gate: GateEngine::default(),
             blobs: BlobsEngine::default(),
+            audit: AuditConfig::default(),
             slack: None,
             release: Release::THIS,
         }
@@ -111,6 +114,15 @@ impl Config {
         }
         .needing(self.release.tables())
     }
+}
+
+/// The record of acts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// The file that signed heads of the record are appended to; without it, one in the data directory, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<PathBuf>,
 }
 
 /// How the process starts, stops, and looks after its disk.

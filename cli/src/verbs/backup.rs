@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use naru_shared::{
+    audit::{self, AnchorFile, Chain, Scribe},
     blobs::{copy_disk, inspect_disk},
     data_dir::{DataDir, write_private},
     data_files,
@@ -19,7 +20,12 @@ use naru_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Config, desk::Desk, exit::Failure, output::Output};
+use crate::{
+    config::Config,
+    desk::{Desk, actor},
+    exit::Failure,
+    output::Output,
+};
 
 /// Says what a copy is, and when it was made. Written last: a copy without it is not whole.
 const MANIFEST: &str = "backup.json";
@@ -131,13 +137,20 @@ pub async fn restore(config: Config, out: Output, copy: PathBuf, replace: bool) 
     let blobs = copy_disk(&copy.join(name_of(&dir.blobs())), &dir.blobs());
     let blobs = blobs.context("the attachments cannot be put in place")?.copied;
     let list: Vec<(&Path, &Path)> = list.iter().map(|(from, to)| (from.as_path(), to.as_path())).collect();
-    let mut held = 0;
+    let scribe = Scribe::new(key_file::load(&copy.join(name_of(&dir.keys())))?.audit(), actor());
+    let (mut held, mut anchors) = (0, Vec::new());
     files::restore(&list, replace, |target, copied| -> anyhow::Result<()> {
         if target == dir.ledger() {
             held = mark_restored(copied, manifest.made_at)?;
         }
+        let chains = [(dir.catalog(), Chain::Catalog), (dir.ledger(), Chain::Ledger)];
+        for (_, chain) in chains.into_iter().filter(|(file, _)| target == file) {
+            anchors.extend(audit::mark_restored(copied, chain, &scribe, manifest.made_at)?);
+        }
         Ok(())
     })?;
+    let kept = AnchorFile::at(dir.anchors()).append(&anchors);
+    kept.context("the copy is in place, and the file of anchors does not say so")?;
     let made_at = manifest.made_at;
     let sentence = format!(
         "the copy of {made_at} is in place; {held} messages that had not ended wait for a person (naru uncertain list)"

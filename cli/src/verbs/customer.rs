@@ -8,7 +8,7 @@ use naru_shared::{
     domain::{Customer, CustomerId, GatePolicy, RatePolicy, TimeZone},
 };
 
-use super::sender;
+use super::{rate, sender};
 use crate::{
     desk::Desk,
     exit::Failure,
@@ -135,7 +135,7 @@ impl Settings {
         if names.len() < customer.rates.len() {
             return Err(Failure::Usage("two rate policies have one name".to_owned()).into());
         }
-        Ok(())
+        rate::few(customer)
     }
 }
 
@@ -179,7 +179,7 @@ pub async fn run(verb: CustomerVerb, desk: &Desk) -> anyhow::Result<()> {
     }
 }
 
-async fn change<F>(desk: &Desk, id: &CustomerId, change: F) -> anyhow::Result<()>
+pub(super) async fn change<F>(desk: &Desk, id: &CustomerId, change: F) -> anyhow::Result<()>
 where
     F: Fn(&mut Customer) -> anyhow::Result<()> + Send + Sync,
 {

@@ -48,7 +48,7 @@ pub async fn run(args: EraseArgs, desk: &Desk) -> anyhow::Result<()> {
     let emit = book.has_subscribers().await?;
     let now = desk.now();
     let erasure = Erasure { recipient, customer, pseudonym: pseudonym.clone(), dry_run, cancel, now, emit };
-    let mends = desk.ledger()?.mends;
+    let mends = desk.hand().await?.mends;
     let (mut erased, mut from) = (Erased::default(), None);
     loop {
         let step = mends.erase(&erasure, from).await?;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use naru_shared::{
+    audit::Scribe,
+    catalog::Actor,
     engines::{CatalogEngine, Engines, LedgerEngine},
     ports,
     postgres::{Migration, PostgresSettings},
@@ -35,10 +37,13 @@ pub async fn run(config: &Config, reader: &str, patience: Duration, out: Output)
         out.said(&json!({ "from": done.from, "to": done.to }), &sentence)?;
     }
     if matches!(engines.catalog, CatalogEngine::Postgres(_)) {
-        let catalog = ports::open_catalog(&engines.catalog, None, &Handle::current())?;
+        // Whoever makes the tables may have no right to the secrets; then the first workers say whose they are, and that the route of
+        // the sandbox was written is in no record.
+        let keyring = place::keyring(config, None);
+        let scribe = keyring.as_ref().ok().map(|keyring| Scribe::new(keyring.audit(), Actor::Process));
+        let catalog = ports::open_catalog(&engines.catalog, None, &Handle::current(), scribe)?;
         beginning::write(&catalog).await?;
-        // Whoever makes the tables may have no right to the secrets; then the first workers say whose they are.
-        if let Ok(keyring) = place::keyring(config, None) {
+        if let Ok(keyring) = keyring {
             fingerprint::hold(&catalog, &keyring, true).await?;
         }
     }

@@ -2,6 +2,7 @@
 //! in force within a second.
 
 pub mod alarm;
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod opt_out;
 pub mod quarantine;
 pub mod quiet;
 pub mod quota;
+pub mod rate;
 pub mod route;
 pub mod sender;
 pub mod slack;

@@ -146,7 +146,7 @@ async fn add(desk: &Desk, scope: &Scope, mut recipients: Vec<Party>, wait: u64) 
     is_there(desk, scope.customer.as_ref()).await?;
     recipients.sort_unstable();
     recipients.dedup();
-    let lists = desk.ledger()?.opt_outs;
+    let lists = desk.hand().await?.opt_outs;
     let new = lists.opt_out(entries(scope, recipients.clone(), desk.now())).await?;
     let deadline = Instant::now() + Duration::from_secs(wait);
     let mut ended = EndedOptOuts::default();
@@ -182,7 +182,7 @@ async fn end(
 
 async fn remove(desk: &Desk, scope: &Scope, recipients: Vec<Party>) -> anyhow::Result<()> {
     let count = recipients.len();
-    let gone = desk.ledger()?.opt_outs.opt_in(entries(scope, recipients, desk.now())).await?;
+    let gone = desk.hand().await?.opt_outs.opt_in(entries(scope, recipients, desk.now())).await?;
     let done = Done { recipients: count, new: gone, ended: EndedOptOuts::default() };
     told(desk, "removed", scope.customer.as_ref(), done).await?;
     if gone == 0 {
@@ -252,7 +252,7 @@ async fn import(desk: &Desk, file: &Path, wait: u64) -> anyhow::Result<()> {
     for customer in &customers {
         is_there(desk, Some(customer)).await?;
     }
-    let lists = desk.ledger()?.opt_outs;
+    let lists = desk.hand().await?.opt_outs;
     let (mut recipients, mut new) = (0, 0);
     let mut page = Vec::with_capacity(PAGE);
     let mut rest = open()?;

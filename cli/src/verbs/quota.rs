@@ -37,7 +37,7 @@ impl From<PeriodArg> for Period {
 /// What can be done to quotas.
 #[derive(Debug, Subcommand)]
 pub enum QuotaVerb {
-    /// Set a limit; it replaces the one there was
+    /// Set a limit; it replaces the one of the same channel and period, and holds beside those of others
     Set {
         /// Whose
         customer: CustomerId,
@@ -51,7 +51,7 @@ pub enum QuotaVerb {
         #[arg(long, value_enum, default_value_t = PeriodArg::Month)]
         period: PeriodArg,
     },
-    /// Add units to a limit
+    /// Add units to a limit, as when a customer buys more
     Add {
         /// Whose
         customer: CustomerId,
@@ -61,6 +61,20 @@ pub enum QuotaVerb {
         /// Of which channel, `*` for all together
         #[arg(long, default_value = "*")]
         channel: ChannelOrAll,
+        /// Of which period, where there are several
+        #[arg(long, value_enum)]
+        period: Option<PeriodArg>,
+    },
+    /// Take a limit away
+    Remove {
+        /// Whose
+        customer: CustomerId,
+        /// Of which channel, `*` for all together
+        #[arg(long, default_value = "*")]
+        channel: ChannelOrAll,
+        /// Of which period, where there are several
+        #[arg(long, value_enum)]
+        period: Option<PeriodArg>,
     },
     /// A customer's limits and what is used of them
     Show {
@@ -68,6 +82,9 @@ pub enum QuotaVerb {
         customer: CustomerId,
     },
 }
+
+/// The largest limit there is.
+const MOST: u64 = i64::MAX as u64;
 
 #[derive(Serialize)]
 struct Shown {
@@ -86,48 +103,111 @@ struct Shown {
 pub async fn run(verb: QuotaVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
         QuotaVerb::Set { customer, limit, channel, period } => {
-            let book = desk.book()?;
-            book.customer(&customer).await?;
-            let quota = Quota {
-                customer: customer.clone(),
-                channel: channel.0,
-                period: period.into(),
-                limit,
-                version: 0,
-            };
-            let entry = Entry::Quota(quota);
-            let version = book.find(Kind::Quota, &entry.key()).await?.map_or(0, |there| there.version());
-            book.put(vec![entry.at_version(version)]).await?;
+            desk.book()?.customer(&customer).await?;
+            set(desk, Quota::new(customer.clone(), channel.0, period.into(), limit)).await?;
             show(desk, &customer).await
         }
-        QuotaVerb::Add { customer, units, channel } => {
-            let key = format!("{customer}/{}", channel_word(channel.0.as_ref()));
-            let more = |entry| match entry {
-                Entry::Quota(mut quota) => {
-                    let too_much = || Failure::Usage("the limit would be too large a number".to_owned());
-                    let limit = quota.limit.checked_add(units).filter(|n| i64::try_from(*n).is_ok());
-                    quota.limit = limit.ok_or_else(too_much)?;
-                    Ok(Entry::Quota(quota))
-                }
-                other => Ok(other),
+        QuotaVerb::Add { customer, units, channel, period } => {
+            if units == 0 {
+                return Err(Failure::Usage("no units are to be added".to_owned()).into());
+            }
+            let quota = only(desk, &customer, &channel, period.map(Period::from)).await?;
+            let more = |quota: &mut Quota| {
+                let too_much = || Failure::Usage("the limit would be too large a number".to_owned());
+                let limit = quota.limit.checked_add(units).filter(|n| i64::try_from(*n).is_ok());
+                quota.limit = limit.ok_or_else(too_much)?;
+                Ok(())
             };
-            desk.book()?.change(Kind::Quota, &key, more).await?;
+            change(desk, &quota, more).await?;
+            show(desk, &customer).await
+        }
+        QuotaVerb::Remove { customer, channel, period } => {
+            let quota = only(desk, &customer, &channel, period.map(Period::from)).await?;
+            let end = |quota: &mut Quota| {
+                (quota.ended, quota.limit) = (true, MOST);
+                Ok(())
+            };
+            change(desk, &quota, end).await?;
             show(desk, &customer).await
         }
         QuotaVerb::Show { customer } => show(desk, &customer).await,
     }
 }
 
+/// The limits of a customer, ended ones included: for one channel, or for all its channels.
+async fn limits(
+    desk: &Desk,
+    customer: &CustomerId,
+    channel: Option<&ChannelOrAll>,
+) -> anyhow::Result<Vec<Quota>> {
+    let entries = desk.book()?.all(Kind::Quota, &format!("{customer}/")).await?;
+    let quotas = entries.into_iter().filter_map(|entry| match entry {
+        Entry::Quota(quota) => Some(quota),
+        _ => None,
+    });
+    Ok(quotas.filter(|quota| channel.is_none_or(|channel| quota.channel == channel.0)).collect())
+}
+
+/// Puts a limit in the place of the one of its channel and period; else where none holds any more; else beside the others.
+async fn set(desk: &Desk, new: Quota) -> anyhow::Result<()> {
+    let known = limits(desk, &new.customer, Some(&ChannelOrAll(new.channel.clone()))).await?;
+    let same = known.iter().find(|quota| !quota.ended && quota.period == new.period);
+    let free = known.iter().find(|quota| quota.ended && (!quota.beside || quota.period == new.period));
+    let (beside, version) = match same.or(free) {
+        Some(known) => (known.beside, known.version),
+        None => (!known.is_empty(), 0),
+    };
+    desk.book()?.put(vec![Entry::Quota(Quota { beside, version, ..new })]).await?;
+    Ok(())
+}
+
+/// The limit that is meant: of several of one channel, the one of the period that was named.
+async fn only(
+    desk: &Desk,
+    customer: &CustomerId,
+    channel: &ChannelOrAll,
+    period: Option<Period>,
+) -> anyhow::Result<Quota> {
+    desk.book()?.customer(customer).await?;
+    let mut known = limits(desk, customer, Some(channel)).await?;
+    known.retain(|quota| !quota.ended && period.is_none_or(|period| quota.period == period));
+    match known.len() {
+        0 | 1 => known.pop().ok_or_else(|| {
+            let name = format!("{customer}/{}", channel_word(channel.0.as_ref()));
+            Failure::NotFound("quota", name).into()
+        }),
+        _ => {
+            Err(Failure::Usage("there are several: name one by --period day, month or prepaid".to_owned())
+                .into())
+        }
+    }
+}
+
+async fn change(
+    desk: &Desk,
+    quota: &Quota,
+    change: impl Fn(&mut Quota) -> anyhow::Result<()> + Send + Sync,
+) -> anyhow::Result<()> {
+    let apply = |entry| match entry {
+        Entry::Quota(mut quota) => {
+            change(&mut quota)?;
+            Ok(Entry::Quota(quota))
+        }
+        other => Ok(other),
+    };
+    desk.book()?.change(Kind::Quota, &Entry::Quota(quota.clone()).key(), apply).await?;
+    Ok(())
+}
+
 async fn show(desk: &Desk, id: &CustomerId) -> anyhow::Result<()> {
     let book = desk.book()?;
     let customer = book.customer(id).await?;
-    let entries = book.all(Kind::Quota, &format!("{id}/")).await?;
+    let quotas = limits(desk, id, None).await?;
     let reads = desk.ledger()?.reads;
     let now = desk.now();
     let today = Day::of(now, &customer.time_zone);
     let mut rows = Vec::new();
-    for entry in entries {
-        let Entry::Quota(quota) = entry else { continue };
+    for quota in quotas.into_iter().filter(|quota| !quota.ended) {
         let used = reads.used(&quota, today).await?;
         rows.push(Shown {
             channel: channel_word(quota.channel.as_ref()),

@@ -131,7 +131,7 @@ async fn order(desk: &Desk, args: OrderArgs) -> anyhow::Result<()> {
     if let Some(route) = &filter.route {
         book.route(route).await?;
     }
-    let mends = desk.ledger()?.mends;
+    let mends = desk.hand().await?.mends;
     let same = |rule: &StopRule| rule.phase.is_in_force() && rule.order.filter == filter;
     if let Some(rule) = carry::patiently(|| mends.stops(None)).await?.into_iter().find(same) {
         return carry::out(desk, &rule, wait).await;

@@ -90,7 +90,7 @@ async fn resolve(desk: &Desk, ids: Vec<MessageId>, verdict: Verdict) -> anyhow::
         Verdict::Retry => Resolution::Retry,
     };
     let emit = desk.book()?.has_subscribers().await?;
-    let ledger = desk.ledger()?.desk;
+    let ledger = desk.hand().await?.desk;
     let resolved = ledger.resolve(ids.clone(), resolution, desk.now(), emit).await?;
     let told = desk.tell(acts(desk, &resolved, verdict)).await;
     let not_held: Vec<MessageId> = ids.into_iter().filter(|id| !resolved.contains(id)).collect();

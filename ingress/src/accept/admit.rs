@@ -105,7 +105,12 @@ pub async fn admit(
 }
 
 /// Whether the attachments that it names are there to be sent.
-async fn named(front: &Front, caller: &Caller, draft: &Draft, now: Timestamp) -> Result<(), Problem> {
+pub(super) async fn named(
+    front: &Front,
+    caller: &Caller,
+    draft: &Draft,
+    now: Timestamp,
+) -> Result<(), Problem> {
     match &front.attachments {
         Some(attachments) => attachments.may_name(&caller.account, &draft.content.attachments, now).await,
         None if draft.content.attachments.is_empty() => Ok(()),
@@ -144,7 +149,7 @@ fn identify(
 }
 
 /// Whether it may be sent in the name that it says.
-fn sender(caller: &Caller, draft: &Draft) -> Result<(), Problem> {
+pub(super) fn sender(caller: &Caller, draft: &Draft) -> Result<(), Problem> {
     let sender = draft.content.sender.as_deref();
     if caller.profile.customer.senders.allow(sender) {
         return Ok(());
@@ -156,7 +161,12 @@ fn sender(caller: &Caller, draft: &Draft) -> Result<(), Problem> {
     Err(Problem::new(Code::SenderUnregistered, sentence))
 }
 
-async fn route(front: &Front, caller: &Caller, channel: &ChannelName) -> Result<Arc<Route>, Problem> {
+/// Where the channel of this customer goes.
+pub(super) async fn route(
+    front: &Front,
+    caller: &Caller,
+    channel: &ChannelName,
+) -> Result<Arc<Route>, Problem> {
     let name = match caller.account.environment {
         Environment::Sandbox => &front.sandbox,
         Environment::Live => caller.profile.route(channel).ok_or_else(|| no_route(channel))?,

@@ -4,8 +4,9 @@ use std::{borrow::Cow, time::Duration};
 
 use naru_shared::{
     blobs::AttachmentId,
-    domain::{Content, Key, Lane, Timestamp},
+    domain::{ChannelName, Content, Key, Lane, Timestamp},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -13,6 +14,7 @@ use crate::{
     attachments::MOST,
     problem::{Code, Problem},
     strict_json,
+    whole::Whole,
 };
 
 const RECIPIENT: usize = 64;
@@ -22,6 +24,12 @@ const REFERENCE: usize = 255;
 const DATA: usize = 16 * 1024;
 const AHEAD: Duration = Duration::from_secs(30 * 86_400);
 const TTL: u32 = 2_592_000;
+
+/// No control character.
+const PRINTABLE: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+
+/// No U+0000.
+const WITHOUT_NUL: &str = "^[^\\u0000]*$";
 
 /// What a customer asked for, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,24 +81,46 @@ struct Fields<'a> {
     key: Option<&'a RawValue>,
 }
 
-/// The message that nearly all send: known fields of the right type, neither files nor free fields.
-#[derive(Deserialize)]
+/// The message that nearly all send: known fields of the right type, neither files nor free fields. The contract is made of it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Plain<'a> {
+#[schemars(rename = "BatchMessage", description = "One message of a batch.", transform = super::wish::rules)]
+pub struct Plain<'a> {
+    /// Kind of delivery: `sms`, `lms`, `mms`, or a name that the operator defined.
     #[serde(borrow)]
+    #[schemars(with = "ChannelName")]
     channel: Cow<'a, str>,
+    /// To whom: for `sms`, `lms` and `mms` in E.164.
+    #[schemars(length(min = 1, max = RECIPIENT))]
     recipient: String,
+    /// In whose name, without control characters. The operator may let in registered senders alone; then it is required.
+    #[schemars(length(min = 1, max = SENDER), regex(pattern = PRINTABLE))]
     sender: Option<String>,
+    /// The title, without control characters.
+    #[schemars(length(max = SUBJECT), regex(pattern = PRINTABLE))]
     subject: Option<String>,
+    /// The text. With attachments it may be left out.
+    #[schemars(with = "Option<String>", regex(pattern = WITHOUT_NUL))]
     body: String,
+    /// Ids of files that were uploaded within the last 7 days, 20 MiB together; `sms` and `lms` carry none.
     #[serde(borrow)]
+    #[schemars(with = "Option<Vec<AttachmentId>>", length(max = MOST), extend("uniqueItems" = true))]
     attachments: Option<&'a RawValue>,
+    /// Handed to the backend as JSON values; at most 16 KiB.
     #[serde(borrow)]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     data: Option<&'a RawValue>,
+    /// How soon; `express` unless it is given.
     lane: Option<Lane>,
+    /// Comes back in status and reports; without control characters.
+    #[schemars(length(min = 1, max = REFERENCE), regex(pattern = PRINTABLE))]
     reference: Option<String>,
+    /// Not before this moment, at most 30 days ahead. A moment that has passed is now.
     send_at: Option<Timestamp>,
+    /// Seconds after `send_at`, else after it was accepted, within which an attempt must begin. Default: `express` 600, `bulk` 86400.
+    #[schemars(range(min = 1, max = TTL))]
     ttl: Option<u32>,
+    /// The message's idempotency key.
     key: Option<Key>,
 }
 
@@ -134,6 +164,7 @@ fn plain(text: &str, place: Place, now: Timestamp) -> Option<Draft> {
         reference: read.reference,
         send_at: read.send_at,
         ttl: read.ttl,
+        simulate: None,
     };
     check(&content, 0, now).ok()?;
     Some(Draft { content, lane: read.lane.unwrap_or_default(), key: read.key })
@@ -183,7 +214,8 @@ fn content(fields: &Fields<'_>, now: Timestamp) -> Result<Content, Problem> {
         data: field(fields.data, Code::InvalidData)?.unwrap_or_default(),
         reference: field(fields.reference, Code::InvalidReference)?,
         send_at: field(fields.send_at, Code::InvalidSendAt)?,
-        ttl: field(fields.ttl, Code::InvalidTtl)?,
+        ttl: field::<Whole>(fields.ttl, Code::InvalidTtl)?.map(|whole| whole.0),
+        simulate: None,
     };
     check(&content, fields.data.map_or(0, |raw| raw.get().len()), now)?;
     attachments(&content)?;

@@ -1,16 +1,12 @@
 //! HTTP Basic (RFC 7617) with `ID:PW:API_KEY`.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use data_encoding::BASE64;
-use naru_shared::{
-    domain::{Credential, CredentialKind, SecretHash},
-    keys::CredentialHasher,
-    registry::Registry,
-};
+use naru_shared::domain::{ChosenPassword, Credential, CredentialKind, SecretHash};
 
 use super::Denied;
-use crate::problem::Code;
+use crate::{front::Front, problem::Code};
 
 /// What a Basic header holds: the id up to the first colon, the key after the last, the password between.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,26 +27,39 @@ impl<'a> Parts<'a> {
 }
 
 /// The credential that these bytes prove, or the one refusal for every reason that needs a look-up.
-pub async fn verify(
-    encoded: &str,
-    registry: &dyn Registry,
-    hasher: &CredentialHasher,
-) -> Result<Arc<Credential>, Denied> {
+///
+/// Known or unknown, with a password that Naru made or one that a person chose: two keyed hashes and two comparisons. Only who
+/// has proved the API key of a password that a person chose goes on to have that verified.
+pub async fn verify(encoded: &str, front: &Front, from: Option<IpAddr>) -> Result<Arc<Credential>, Denied> {
     let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| Code::MalformedAuthorization)?;
     let text = str::from_utf8(&bytes).map_err(|_| Code::MalformedAuthorization)?;
     let parts = Parts::of(text).ok_or(Code::MalformedAuthorization)?;
-    let given = hasher.basic(parts.id, parts.password, parts.api_key);
-    let credential = registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
-    // The comparison is made whether or not there is something to compare with, so that time does not tell.
-    let expected = credential.as_deref().map_or(SecretHash([0; 32]), |known| match &known.kind {
-        CredentialKind::Basic { secret } => *secret,
-        CredentialKind::Hmac { .. } | CredentialKind::Jwt { .. } => SecretHash([0; 32]),
-    });
-    let proved = expected == given;
+    let both = front.hasher.basic(parts.id, parts.password, parts.api_key);
+    let key = front.hasher.api_key(parts.id, parts.api_key);
+    let credential = front.registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
+    // The comparisons are made whether or not there is something to compare with, so that time does not tell.
+    let (secret, chosen) = credential.as_deref().map_or((SecretHash([0; 32]), None), expected);
+    let (of_both, of_key) = (secret == both, secret == key);
+    let live = credential.as_ref().is_some_and(|known| known.revoked_at.is_none());
+    let proved = match (credential.as_deref(), chosen) {
+        (Some(known), Some(kept)) if of_key && live => {
+            let verified = front.chosen.verify(known, kept, parts.password, both, from).await;
+            verified.map_err(|problem| Denied { problem, customer: Some(known.customer.clone()) })?
+        }
+        (_, chosen) => chosen.is_none() && of_both && live,
+    };
     match credential {
-        Some(known) if proved && known.revoked_at.is_none() => Ok(known),
+        Some(known) if proved => Ok(known),
         Some(known) => Err(Denied::of(&known.customer, Code::Unauthorized)),
         None => Err(Code::Unauthorized.into()),
+    }
+}
+
+/// What a credential of this kind is compared with.
+const fn expected(known: &Credential) -> (SecretHash, Option<&ChosenPassword>) {
+    match &known.kind {
+        CredentialKind::Basic { secret, password } => (*secret, password.as_ref()),
+        CredentialKind::Hmac { .. } | CredentialKind::Jwt { .. } => (SecretHash([0; 32]), None),
     }
 }
 

@@ -1,21 +1,27 @@
 //! Who calls. A further kind of credential is a file here, and a line in [`Scheme::of`] and [`Scheme::verify`].
 
 mod basic;
+mod chosen;
+mod origin;
+mod permission;
 mod signature;
 mod tokens;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+pub use chosen::ChosenPasswords;
 use naru_shared::{
     domain::{Account, Credential, CustomerId, Environment, SignedCall},
     registry::Profile,
 };
+pub use origin::Origin;
 pub use tokens::{LONGEST_LIFE, Tokens, of_tokens_made_here};
 
 pub use self::signature::{Claim, Signer, Verifier, is_signed};
 use crate::{
     front::Front,
+    meters::Call,
     problem::{Code, Problem},
 };
 
@@ -108,42 +114,47 @@ impl<'a> Scheme<'a> {
         }
     }
 
-    async fn verify(self, front: &Front) -> Result<Proved, Denied> {
-        let registry = front.registry.as_ref();
+    async fn verify(self, front: &Front, from: Option<IpAddr>) -> Result<Proved, Denied> {
         match self {
             Self::Basic(encoded) => {
-                let credential = basic::verify(encoded, registry, &front.hasher).await?;
+                let credential = basic::verify(encoded, front, from).await?;
                 Ok(Proved { credential, way: Way::Basic })
             }
             Self::Signed(proof) => proof.map(|credential| Proved { credential, way: Way::Signature }),
             Self::Bearer(token) => {
-                let proved = front.tokens.verify(token, registry, front.clock.now()).await;
+                let proved = front.tokens.verify(token, front.registry.as_ref(), front.clock.now()).await;
                 proved.map_err(|denied| Denied { problem: denied.problem.of_token(), ..denied })
             }
         }
     }
 }
 
-/// Authenticates and authorises a call.
+/// Authenticates and authorises a call from an address.
 ///
-/// What needs a look-up to fail fails as one `401`; an outage is `503`, never `401`.
+/// What needs a look-up to fail fails as one `401`; an outage is `503`, never `401`. What a credential may do and from where is
+/// told only to whom it is that proved itself, whatever the scheme.
 pub async fn authenticate(
+    front: &Front,
     headers: &HeaderMap,
     signed: Option<Result<Arc<Credential>, Denied>>,
     environment: Environment,
-    front: &Front,
+    (call, from): (Call, Option<IpAddr>),
 ) -> Result<Caller, Denied> {
-    let proved = Scheme::of(headers, signed)?.verify(front).await?;
+    let proved = Scheme::of(headers, signed)?.verify(front, from).await?;
     let credential = &proved.credential;
+    let denied = |problem: Problem| Denied { problem, customer: Some(credential.customer.clone()) };
+    permission::from(credential, from).map_err(|code| denied(code.into()))?;
     if credential.environment != environment {
-        return Err(Denied::of(&credential.customer, Code::WrongEnvironment));
+        return Err(denied(Code::WrongEnvironment.into()));
     }
     let profile = front.registry.profile(&credential.customer).await.map_err(|_| Code::Unavailable)?;
     // A credential without its customer is a projection that is not whole yet.
     let profile = profile.ok_or(Code::Unavailable)?;
     if profile.customer.suspended {
-        return Err(Denied::of(&credential.customer, Code::Suspended));
+        return Err(denied(Code::Suspended.into()));
     }
+    permission::to(credential, call).map_err(denied)?;
+    front.uses.note(&credential.id, front.clock.now());
     let account = Account { customer: credential.customer.clone(), environment };
     Ok(Caller { account, profile, signed: None, proved })
 }

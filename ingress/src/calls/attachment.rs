@@ -9,6 +9,7 @@ use naru_shared::{
     domain::Timestamp,
     metrics,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -19,11 +20,13 @@ use crate::{
 };
 
 /// What a `201` says.
-#[derive(Serialize)]
-struct Kept {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Attachment", description = "A file that messages may name until it expires.")]
+pub struct Kept {
     id: AttachmentId,
     media_type: &'static str,
     bytes: usize,
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     sha256: String,
     expires_at: Timestamp,
 }

@@ -13,6 +13,7 @@ use super::{
     accepted::unknown,
     batch_body,
     batch_result::{Fate, Summary, status},
+    query,
 };
 use crate::{
     accept::{self, Admission, Draft, Place},
@@ -41,19 +42,24 @@ enum Step {
 pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let caller = exchange.authenticate().await?;
     exchange.room()?;
+    let dry_run = query::dry_run(exchange.request.query_string())?;
     let body = exchange.body(&caller, limits::BATCH_BODY).await?;
     let items = batch_body::split(&body.bytes)?;
     exchange.has(items.len());
     fits_rates(&caller, items.len())?;
     exchange.rate(&caller, u32::try_from(items.len()).unwrap_or(u32::MAX)).await?;
     let now = exchange.front.clock.now();
-    let (steps, publish) = admit(exchange, &caller, &items, now).await;
+    let fates = if dry_run {
+        rehearse(exchange, &caller, &items, now).await
+    } else {
+        let (steps, publish) = admit(exchange, &caller, &items, now).await;
+        let published = send(exchange, &caller, publish).await;
+        fates(steps, &published)
+    };
     drop(body);
-    let published = send(exchange, &caller, publish).await;
-    let fates = fates(steps, &published);
     count(exchange, &caller, &fates);
     let (status, retry_after) = status(fates.iter().map(|(_, fate)| fate));
-    let answer = Answer::json(status, &Summary::of(&fates, exchange.id.as_str()))?;
+    let answer = Answer::json(status, &Summary::of(&fates, dry_run, exchange.id.as_str()))?;
     Ok(Answer { retry_after, ..answer })
 }
 
@@ -83,6 +89,36 @@ fn fits_rates(caller: &Caller, messages: usize) -> Result<(), Problem> {
     }
 }
 
+/// What would become of each item, in order; nothing is claimed, charged or published.
+async fn rehearse(
+    exchange: &Exchange,
+    caller: &Caller,
+    items: &[&RawValue],
+    now: Timestamp,
+) -> Vec<(Option<Key>, Fate)> {
+    let mut keys: HashMap<Key, (Fingerprint, usize)> = HashMap::new();
+    let mut fates: Vec<(Option<Key>, Fate)> = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let draft = match accept::parse(item.get(), Place::InBatch, now) {
+            Ok(draft) => draft,
+            Err(problem) => {
+                fates.push((None, Fate::Refused(problem)));
+                continue;
+            }
+        };
+        let fate = match repeated(&mut keys, &draft, index) {
+            Some(Step::Done(fate)) => fate,
+            // The same as an earlier one, or one of its own: what is found is the same.
+            _ => match accept::rehearse(&exchange.front, caller, &draft).await {
+                Ok(rehearsal) => Fate::Rehearsed(rehearsal),
+                Err(problem) => Fate::Refused(problem),
+            },
+        };
+        fates.push((draft.key, fate));
+    }
+    fates
+}
+
 /// Admits each item in order.
 async fn admit(
     exchange: &Exchange,
@@ -95,13 +131,14 @@ async fn admit(
     let mut steps = Vec::with_capacity(items.len());
     let mut asked = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let draft = match accept::parse(item.get(), Place::InBatch, now) {
+        let mut draft = match accept::parse(item.get(), Place::InBatch, now) {
             Ok(draft) => draft,
             Err(problem) => {
                 steps.push((None, Step::Done(Fate::Refused(problem))));
                 continue;
             }
         };
+        draft.content.simulate.clone_from(&exchange.simulate);
         let key = draft.key.clone();
         if let Some(step) = repeated(&mut keys, &draft, index) {
             steps.push((key, step));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
@@ -9,7 +10,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    accept::malformed,
+    accept::{Plain, malformed},
     problem::{Code, Problem},
 };
 
@@ -44,10 +45,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Capped<T> {
     }
 }
 
-#[derive(Deserialize)]
+/// The body of a batch.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body<'a> {
+#[schemars(rename = "Batch", description = "Messages, each on its own.")]
+pub struct Body<'a> {
+    /// The messages; not more than the rates let in at once.
     #[serde(borrow)]
+    #[schemars(with = "Vec<Plain<'a>>", length(min = 1, max = ITEMS))]
     messages: Capped<&'a RawValue>,
 }
 
@@ -67,19 +72,26 @@ fn refusal(error: &serde_json::Error) -> Problem {
     Problem::new(Code::InvalidMessage, "A batch is an object with one field, the array messages.")
 }
 
-#[derive(Deserialize)]
+/// The body of an acknowledgement.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Acknowledged {
+#[schemars(rename = "Acknowledgement", description = "Reports that were read.")]
+pub struct Acknowledged {
+    /// Which.
+    #[schemars(with = "Vec<Revision>", length(min = 1, max = ITEMS))]
     reports: Capped<Revision>,
 }
 
 /// One report that was read.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revision {
     /// The message.
+    #[schemars(with = "naru_shared::domain::MessageId")]
     pub id: String,
     /// Which revision of its report.
+    #[serde(deserialize_with = "crate::whole::read")]
+    #[schemars(with = "u32", range(max = u32::MAX))]
     pub revision: u32,
 }
 

@@ -8,6 +8,7 @@ use naru_shared::{
     metrics as names,
     notices::{Call, Read, Unreadable, place},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -18,8 +19,12 @@ use crate::{
     problem::{Code, Problem},
 };
 
-#[derive(Serialize)]
-struct Taken {
+#[derive(Serialize, JsonSchema)]
+#[schemars(
+    rename = "Taken",
+    description = "How many reports were taken, say that a message is under way, or could not be read."
+)]
+pub struct Taken {
     taken: usize,
     waiting: usize,
     unread: usize,

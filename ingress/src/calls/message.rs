@@ -2,7 +2,10 @@
 
 use actix_web::http::StatusCode;
 
-use super::accepted::{Accepted, unknown};
+use super::{
+    accepted::{Accepted, Rehearsed, unknown},
+    query,
+};
 use crate::{
     accept::{self, Admission, Place, key_header},
     answer::Answer,
@@ -16,14 +19,20 @@ use crate::{
 /// Accepts one message: `202` once the queue has it.
 pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let caller = exchange.authenticate().await?;
+    let dry_run = query::dry_run(exchange.request.query_string())?;
     exchange.room()?;
     exchange.rate(&caller, 1).await?;
     let body = exchange.body(&caller, limits::BODY).await?;
     let headers = exchange.request.headers();
     let key = headers.get(limits::IDEMPOTENCY_KEY).map(|v| key_header::parse(v.as_bytes())).transpose()?;
     let front = &exchange.front;
-    let draft = accept::parse_bytes(&body.bytes, Place::Alone, front.clock.now())?;
+    let mut draft = accept::parse_bytes(&body.bytes, Place::Alone, front.clock.now())?;
+    draft.content.simulate.clone_from(&exchange.simulate);
     drop(body);
+    if dry_run {
+        let rehearsal = accept::rehearse(front, &caller, &draft).await?;
+        return Answer::json(StatusCode::OK, &Rehearsed::of(&rehearsal, draft.content.reference.as_deref()));
+    }
     let reference = draft.content.reference.clone();
     let trace = traceparent::of(headers);
     let answer = match accept::admit(front, &caller, draft, key.clone(), None, trace).await? {

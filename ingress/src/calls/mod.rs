@@ -3,12 +3,15 @@
 pub mod accepted;
 pub mod attachment;
 pub mod batch;
-mod batch_body;
-mod batch_result;
+pub mod batch_body;
+pub mod batch_result;
 pub mod callback;
 pub mod cancel;
+pub mod contract;
+pub mod docs;
 pub mod message;
 pub mod problem_page;
+mod query;
 pub mod quota;
 mod reading;
 pub mod report_ack;

@@ -12,14 +12,7 @@ use crate::{
 pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let word = exchange.request.match_info().get("code").unwrap_or_default();
     let code = Code::from_word(word).ok_or(Code::NotFound)?;
-    Ok(Answer {
-        status: StatusCode::OK,
-        content_type: "text/html; charset=utf-8",
-        body: page(code).into_bytes(),
-        location: None,
-        retry_after: None,
-        secret: false,
-    })
+    Ok(Answer { content_type: "text/html; charset=utf-8", ..Answer::of(StatusCode::OK, page(code).into()) })
 }
 
 /// The table's texts are our own and hold nothing that HTML would read as markup.
@@ -27,8 +20,9 @@ fn page(code: Code) -> String {
     let (word, title, status) = (code.as_str(), code.title(), code.status().as_u16());
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{word}</title>\n<h1>{title}</h1>\n\
-         <p><code>{word}</code>, HTTP status {status}</p>\n<p>{}</p>\n</html>\n",
-        code.page()
+         <p><code>{word}</code>, HTTP status {status}</p>\n<p>{}</p>\n<h2>What to do</h2>\n<p>{}</p>\n</html>\n",
+        code.page(),
+        code.advice()
     )
 }
 
@@ -39,7 +33,7 @@ mod tests {
     #[test]
     fn no_text_of_the_table_is_markup() {
         for code in Code::ALL {
-            for text in [code.as_str(), code.title(), code.page()] {
+            for text in [code.as_str(), code.title(), code.page(), code.advice()] {
                 assert!(!text.contains(['<', '>', '&']), "{text}");
             }
         }

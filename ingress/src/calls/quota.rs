@@ -2,18 +2,21 @@
 
 use actix_web::http::StatusCode;
 use naru_shared::domain::{ChannelName, Day, Environment, RatePolicy, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reading::{ANSWER, within};
 use crate::{answer::Answer, exchange::Exchange, problem::Problem};
 
-#[derive(Serialize)]
-struct Page<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Quotas", description = "Quotas and rates of the customer.")]
+pub struct Page<'a> {
     quotas: Vec<Line<'a>>,
     rates: &'a [RatePolicy],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Quota", description = "Units that may be used in a period.")]
 struct Line<'a> {
     channel: &'a str,
     period: &'static str,

@@ -1,6 +1,7 @@
 //! `POST /reports/ack`: these reports were read.
 
 use actix_web::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -14,8 +15,9 @@ use crate::{
     problem::{Code, Problem},
 };
 
-#[derive(Serialize)]
-struct Done {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Acknowledged", description = "How many reports were unread until now.")]
+pub struct Done {
     acknowledged: usize,
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use naru_shared::domain::Report;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reading::{ANSWER, within};
@@ -16,6 +17,13 @@ use crate::{
 /// How long what was handed out is not handed out again.
 const LEASE: Duration = Duration::from_secs(60);
 
+/// How many reports may be asked for, and how many are without a word.
+pub const LIMIT: (u64, u64) = (1, 500);
+pub const LIMIT_DEFAULT: u64 = 100;
+
+/// How many seconds may be waited.
+pub const WAIT: (u64, u64) = (0, 20);
+
 /// What the query asks for.
 #[derive(Debug, PartialEq, Eq)]
 struct Ask {
@@ -23,8 +31,9 @@ struct Ask {
     wait: u64,
 }
 
-#[derive(Serialize)]
-struct Page {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Reports", description = "Unread reports, the oldest first.")]
+pub struct Page {
     reports: Vec<Report>,
     more: bool,
     lease_seconds: u64,
@@ -52,8 +61,10 @@ fn parse(query: &str) -> Result<Ask, Problem> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (slot, range, sentence) = match name {
-            "limit" => (&mut limit, 1..=500, "limit is a whole number from 1 to 500, given once."),
-            "wait" => (&mut wait, 0..=20, "wait is a whole number of seconds from 0 to 20, given once."),
+            "limit" => (&mut limit, LIMIT.0..=LIMIT.1, "limit is a whole number from 1 to 500, given once."),
+            "wait" => {
+                (&mut wait, WAIT.0..=WAIT.1, "wait is a whole number of seconds from 0 to 20, given once.")
+            }
             _ => return Err(Problem::new(Code::InvalidParameter, "The parameters are limit and wait.")),
         };
         let digits = !value.is_empty() && value.len() <= 4 && value.bytes().all(|b| b.is_ascii_digit());
@@ -63,7 +74,7 @@ fn parse(query: &str) -> Result<Ask, Problem> {
         }
         *slot = number;
     }
-    let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
+    let limit = usize::try_from(limit.unwrap_or(LIMIT_DEFAULT)).unwrap_or(usize::MAX);
     Ok(Ask { limit, wait: wait.unwrap_or(0) })
 }
 

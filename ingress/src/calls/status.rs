@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use naru_shared::domain::{MessageId, State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reading::{ANSWER, message_id, within};
@@ -12,7 +13,8 @@ use crate::{
 };
 
 /// All that is known of a message that no worker has seen.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Unseen", description = "All that is known of a message that no worker has seen.")]
 pub struct Queued {
     id: MessageId,
     status: State,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header::CACHE_CONTROL};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,14 +18,15 @@ use crate::{
 };
 
 /// Seconds that a token lives unless asked otherwise.
-const USUAL_LIFE: u32 = 900;
+pub const USUAL_LIFE: u32 = 900;
 
 /// Seconds that a token lives at least.
-const SHORTEST_LIFE: u32 = 60;
+pub const SHORTEST_LIFE: u32 = 60;
 
 /// The answer of RFC 6749 section 5.1.
-#[derive(Serialize)]
-struct Made {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Token", description = "A token, as RFC 6749 section 5.1 answers with it.")]
+pub struct Made {
     access_token: String,
     token_type: &'static str,
     expires_in: u32,
@@ -43,7 +45,9 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     let (front, life) = (&exchange.front, Duration::from_secs(u64::from(expires_in)));
     let access_token = front.tokens.issue(&caller.proved.credential, front.clock.now(), life);
     let made = Made { access_token, token_type: "Bearer", expires_in };
-    Ok(Answer { secret: true, ..Answer::json(StatusCode::OK, &made)? })
+    // A secret that nobody may keep (RFC 6749 section 5.1).
+    let headers = vec![(CACHE_CONTROL, "no-store".into())];
+    Ok(Answer { headers, ..Answer::json(StatusCode::OK, &made)? })
 }
 
 /// The life that a body asks for.

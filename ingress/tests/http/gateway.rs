@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,15 +12,16 @@ use std::{
 use data_encoding::BASE64;
 use naru_ingress::{Ingress, IngressConfig, IngressDeps};
 use naru_shared::{
-    catalog::Entry,
+    catalog::{Entry, SqliteCatalog},
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment, FORMATS,
-        GatePolicy, Lane, Message, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock,
+        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, EnvelopeKeys, Environment,
+        FORMATS, GatePolicy, Lane, Message, Period, Quota, RatePolicy, Route, SimulatorBackend, SystemClock,
         Timestamp,
     },
     gate::MemoryGate,
     keys::{CredentialHasher, Keyring, Secret},
     ledger::SqliteLedger,
+    passwords::Passwords,
     queue::{Queue, QueueName, SqliteQueue},
     registry::MemoryRegistry,
     sealing::Sealer,
@@ -49,6 +50,8 @@ pub struct Gateway {
     pub serving: JoinHandle<std::io::Result<()>>,
     hasher: CredentialHasher,
     sealer: Sealer,
+    passwords: Passwords,
+    version: AtomicU64,
     keys: EnvelopeKeys,
     _dir: TempDir,
 }
@@ -95,6 +98,7 @@ impl Gateway {
         };
         let keys = keyring.envelope_keys().unwrap();
         let hasher = CredentialHasher::new(&keyring.credentials);
+        let passwords = Passwords::new(&keyring.credentials);
         let inner = SqliteQueue::open(&dir.path().join("queue.db"), Duration::from_secs(30)).unwrap();
         let queue = Faulty::around(Arc::new(inner));
         let ledger = Arc::new(SqliteLedger::open(&dir.path().join("ledger.db")).unwrap());
@@ -102,6 +106,7 @@ impl Gateway {
         let registry = MemoryRegistry::new();
         let sealer = keyring.sealer();
         registry.apply(entries(&setup, &hasher, &sealer), setup.complete, 100);
+        let presence = Arc::new(SqliteCatalog::open(&dir.path().join("catalog.db")).unwrap());
         let room = Arc::new(AtomicBool::new(true));
         let has_room = Arc::clone(&room);
         let deps = IngressDeps {
@@ -112,6 +117,9 @@ impl Gateway {
             },
             queue: queue.clone(),
             reads: ledger.clone(),
+            denials: ledger.clone(),
+            presence,
+            host: "test".to_owned(),
             blobs: None,
             keyring,
             formats: FORMATS,
@@ -122,15 +130,37 @@ impl Gateway {
         let ingress = Ingress::bind(&setup.config, deps).unwrap();
         let (addr, stop) = (ingress.addr(), CancellationToken::new());
         let serving = tokio::spawn(ingress.serve(stop.clone(), Duration::from_secs(10)));
-        Self { addr, queue, registry, ledger, gate, room, stop, serving, hasher, sealer, keys, _dir: dir }
+        let version = AtomicU64::new(500);
+        Self {
+            addr,
+            queue,
+            registry,
+            ledger,
+            gate,
+            room,
+            stop,
+            serving,
+            hasher,
+            sealer,
+            passwords,
+            version,
+            keys,
+            _dir: dir,
+        }
     }
 
     /// Another version of what the registry knows.
     pub fn change(&self, setup: &Setup, edit: impl FnOnce(&mut Vec<Entry>)) {
         let mut all = entries(setup, &self.hasher, &self.sealer);
         edit(&mut all);
-        let newer = all.into_iter().map(|entry| entry.at_version(500)).collect();
-        self.registry.apply(newer, true, 500);
+        let version = self.version.fetch_add(1, Ordering::SeqCst);
+        let newer = all.into_iter().map(|entry| entry.at_version(version)).collect();
+        self.registry.apply(newer, true, version);
+    }
+
+    /// What hashes secrets as the front does.
+    pub fn hashers(&self) -> (CredentialHasher, Passwords) {
+        (self.hasher.clone(), self.passwords.clone())
     }
 
     pub async fn raw(&self, bytes: &[u8]) -> Reply {
@@ -226,7 +256,7 @@ fn entries(setup: &Setup, hasher: &CredentialHasher, sealer: &Sealer) -> Vec<Ent
         all.push(Entry::Assignment(Assignment { customer: id.clone(), channel, route, version: 1 }));
         if let Some(limit) = setup.quota {
             let period = Period::Month;
-            all.push(Entry::Quota(Quota { customer: id, channel: None, period, limit, version: 1 }));
+            all.push(Entry::Quota(Quota { version: 1, ..Quota::new(id, None, period, limit) }));
         }
     }
     for (id, customer, environment) in [
@@ -238,7 +268,8 @@ fn entries(setup: &Setup, hasher: &CredentialHasher, sealer: &Sealer) -> Vec<Ent
             id: id.parse().unwrap(),
             customer: customer.parse().unwrap(),
             environment,
-            kind: CredentialKind::Basic { secret: hasher.basic(id, "secret", "key") },
+            kind: CredentialKind::Basic { secret: hasher.basic(id, "secret", "key"), password: None },
+            access: Access::default(),
             created_at: Timestamp::from_millis(0),
             revoked_at: None,
             version: 1,

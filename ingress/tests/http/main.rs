@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod accept;
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod away;
 #[cfg(test)]
 mod batch;
+#[cfg(test)]
+mod chosen;
 #[cfg(test)]
 mod doubt;
 #[cfg(test)]
@@ -22,6 +26,8 @@ mod gateway;
 mod limits;
 #[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod rehearsal;
 #[cfg(test)]
 mod signed;
 #[cfg(test)]

@@ -73,13 +73,8 @@ async fn a_quota_is_shown_with_its_use_and_renewal() {
 async fn deliver(gateway: &Gateway) {
     let now = SystemClock.now();
     let account = Account { customer: "acme".parse().unwrap(), environment: Environment::Live };
-    let quota = Quota {
-        customer: account.customer.clone(),
-        channel: None,
-        period: naru_shared::domain::Period::Month,
-        limit: 100,
-        version: 1,
-    };
+    let period = naru_shared::domain::Period::Month;
+    let quota = Quota { version: 1, ..Quota::new(account.customer.clone(), None, period, 100) };
     let entries = gateway.messages().await.into_iter().map(|(lane, message)| IntakeEntry {
         account: account.clone(),
         route: "carrier-a".parse().unwrap(),

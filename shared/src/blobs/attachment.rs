@@ -54,6 +54,18 @@ impl TryFrom<String> for AttachmentId {
     }
 }
 
+impl schemars::JsonSchema for AttachmentId {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AttachmentId".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": crate::domain::type_id_pattern("att") })
+    }
+}
+
 impl From<AttachmentId> for String {
     fn from(id: AttachmentId) -> Self {
         id.to_string()

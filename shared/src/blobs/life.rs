@@ -66,6 +66,7 @@ mod tests {
             reference: None,
             send_at: Some(accepted_at.plus(LARGEST_SEND_AT)),
             ttl: u32::try_from(LARGEST_TTL.as_secs()).ok(),
+            simulate: None,
         };
         let message = Message {
             id: MessageId::from_bytes([7; 16]),

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, Kind};
 use crate::{
+    audit::{Act, AuditKey},
     domain::{
         BackendConfig, CallbackDocument, Credential, CredentialKind, Event, EventKind, ProviderDocument,
         ShownRoute, Timestamp, WebhookState, kinds,
@@ -133,6 +134,9 @@ fn credential(credential: &Credential) -> Value {
         let keys = keys.iter().map(|key| json!({ "kid": key.kid, "alg": key.alg })).collect();
         shown.insert("keys".to_owned(), keys);
     }
+    if let (Some(shown), Value::Object(access)) = (shown.as_object_mut(), plain(&credential.access)) {
+        shown.extend(access);
+    }
     shown
 }
 
@@ -204,6 +208,23 @@ pub(super) fn event(entry: &Entry, before: u64, actor: &Actor, now: Timestamp) -
     let mut event = Event::about(&format!("catalog/{word}/{key}"), sequence, kind, now, data);
     event.id = id(&event, version);
     Some(event)
+}
+
+/// The same as a record, whoever did it and whoever listens; also of what is told to nobody. Of the whole document, secrets and
+/// all, it holds a digest that only the deployment can make: so a change of what is not told shows.
+pub(super) fn record(entry: &Entry, before: u64, key: &AuditKey) -> Act {
+    let (word, version) = (entry.kind().as_str(), entry.version());
+    let what = kind(entry, before).map_or("keys.marked", |kind| kind.name);
+    let mut detail = json!({
+        "version": version,
+        "before": before,
+        "digest": key.digest(&plain(entry).to_string()),
+        "document": redacted(entry),
+    });
+    if let (Some(customer), Some(object)) = (customer(entry), detail.as_object_mut()) {
+        object.insert("customer".to_owned(), customer.into());
+    }
+    Act::new(what, &format!("catalog/{word}/{}", entry.key()), detail)
 }
 
 /// A catalog that was restored counts its versions once more: what is told then, when, and by whom keeps ids apart.

@@ -128,7 +128,8 @@ impl Entry {
         }
     }
 
-    /// Its key among those of its kind: a name, `customer/channel` (`*` for all channels), or `customer/name`.
+    /// Its key among those of its kind: a name, `customer/channel` (`*` for all channels), `customer/channel/period` of a quota
+    /// beside another, or `customer/name`.
     #[must_use]
     pub fn key(&self) -> String {
         let star = |channel: &Option<crate::domain::ChannelName>| {
@@ -139,7 +140,10 @@ impl Entry {
             Self::Credential(c) => c.id.to_string(),
             Self::Route(r) => r.name.to_string(),
             Self::Assignment(a) => format!("{}/{}", a.customer, star(&a.channel)),
-            Self::Quota(q) => format!("{}/{}", q.customer, star(&q.channel)),
+            Self::Quota(q) => match q.own_period() {
+                Some(period) => format!("{}/{}/{}", q.customer, star(&q.channel), period.as_str()),
+                None => format!("{}/{}", q.customer, star(&q.channel)),
+            },
             Self::Subscription(s) => s.name.to_string(),
             Self::Webhook(w) => w.id().to_string(),
             Self::Alarm(a) => a.name.to_string(),

@@ -1,5 +1,7 @@
 //! The catalog in PostgreSQL: documents beside one counter.
 
+mod presence;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -8,6 +10,7 @@ use tokio::runtime::Handle;
 
 use super::{Actor, Acts, Catalog, CatalogError, Entry, Kind, act};
 use crate::{
+    audit::{self, Chain, PostgresAudit, Scribe},
     domain::{Clock, Event, SystemClock, Timestamp},
     outbox::OutboxRow,
     ports::Probe,
@@ -17,6 +20,7 @@ use crate::{
 /// A catalog in one database.
 pub struct PostgresCatalog {
     database: Database,
+    scribe: Option<Scribe>,
 }
 
 impl PostgresCatalog {
@@ -26,7 +30,19 @@ impl PostgresCatalog {
     /// If the URL is not valid.
     pub fn open(name: &str, settings: &PostgresSettings, runtime: &Handle) -> Result<Self, InvalidUrl> {
         let pool: Arc<Pool> = Pool::new(name, settings, runtime)?;
-        Ok(Self { database: Database::new(pool, settings) })
+        Ok(Self { database: Database::new(pool, settings), scribe: None })
+    }
+
+    /// The same, with every change recorded.
+    #[must_use]
+    pub fn recorded_by(self, scribe: Scribe) -> Self {
+        Self { scribe: Some(scribe), ..self }
+    }
+
+    /// The record of its changes.
+    #[must_use]
+    pub fn audit(&self, scribe: Scribe) -> PostgresAudit {
+        PostgresAudit::new(self.database.clone(), Chain::Catalog, scribe)
     }
 
     /// Whether its server may be used, as readiness asks.
@@ -59,6 +75,7 @@ async fn compare_and_set(
     connection: &mut PgConnection,
     entries: &[Entry],
     actor: &Actor,
+    scribe: Option<&Scribe>,
 ) -> Result<Result<u64, CatalogError>, PgError> {
     let counter =
         sqlx::query("SELECT version FROM catalog_version FOR UPDATE").fetch_one(&mut *connection).await?;
@@ -67,11 +84,13 @@ async fn compare_and_set(
         return Ok(Err(CatalogError::Conflict { kind: kind.as_str(), key }));
     }
     let mut version = number(first);
-    let (now, mut written, mut acts) = (SystemClock.now(), Vec::with_capacity(entries.len()), Vec::new());
+    let (now, mut written) = (SystemClock.now(), Vec::with_capacity(entries.len()));
+    let (mut acts, mut records) = (Vec::new(), Vec::new());
     for entry in entries {
         version += 1;
         let new = entry.clone().at_version(version);
         acts.extend(act::event(&new, entry.version(), actor, now));
+        records.extend(scribe.map(|scribe| act::record(&new, entry.version(), &scribe.key)));
         written.push(new);
     }
     let (beside, usual): (Vec<_>, Vec<_>) = written.into_iter().partition(|entry| lies_beside(entry.kind()));
@@ -81,7 +100,10 @@ async fn compare_and_set(
         .bind(limit(version))
         .execute(&mut *connection)
         .await?;
-    write_acts(connection, &acts, now).await?;
+    write_acts(&mut *connection, &acts, now).await?;
+    if let Some(scribe) = scribe {
+        audit::postgres::append(connection, Chain::Catalog, scribe, actor, records).await?;
+    }
     Ok(Ok(version))
 }
 
@@ -185,9 +207,9 @@ async fn first_conflict(
 #[async_trait]
 impl Catalog for PostgresCatalog {
     async fn put_as(&self, actor: &Actor, entries: Vec<Entry>) -> Result<u64, CatalogError> {
-        let call = (entries, actor.clone());
-        let put = self.database.transact("catalog-put", &call, |c, (entries, actor)| {
-            Box::pin(compare_and_set(c, entries, actor))
+        let call = (entries, actor.clone(), self.scribe.as_ref());
+        let put = self.database.transact("catalog-put", &call, |c, (entries, actor, scribe)| {
+            Box::pin(compare_and_set(c, entries, actor, *scribe))
         });
         put.await?
     }

@@ -1,5 +1,7 @@
 //! The catalog in one SQLite file that the server and the operator's commands open at the same time.
 
+mod presence;
+
 use std::{collections::HashSet, path::Path, time::Duration};
 
 use async_trait::async_trait;
@@ -8,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{Actor, Acts, Catalog, CatalogError, Entry, Kind, act};
 use crate::{
+    audit::{self, Chain, Scribe, SqliteAudit},
     domain::{Clock, Event, SystemClock, Timestamp},
     outbox::OutboxRow,
     sqlite::{Db, DbError},
@@ -32,6 +35,16 @@ pub(crate) const SCHEMA: &[&str] = &[
     ) STRICT;
     CREATE INDEX act_free ON act (free_at);
 ",
+    crate::audit::sqlite::TABLE,
+    // Fronts that live and what each has of the catalog; when credentials were last used.
+    "
+    CREATE TABLE front (
+        name TEXT PRIMARY KEY, version INTEGER NOT NULL, seen_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credential_use (
+        credential TEXT PRIMARY KEY, used_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// How long a call may take; longer than the wait for another process's write lock.
@@ -40,6 +53,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// A catalog in one file.
 pub struct SqliteCatalog {
     db: Db,
+    scribe: Option<Scribe>,
 }
 
 impl SqliteCatalog {
@@ -52,7 +66,19 @@ impl SqliteCatalog {
     /// # Errors
     /// If the file cannot be opened or is not ours.
     pub fn open(path: &Path) -> Result<Self, DbError> {
-        Ok(Self { db: Db::open(path, SCHEMA, Duration::ZERO)? })
+        Ok(Self { db: Db::open(path, SCHEMA, Duration::ZERO)?, scribe: None })
+    }
+
+    /// The same, with every change recorded.
+    #[must_use]
+    pub fn recorded_by(self, scribe: Scribe) -> Self {
+        Self { scribe: Some(scribe), ..self }
+    }
+
+    /// The record of its changes.
+    #[must_use]
+    pub fn audit(&self, scribe: Scribe) -> SqliteAudit {
+        SqliteAudit::new(self.db.clone(), Chain::Catalog, scribe)
     }
 
     async fn read<T: Send + 'static>(
@@ -103,6 +129,7 @@ fn compare_and_set(
     connection: &Connection,
     entries: Vec<Entry>,
     actor: &Actor,
+    scribe: Option<&Scribe>,
 ) -> rusqlite::Result<Result<u64, CatalogError>> {
     if let Some((kind, key)) = first_conflict(connection, &entries)? {
         return Ok(Err(CatalogError::Conflict { kind: kind.as_str(), key }));
@@ -112,15 +139,19 @@ fn compare_and_set(
         "INSERT INTO entry (kind, key, version, document) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, document = excluded.document",
     )?;
-    let (now, mut acts) = (SystemClock.now(), Vec::with_capacity(entries.len()));
+    let (now, mut acts, mut records) = (SystemClock.now(), Vec::with_capacity(entries.len()), Vec::new());
     for entry in entries {
         version += 1;
         let before = entry.version();
         let entry = entry.at_version(version);
         statement.execute((entry.kind().as_str(), entry.key(), version, text(&entry)?))?;
         acts.extend(act::event(&entry, before, actor, now));
+        records.extend(scribe.map(|scribe| act::record(&entry, before, &scribe.key)));
     }
     write_acts(connection, &acts, now)?;
+    if let Some(scribe) = scribe {
+        audit::sqlite::append(connection, Chain::Catalog, scribe, actor, records)?;
+    }
     Ok(Ok(version))
 }
 
@@ -180,8 +211,8 @@ fn forget_acts(connection: &Connection, rows: &[i64]) -> rusqlite::Result<()> {
 #[async_trait]
 impl Catalog for SqliteCatalog {
     async fn put_as(&self, actor: &Actor, entries: Vec<Entry>) -> Result<u64, CatalogError> {
-        let actor = actor.clone();
-        in_time(self.db.write(move |c| compare_and_set(c, entries, &actor))).await?
+        let (actor, scribe) = (actor.clone(), self.scribe.clone());
+        in_time(self.db.write(move |c| compare_and_set(c, entries, &actor, scribe.as_ref()))).await?
     }
 
     async fn claim_acts(&self, max: usize, lease: Duration) -> Result<Acts, CatalogError> {

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::CustomerId;
 
 /// `live` sends and charges; `sandbox` is for integration tests: same code, own queues, never charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
     /// Real deliveries, really paid for.
@@ -35,7 +37,20 @@ pub struct Account {
 }
 
 /// A login code never waits behind an advertisement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Default,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Goes first; default time to live 10 minutes.

@@ -12,7 +12,7 @@ pub enum ChargeEffect {
 }
 
 /// The code of a final state (and of `held`, while it waits). Numbers are what the stores keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Code {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::{
-    CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp, TokenKey,
+    Access, CredentialId, CustomerId, Environment, QuietHours, Senders, TimeZone, Timestamp, TokenKey,
     stored_credential::StoredCredential,
 };
 
 /// How fast a customer may call: in any window *t*, accepted ≤ limit · *t* / window + burst.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RatePolicy {
     /// The policy's name in `RateLimit` headers.
     pub name: String,
@@ -130,14 +130,27 @@ impl fmt::Debug for SealedSecret {
     }
 }
 
+/// A password that a person chose, as it is kept: Argon2id (RFC 9106) in the PHC string format, salt and parameters included.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChosenPassword(pub Box<str>);
+
+impl fmt::Debug for ChosenPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChosenPassword(…)")
+    }
+}
+
 /// One way to authenticate; how documents hold it is told in `stored_credential`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredCredential", into = "StoredCredential")]
 pub enum CredentialKind {
-    /// HTTP Basic (RFC 7617) with `ID:PW:API_KEY`; the hash is over password and key.
+    /// HTTP Basic (RFC 7617) with `ID:PW:API_KEY`.
     Basic {
-        /// Keyed hash of `PW:API_KEY`.
+        /// Keyed hash of what Naru made: of password and API key, or of the API key alone where a person chose the password.
         secret: SecretHash,
+        /// The password, where a person chose it.
+        password: Option<ChosenPassword>,
     },
     /// HTTP Message Signatures (RFC 9421) with `hmac-sha256`.
     Hmac {
@@ -175,6 +188,9 @@ pub struct Credential {
     /// How it proves itself.
     #[serde(flatten)]
     pub kind: CredentialKind,
+    /// What it may do, and from where.
+    #[serde(flatten)]
+    pub access: Access,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was revoked; it stays as a tombstone.

@@ -54,6 +54,8 @@ pub enum DataShape {
     Envelope,
     /// A route.
     Route,
+    /// A record of acts, how far it had come, signed.
+    Anchor,
     /// A loop of the workers.
     Worker,
     /// An alarm, what it is about, and what was seen.
@@ -85,6 +87,7 @@ impl DataShape {
             Self::Newer => "NewerData",
             Self::Envelope => "EnvelopeData",
             Self::Route => "RouteData",
+            Self::Anchor => "AnchorData",
             Self::Worker => "WorkerData",
             Self::Alarm => "AlarmData",
             Self::WebhookDisabled => "WebhookDisabledData",
@@ -177,6 +180,7 @@ pub mod kinds {
         ALARM_CLEARED = "naru.alarm.cleared", Operator, Alarm, "What an alarm was raised for is well again, or its rule is gone";
         ALARM_CREATED = "naru.alarm.created", Operator, Act, "A rule of alarms was set";
         ALARM_CHANGED = "naru.alarm.changed", Operator, Act, "A rule of alarms was changed, or switched on or off";
+        ANCHORED = "naru.audit.anchored", Operator, Anchor, "The record of acts has come so far: its head, signed, to be kept elsewhere";
         REPLACED = "naru.worker.replaced", Operator, Worker, "A loop of the workers panicked or stood still and is begun anew";
     }
 

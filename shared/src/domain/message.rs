@@ -108,6 +108,10 @@ pub struct Content {
     /// Seconds in which an attempt must begin, from `send_at`, else from acceptance; `None`: the lane's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
+    /// What the simulator is to do with it ([`Simulation`](super::Simulation)), as it was written; of sandbox messages alone. A
+    /// release that does not know it goes by the recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulate: Option<String>,
 }
 
 /// Tells whether two calls with one key ask for the same thing: 128 bits of SHA-256 over the content and lane.
@@ -138,6 +142,10 @@ impl Fingerprint {
         // serde_json keeps objects sorted by key, so equal objects are equal text.
         if !content.data.is_empty() {
             field(serde_json::to_vec(&content.data).ok().as_deref());
+        }
+        if let Some(simulate) = &content.simulate {
+            field(Some(b"simulate"));
+            field(Some(simulate.as_bytes()));
         }
         let digest: [u8; 32] = hash.finalize().into();
         let mut out = [0; 16];
@@ -283,6 +291,7 @@ mod tests {
             reference: None,
             send_at: None,
             ttl: None,
+            simulate: None,
         }
     }
 
@@ -301,6 +310,7 @@ mod tests {
             |c| c.reference = Some("r".into()),
             |c| c.send_at = Some(Timestamp::from_millis(1)),
             |c| c.ttl = Some(1),
+            |c| c.simulate = Some("failed".into()),
             |c| {
                 c.recipient.pop();
                 c.body = format!("8{}", c.body);

@@ -2,6 +2,7 @@
 //!
 //! Everything from outside is parsed into these types once, at the edge; inside, a precondition is a type.
 
+mod access;
 mod account;
 mod alarm;
 mod code;
@@ -23,6 +24,8 @@ mod report;
 mod reporting;
 mod retry;
 mod route;
+mod schema;
+mod simulation;
 mod state;
 mod stored_backend;
 mod stored_credential;
@@ -33,10 +36,13 @@ mod trade;
 mod transition;
 mod webhook;
 
+pub use access::{Access, NotAScope, Scope, Scopes};
 pub use account::{Account, Environment, Lane};
 pub use alarm::{AlarmEach, AlarmKind, AlarmRule, AlarmSubject, InvalidAlarm};
 pub use code::{ChargeEffect, Code};
-pub use customer::{Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SealedSecret, SecretHash};
+pub use customer::{
+    ChosenPassword, Credential, CredentialKind, Customer, GatePolicy, RatePolicy, SealedSecret, SecretHash,
+};
 pub use envelope_format::{EnvelopeFormat, FORMATS, Malformed, PackHead, WRITTEN};
 pub use event::{Event, HeldMessage};
 pub use event_kind::{Audience, DataShape, EventKind, kinds};
@@ -60,9 +66,11 @@ pub use report::{MessageView, Report};
 pub use reporting::{CallbackDocument, Reporting};
 pub use retry::{Lifetime, RetryPolicy};
 pub use route::{
-    Assignment, BackendConfig, HttpBackend, IpNetwork, OnUncertain, Pacing, ProviderDocument, Route,
-    ShownRoute, SimulatorBackend,
+    Assignment, BackendConfig, HttpBackend, InvalidNetwork, IpNetwork, OnUncertain, Pacing, ProviderDocument,
+    Route, ShownRoute, SimulatorBackend,
 };
+pub(crate) use schema::type_id_pattern;
+pub use simulation::{InvalidSimulation, OUTCOMES, PARAMETERS, Simulated, Simulation};
 pub use state::State;
 pub use table::{
     InvalidMapping, InvalidTableUrl, PRESETS, TableBackend, TableColumns, TableEngine, TableKey,

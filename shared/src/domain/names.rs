@@ -65,6 +65,24 @@ macro_rules! name {
             }
         }
 
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let rest = $limit - 1;
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": format!("^[a-z0-9][a-z0-9_-]{{0,{rest}}}$"),
+                    "minLength": 1,
+                    "maxLength": $limit,
+                })
+            }
+        }
+
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

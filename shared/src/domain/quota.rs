@@ -111,8 +111,28 @@ pub struct Quota {
     pub period: Period,
     /// Units in a period.
     pub limit: u64,
+    /// Whether it stands beside another of the same channel, with its period in its key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
+    /// Whether it holds no more; its limit is then the largest there is, for a release that does not know the word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
     /// Grows with every change of this row.
     pub version: u64,
+}
+
+impl Quota {
+    /// A limit that is new, and the only one of its channel.
+    #[must_use]
+    pub const fn new(customer: CustomerId, channel: Option<ChannelName>, period: Period, limit: u64) -> Self {
+        Self { customer, channel, period, limit, beside: false, ended: false, version: 0 }
+    }
+
+    /// The period, where it tells this quota from another of the same channel.
+    #[must_use]
+    pub fn own_period(&self) -> Option<Period> {
+        self.beside.then_some(self.period)
+    }
 }
 
 #[cfg(test)]

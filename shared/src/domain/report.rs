@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ChannelName, Code, Key, Lane, MessageId, RouteName, State, Timestamp, Units};
 
 /// The last known state of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MessageView {
     /// The message.
     pub id: MessageId,
@@ -46,7 +46,7 @@ pub struct MessageView {
 }
 
 /// A final outcome as the customer receives it. A later truth is a new revision, never a silent change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// The message.
     pub id: MessageId,
@@ -61,6 +61,7 @@ pub struct Report {
     /// To whom.
     pub recipient: String,
     /// A final state.
+    #[schemars(schema_with = "super::schema::final_state")]
     pub status: State,
     /// Why.
     pub code: Code,

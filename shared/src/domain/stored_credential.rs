@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    customer::{CredentialKind, SealedSecret, SecretHash},
+    customer::{ChosenPassword, CredentialKind, SealedSecret, SecretHash},
     token_key::TokenKey,
 };
 
@@ -21,6 +21,10 @@ pub(super) struct StoredCredential {
     kind: Word,
     #[serde(default = "nobody")]
     secret: SecretHash,
+    /// Of a Basic credential, where a person chose the password. A release that knows nothing of such passwords compares `secret`
+    /// with a hash over both, which it never is, and refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<ChosenPassword>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hmac: Option<SealedSecret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,17 +60,17 @@ pub(super) struct Unproved;
 impl TryFrom<StoredCredential> for CredentialKind {
     type Error = Unproved;
     fn try_from(stored: StoredCredential) -> Result<Self, Unproved> {
-        let StoredCredential { kind, secret, hmac, jwt, keys } = stored;
+        let StoredCredential { kind, secret, password, hmac, jwt, keys } = stored;
         if let Some(secret) = hmac {
             return Ok(Self::Hmac { secret });
         }
         let read = |keys: Value| match serde_json::from_value::<Vec<TokenKey>>(keys) {
             Ok(keys) => Self::Jwt { keys },
-            Err(_) => Self::Basic { secret: NOBODY },
+            Err(_) => Self::Basic { secret: NOBODY, password: None },
         };
         match (kind, jwt.map(|tokens| tokens.keys).or(keys.filter(|_| kind == Word::Jwt))) {
             (_, Some(keys)) => Ok(read(keys)),
-            (Word::Basic, None) => Ok(Self::Basic { secret }),
+            (Word::Basic, None) => Ok(Self::Basic { secret, password }),
             (Word::Hmac | Word::Jwt, None) => Err(Unproved),
         }
     }
@@ -74,9 +78,10 @@ impl TryFrom<StoredCredential> for CredentialKind {
 
 impl From<CredentialKind> for StoredCredential {
     fn from(kind: CredentialKind) -> Self {
-        let basic = Self { kind: Word::Basic, secret: NOBODY, hmac: None, jwt: None, keys: None };
+        let basic =
+            Self { kind: Word::Basic, secret: NOBODY, password: None, hmac: None, jwt: None, keys: None };
         match kind {
-            CredentialKind::Basic { secret } => Self { secret, ..basic },
+            CredentialKind::Basic { secret, password } => Self { secret, password, ..basic },
             CredentialKind::Hmac { secret } => Self { hmac: Some(secret), ..basic },
             CredentialKind::Jwt { keys } => {
                 // Keys are texts and numbers: they are always JSON.

@@ -4,6 +4,7 @@
 //! ingress (a narrow role and a small pool), [`LedgerDesk`] for the operator, [`LedgerMends`] for what concerns many messages,
 //! and [`OptOuts`]: the lists of those who want no messages.
 
+mod acts;
 mod book;
 mod desk;
 mod intake;

@@ -20,6 +20,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_trade.sql"),
     include_str!("migrations/0008_reports.sql"),
     include_str!("migrations/0009_earlier.sql"),
+    include_str!("migrations/0010_audit.sql"),
+    include_str!("migrations/0011_credential_use.sql"),
 ];
 
 /// The advisory lock under which tables change.

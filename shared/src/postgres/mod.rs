@@ -17,4 +17,4 @@ pub(crate) use migrate::MIGRATIONS;
 pub use migrate::{MigrateError, Migrated, Migration, migrate};
 pub(crate) use pool::Pool;
 pub use settings::{InvalidUrl, PostgresSettings};
-pub(crate) use transact::Database;
+pub(crate) use transact::{BoxFuture, Database};

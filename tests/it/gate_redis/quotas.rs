@@ -20,7 +20,7 @@ use super::front::{Front, acme};
 pub(super) const DAY: Day = Day::from_i32(20_261_122);
 
 pub(super) fn quota(limit: u64) -> anyhow::Result<Quota> {
-    Ok(Quota { customer: "acme".parse()?, channel: None, period: Period::Month, limit, version: 1 })
+    Ok(Quota { version: 1, ..Quota::new("acme".parse()?, None, Period::Month, limit) })
 }
 
 struct Bed {

@@ -327,7 +327,7 @@ pub async fn an_act_says_who_did_what_and_holds_no_secret(fixture: &mut impl Fix
     catalog.put(vec![subscription("archive", false, 0)?]).await?;
     let mut credential = credential("acme-live", "acme", false, 0)?;
     if let Entry::Credential(credential) = &mut credential {
-        credential.kind = CredentialKind::Basic { secret: SecretHash([0xab; 32]) };
+        credential.kind = CredentialKind::Basic { secret: SecretHash([0xab; 32]), password: None };
     }
     let documents = vec![
         customer("acme", "Acme", 0)?,

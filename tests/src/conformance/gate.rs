@@ -31,13 +31,16 @@ pub use nonces::{
 pub use quotas::{
     a_channel_is_held_by_its_own_quota_and_by_that_of_all, a_new_period_begins_at_nothing,
     a_refused_reservation_counts_against_no_quota, a_reservation_is_never_over_the_limit_under_concurrency,
-    an_observation_replaces_what_was_used_and_lands_what_was_seen, the_sandbox_is_never_charged,
-    units_given_back_are_free_again, units_that_were_lost_in_flight_are_free_after_a_minute,
+    an_observation_replaces_what_was_used_and_lands_what_was_seen, quotas_of_several_periods_hold_at_once,
+    the_sandbox_is_never_charged, units_given_back_are_free_again,
+    units_that_were_lost_in_flight_are_free_after_a_minute,
 };
 pub use rates::{
-    a_changed_policy_is_in_force_at_once, a_refusal_counts_against_no_policy, accounts_do_not_share_a_rate,
-    in_any_window_no_more_than_rate_and_burst, many_at_once_get_no_more_than_the_burst,
-    more_than_a_burst_at_once_is_told_a_long_wait, the_wait_that_is_told_is_enough_and_not_too_long,
+    a_changed_policy_is_in_force_at_once, a_limit_that_is_lowered_and_raised_again_gives_nothing_back,
+    a_policy_that_is_taken_away_and_comes_back_is_where_it_was, a_refusal_counts_against_no_policy,
+    accounts_do_not_share_a_rate, in_any_window_no_more_than_rate_and_burst,
+    many_at_once_get_no_more_than_the_burst, more_than_a_burst_at_once_is_told_a_long_wait,
+    the_wait_that_is_told_is_enough_and_not_too_long,
 };
 pub use waiting::{
     a_delay_is_told_of_whom_it_was_observed, an_observation_of_what_waits_replaces_the_last,
@@ -70,6 +73,8 @@ macro_rules! gate_conformance {
                 the_wait_that_is_told_is_enough_and_not_too_long,
                 more_than_a_burst_at_once_is_told_a_long_wait,
                 a_changed_policy_is_in_force_at_once,
+                a_limit_that_is_lowered_and_raised_again_gives_nothing_back,
+                a_policy_that_is_taken_away_and_comes_back_is_where_it_was,
                 accounts_do_not_share_a_rate,
                 a_key_is_new_to_exactly_one_of_many_at_once,
                 the_first_answer_is_given_again,
@@ -93,6 +98,7 @@ macro_rules! gate_conformance {
                 units_given_back_are_free_again,
                 units_that_were_lost_in_flight_are_free_after_a_minute,
                 a_new_period_begins_at_nothing,
+                quotas_of_several_periods_hold_at_once,
                 the_sandbox_is_never_charged,
                 lanes_and_accounts_add_up_for_a_route,
                 an_observation_of_what_waits_replaces_the_last,

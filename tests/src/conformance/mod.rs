@@ -15,6 +15,11 @@ pub mod watch;
 
 pub mod catalog;
 
+pub mod audit;
+
+pub mod denials;
+pub mod presence;
+
 pub mod registry;
 
 pub mod gate;
@@ -47,8 +52,11 @@ macro_rules! guarantees {
 #[cfg(test)]
 mod tests {
     /// A suite's macro, and the files with its guarantees.
-    const SUITES: [(&str, &[&str]); 9] = [
+    const SUITES: [(&str, &[&str]); 12] = [
+        (include_str!("audit.rs"), &[include_str!("audit.rs")]),
+        (include_str!("denials.rs"), &[include_str!("denials.rs")]),
         (include_str!("blobs.rs"), &[include_str!("blobs.rs")]),
+        (include_str!("presence.rs"), &[include_str!("presence.rs")]),
         (
             include_str!("queue.rs"),
             &[

@@ -3,9 +3,9 @@
 use naru_shared::{
     catalog::{Entry, Subscription},
     domain::{
-        Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, KeyMaterial, Period,
-        PublicKey, Quota, Route, SecretHash, SimulatorBackend, Timestamp, TokenAlgorithm, TokenKey, Webhook,
-        WebhookState, WhyDisabled,
+        Access, Assignment, BackendConfig, Credential, CredentialKind, Customer, Environment, KeyMaterial,
+        Period, PublicKey, Quota, Route, SecretHash, SimulatorBackend, Timestamp, TokenAlgorithm, TokenKey,
+        Webhook, WebhookState, WhyDisabled,
     },
 };
 
@@ -23,7 +23,8 @@ pub(super) fn credential(id: &str, customer: &str, revoked: bool, version: u64) 
         id: id.parse()?,
         customer: customer.parse()?,
         environment: Environment::Live,
-        kind: CredentialKind::Basic { secret: SecretHash([7; 32]) },
+        kind: CredentialKind::Basic { secret: SecretHash([7; 32]), password: None },
+        access: Access::default(),
         created_at: Timestamp::from_millis(1),
         revoked_at: revoked.then(|| Timestamp::from_millis(2)),
         version,
@@ -70,7 +71,7 @@ pub(super) fn quota_of(
     limit: u64,
 ) -> anyhow::Result<Quota> {
     let channel = channel.map(str::parse).transpose()?;
-    Ok(Quota { customer: customer.parse()?, channel, period, limit, version: 0 })
+    Ok(Quota::new(customer.parse()?, channel, period, limit))
 }
 
 pub(super) fn quota(

@@ -89,6 +89,7 @@ pub fn work(number: u128, attempt: u32) -> anyhow::Result<Work> {
         reference: None,
         send_at: None,
         ttl: None,
+        simulate: None,
     };
     let message = Message {
         id: MessageId::from_bytes(number.to_be_bytes()),

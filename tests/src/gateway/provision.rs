@@ -10,9 +10,9 @@ use naru_shared::{
     catalog::{Catalog, Entry, Kind, SqliteCatalog, Subscription},
     data_dir::DataDir,
     domain::{
-        Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId, Environment,
-        GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route, SimulatorBackend,
-        SystemClock,
+        Access, Assignment, BackendConfig, Clock, Credential, CredentialKind, Customer, CustomerId,
+        Environment, GatePolicy, HttpBackend, OnUncertain, Period, Quota, RatePolicy, Route,
+        SimulatorBackend, SystemClock,
     },
     key_file,
     keys::{CredentialHasher, Keyring},
@@ -147,7 +147,8 @@ pub(crate) fn entries(setup: &Setup, keyring: &Keyring) -> anyhow::Result<(Vec<E
                 id: name.parse()?,
                 customer: id.clone(),
                 environment,
-                kind: CredentialKind::Basic { secret },
+                kind: CredentialKind::Basic { secret, password: None },
+                access: Access::default(),
                 created_at: SystemClock.now(),
                 revoked_at: None,
                 version: 0,
@@ -193,7 +194,7 @@ fn agreements(setup: &Setup, id: &CustomerId) -> anyhow::Result<Vec<Entry>> {
     }
     if let Some(limit) = setup.quota {
         let (customer, period) = (id.clone(), Period::Month);
-        entries.push(Entry::Quota(Quota { customer, channel: None, period, limit, version: 0 }));
+        entries.push(Entry::Quota(Quota::new(customer, None, period, limit)));
     }
     Ok(entries)
 }

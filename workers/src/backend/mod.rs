@@ -8,11 +8,11 @@ pub(crate) mod provider;
 mod simulator;
 mod table;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use naru_shared::{
-    domain::{BackendConfig, Next, Outcome, Route},
+    domain::{BackendConfig, Next, Notice, Outcome, Route},
     ledger::{RowRef, Work},
     sealing::Sealer,
     table::{Told, UnusableTable},
@@ -50,6 +50,11 @@ pub trait Backend: Send + Sync {
     /// back stays, and what is reported of it nevertheless counts.
     async fn withdraw(&self, _work: &Work) {}
 
+    /// What comes by itself after it was asked for a report of this message; only a simulator knows that.
+    fn afterwards(&self, _work: &Work) -> Option<Afterwards> {
+        None
+    }
+
     /// Whether it was made of files that have changed since, so that it is made anew. Asked often: never waits.
     fn is_stale(&self) -> bool {
         false
@@ -72,6 +77,17 @@ pub struct Report {
     pub next: Next,
     /// What it was read from.
     told: Told,
+}
+
+/// A report that is to come after the first question for one.
+#[derive(Debug, Clone)]
+pub struct Afterwards {
+    /// The question finds that no report came in time.
+    pub missed: bool,
+    /// What is reported.
+    pub notice: Notice,
+    /// How long after the question.
+    pub after: Duration,
 }
 
 /// Reports that come by themselves. Of several processes one takes them.

@@ -13,15 +13,18 @@
 //! | `97` | uncertain at once |
 //! | `98`, `99` | delivered at once |
 //!
-//! A recipient that does not end in two digits is delivered at once. Nothing is remembered: the same message has the
-//! same fate after a restart.
+//! A recipient that does not end in two digits is delivered at once. Where the caller of a sandbox message said what is to happen
+//! ([`Simulation`]), that happens instead. Nothing is remembered: the same message has the same fate after a restart.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use naru_shared::{domain::Outcome, ledger::Work};
+use naru_shared::{
+    domain::{Notice, Outcome, Said, Simulated, Simulation},
+    ledger::Work,
+};
 
-use super::Backend;
+use super::{Afterwards, Backend};
 use crate::courier::Attachment;
 
 /// How long `91` takes, and after which `94` and `96` have their reports.
@@ -82,9 +85,61 @@ fn failed() -> Outcome {
     Outcome::Failed { detail: "simulated: failed".to_owned() }
 }
 
+fn refused(code: Option<&str>) -> Outcome {
+    match code {
+        Some(code) => Outcome::Failed { detail: format!("simulated: failed, code {code}") },
+        None => failed(),
+    }
+}
+
+fn uncertain() -> Outcome {
+    Outcome::Uncertain { detail: "simulated: uncertain".to_owned() }
+}
+
+fn not_taken() -> Outcome {
+    Outcome::NotTaken { detail: "simulated: not taken".to_owned(), retry_after: None }
+}
+
+fn sent(work: &Work, report_in: Duration) -> Outcome {
+    Outcome::Sent { backend_id: Some(format!("simulated-{}", work.row.id)), report_in: Some(report_in) }
+}
+
+/// What the caller asked for. What this release does not understand counts as not asked for.
+fn asked(work: &Work) -> Option<Simulation> {
+    work.message.content.simulate.as_deref()?.parse().ok()
+}
+
+/// An attempt as it was asked for.
+async fn attempt(simulation: &Simulation, work: &Work) -> Outcome {
+    tokio::time::sleep(simulation.delay).await;
+    match (simulation.outcome, simulation.report_in()) {
+        (Simulated::Delivered | Simulated::Failed | Simulated::Late, Some(report_in)) => {
+            sent(work, report_in)
+        }
+        (Simulated::Failed, None) => refused(simulation.code.as_deref()),
+        (Simulated::Unreported, _) => sent(work, A_WHILE),
+        (Simulated::NotTaken, _) if work.tries() <= simulation.times => not_taken(),
+        (Simulated::Uncertain, _) => uncertain(),
+        (Simulated::Silent, _) => std::future::pending().await,
+        // A call that is to be refused makes no message; and what was not taken often enough is.
+        (
+            Simulated::Delivered
+            | Simulated::Late
+            | Simulated::NotTaken
+            | Simulated::RateLimited
+            | Simulated::QuotaExceeded
+            | Simulated::Unavailable,
+            _,
+        ) => delivered(),
+    }
+}
+
 #[async_trait]
 impl Backend for Simulator {
     async fn deliver(&self, work: &Work, _attachments: &[Attachment]) -> Outcome {
+        if let Some(simulation) = asked(work) {
+            return attempt(&simulation, work).await;
+        }
         match Behaviour::of(&work.message.content.recipient) {
             Behaviour::Delivered => delivered(),
             Behaviour::Failed => failed(),
@@ -94,14 +149,11 @@ impl Backend for Simulator {
             }
             Behaviour::Silent => std::future::pending().await,
             Behaviour::ThirdTime if work.attempt > 2 => delivered(),
-            Behaviour::ThirdTime => {
-                Outcome::NotTaken { detail: "simulated: not taken".to_owned(), retry_after: None }
+            Behaviour::ThirdTime => not_taken(),
+            Behaviour::ReportDelivered | Behaviour::ReportNever | Behaviour::ReportFailed => {
+                sent(work, A_WHILE)
             }
-            Behaviour::ReportDelivered | Behaviour::ReportNever | Behaviour::ReportFailed => Outcome::Sent {
-                backend_id: Some(format!("simulated-{}", work.row.id)),
-                report_in: Some(A_WHILE),
-            },
-            Behaviour::Uncertain => Outcome::Uncertain { detail: "simulated: uncertain".to_owned() },
+            Behaviour::Uncertain => uncertain(),
         }
     }
 
@@ -110,11 +162,28 @@ impl Backend for Simulator {
     }
 
     async fn inquire(&self, work: &Work) -> Option<Outcome> {
+        if let Some(simulation) = asked(work) {
+            return match simulation.outcome {
+                Simulated::Delivered => Some(delivered()),
+                Simulated::Failed => Some(refused(simulation.code.as_deref())),
+                _ => None,
+            };
+        }
         match Behaviour::of(&work.message.content.recipient) {
             Behaviour::ReportDelivered => Some(delivered()),
             Behaviour::ReportFailed => Some(failed()),
             _ => None,
         }
+    }
+
+    fn afterwards(&self, work: &Work) -> Option<Afterwards> {
+        let simulation = asked(work)?;
+        let missed = simulation.outcome == Simulated::Late;
+        let said = if simulation.outcome == Simulated::Failed { Said::Failed } else { Said::Delivered };
+        let detail = if missed { "simulated: delivered, reported late" } else { "simulated: told twice" };
+        let notice = Notice { backend_id: None, message: Some(work.row.id), said, detail: detail.to_owned() };
+        let after = simulation.report_in()?;
+        (missed || simulation.twice).then_some(Afterwards { missed, notice, after })
     }
 }
 

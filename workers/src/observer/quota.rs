@@ -38,6 +38,9 @@ impl News {
         let mut used = Vec::new();
         for entry in &changes {
             let Entry::Quota(quota) = entry else { continue };
+            if quota.ended {
+                continue;
+            }
             used.extend(use_of(crew, quota).await?);
         }
         if !used.is_empty()

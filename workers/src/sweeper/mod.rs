@@ -4,6 +4,7 @@
 //! nothing and what is due is seen at once.
 
 mod blobs;
+mod denials;
 mod early;
 mod forget;
 mod lost;
@@ -45,6 +46,9 @@ const FORGET: Duration = Duration::from_secs(60);
 
 /// How often it looks for blobs whose time is over: they are kept for weeks, and an hour more harms nobody.
 const BLOBS: Duration = Duration::from_secs(3_600);
+
+/// How often it looks for counts of denials that are old, or too many.
+const DENIALS: Duration = Duration::from_secs(3_600);
 
 /// As [`FORGET`], while there is more of it: some 2,000 messages a second, over a hundred million a day.
 const FORGET_MORE: Duration = PACE;
@@ -94,6 +98,7 @@ struct Sweep {
     forget: Turn,
     /// The last look left something to forget.
     more: bool,
+    denials: Turn,
     blobs: Turn,
     /// The last step left more folders to look through.
     more_blobs: bool,
@@ -118,6 +123,7 @@ async fn run(crew: Arc<Crew>, progress: Progress) {
         own,
         forget,
         more: false,
+        denials: Turn::default(),
         blobs,
         more_blobs: false,
         watch,
@@ -153,6 +159,9 @@ impl Sweep {
             let more = forget::forget(&self.crew, progress).await;
             self.more = matches!(more, Ok(true));
             well &= said("forget what was kept long enough", more);
+        }
+        if self.denials.take(DENIALS) {
+            well &= said("forget counts of denials", denials::forget(&self.crew, progress).await);
         }
         if self.blobs.take(self.look_for_old_blobs()) {
             progress.mark();

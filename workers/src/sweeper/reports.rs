@@ -5,10 +5,11 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt, stream};
 use naru_shared::{
     domain::{Next, Outcome},
-    ledger::{LedgerError, Settlement, Work},
+    ledger::{LedgerError, ParkedNotice, Settlement, Work},
 };
 
 use crate::{
+    backend::Afterwards,
     courier::{Plan, attempt},
     crew::Crew,
     outcome, patience,
@@ -68,6 +69,12 @@ async fn inquire(crew: Arc<Crew>, work: Work) -> Option<Settlement> {
             crew.now() > work.expires_at.plus(window)
         }
     };
+    let afterwards = plan.as_ref().and_then(|plan| plan.backend.as_ref()?.afterwards(&work));
+    let missed = missed || afterwards.as_ref().is_some_and(|afterwards| afterwards.missed);
+    if let Some(afterwards) = afterwards {
+        // First what is to come, then what it comes after: done twice it is kept once.
+        park(&crew, &work, afterwards).await?;
+    }
     if missed && answer.is_none() {
         withdraw(plan.as_deref(), &work).await;
     }
@@ -85,6 +92,27 @@ async fn withdraw(plan: Option<&Plan>, work: &Work) {
         Ok(Ok(())) => {}
         Ok(Err(_panic)) => tracing::error!(id = %work.row.id, "withdrawing a message failed"),
         Err(_elapsed) => tracing::warn!(id = %work.row.id, "withdrawing a message took too long"),
+    }
+}
+
+/// Keeps a report that comes later as one that came too early: it is looked at when it is due. `None`: the ledger is away.
+async fn park(crew: &Crew, work: &Work, afterwards: Afterwards) -> Option<()> {
+    // What is kept is looked at a second after the moment that it is given.
+    let at = crew.now().plus(afterwards.after).minus(Duration::from_secs(1));
+    let until = at.plus(crew.config.early_report());
+    let parked = ParkedNotice { route: work.route.clone(), notice: afterwards.notice, since: at, until };
+    let parking = crew.deps.ledger.park(vec![parked], at, crew.config.early_reports);
+    match patience::ledger(parking).await {
+        Ok(kept) => {
+            if kept.iter().any(|kept| !kept) {
+                tracing::warn!(route = %work.route, "too many reports wait: one that was to come later does not come");
+            }
+            Some(())
+        }
+        Err(error) => {
+            tracing::warn!(%error, id = %work.row.id, "a report that is to come later could not be kept; it is asked for again");
+            None
+        }
     }
 }
 

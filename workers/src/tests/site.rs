@@ -130,13 +130,8 @@ impl Site {
     }
 
     pub(super) fn limit(&self, units: u64) {
-        self.know(Entry::Quota(Quota {
-            customer: "acme".parse().unwrap(),
-            channel: None,
-            period: naru_shared::domain::Period::Month,
-            limit: units,
-            version: 0,
-        }));
+        let period = naru_shared::domain::Period::Month;
+        self.know(Entry::Quota(Quota::new("acme".parse().unwrap(), None, period, units)));
     }
 
     pub(super) fn deps(&self) -> WorkersDeps {
@@ -148,6 +143,9 @@ impl Site {
             topic: self.topic.clone(),
             callbacks: self.ledger.clone(),
             watch: self.ledger.clone(),
+            audits: Vec::new(),
+            anchors: None,
+            denials: self.ledger.clone(),
             catalog: self.catalog.clone(),
             registry: self.registry.clone(),
             gate: self.gate.clone(),

@@ -9,12 +9,12 @@ use std::{
 use anyhow::Context;
 use naru_shared::{
     catalog::Entry,
-    domain::{Credential, CredentialId, CredentialKind, CustomerId, Environment},
+    domain::CredentialKind,
     shared_secret::SharedSecret,
 };
 use zeroize::Zeroizing;
 
-use super::Shown;
+use super::{New, Shown, access};
 use crate::{desk::Desk, exit::Failure};
 
 /// More than any secret has in base64.
@@ -23,19 +23,16 @@ const MOST: u64 = 4_096;
 /// Makes one, or takes the secret from a file, and shows it once.
 pub(super) async fn add(
     desk: &Desk,
-    customer: CustomerId,
-    environment: Environment,
-    id: CredentialId,
+    new: New,
     secret_file: Option<&Path>,
 ) -> anyhow::Result<()> {
     let book = desk.book()?;
     let brought = secret_file.map(read).transpose()?;
     let secret = brought.clone().unwrap_or_else(SharedSecret::random);
     let sealer = desk.own_keyring().await?.sealer();
-    let sealed = secret.seal(&sealer, &id, &customer, environment)?;
+    let sealed = secret.seal(&sealer, &new.id, &new.customer, new.environment)?;
     let kind = CredentialKind::Hmac { secret: sealed };
-    let created_at = desk.now();
-    let credential = Credential { id, customer, environment, kind, created_at, revoked_at: None, version: 0 };
+    let credential = new.of(kind, desk.now());
     let hint = "one that was revoked included; give another id";
     book.add(vec![Entry::Credential(credential.clone())], hint).await?;
     let text = secret.to_base64();
@@ -43,7 +40,9 @@ pub(super) async fn add(
     let mut lines = vec![
         ("credential", credential.id.to_string()),
         ("customer", credential.customer.to_string()),
-        ("environment", environment.as_str().to_owned()),
+        ("environment", credential.environment.as_str().to_owned()),
+        ("scopes", credential.access.scopes.to_string()),
+        ("addresses", access::addresses(&credential.access)),
         ("kind", "hmac: calls are signed (RFC 9421, hmac-sha256); the credential is their keyid".to_owned()),
     ];
     if brought.is_none() {

@@ -122,7 +122,7 @@ pub(super) async fn run(desk: &Desk, args: RedriveArgs) -> anyhow::Result<()> {
         let what = "say which: ids, or --customer, --route, --code, --since, --until, or --all";
         return Err(Failure::Usage(what.to_owned()).into());
     }
-    let mends = desk.ledger()?.mends;
+    let mends = desk.hand().await?.mends;
     let pace = Pace { rate: args.rate, next: Instant::now() };
     let mut hand = Hand {
         desk,

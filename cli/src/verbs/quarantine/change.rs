@@ -50,6 +50,7 @@ impl Outcome {
 
 /// Says what became of each, to who asked and to who listens; any that stays is a conflict.
 async fn tell(desk: &Desk, kind: EventKind, outcomes: &[Outcome], closed: Closed) -> anyhow::Result<()> {
+    let recorded = act::record(desk, kind, outcomes).await;
     let told = act::tell(desk, kind, outcomes).await;
     desk.out.rows(outcomes, &["id", "route", "lane", "what became of it"], |outcome| {
         vec![short(&outcome.id), outcome.route.to_string(), outcome.lane.to_owned(), outcome.what.clone()]
@@ -57,6 +58,7 @@ async fn tell(desk: &Desk, kind: EventKind, outcomes: &[Outcome], closed: Closed
     if !closed.woken {
         note("the doorbell could not be rung: workers come upon what was put back within ten minutes")?;
     }
+    recorded?;
     told?;
     closed.sound()?;
     let stay = outcomes.iter().filter(|outcome| !outcome.done).count();
@@ -78,6 +80,7 @@ async fn meant(yard: &Yard, sought: &Sought) -> anyhow::Result<Looked> {
 pub(super) async fn redrive(desk: &Desk, sought: Sought, route: Option<&RouteName>) -> anyhow::Result<()> {
     let yard = Yard::open(desk, route).await?;
     let mut looked = meant(&yard, &sought).await?;
+    act::order(desk, "envelope.redrive-ordered", &looked.packs).await?;
     let (mut outcomes, mut back) = (Vec::new(), BTreeSet::new());
     for found in std::mem::take(&mut looked.packs) {
         let name = (found.queue.clone(), found.pack.id().to_string());
@@ -122,6 +125,7 @@ pub(super) async fn discard(
 ) -> anyhow::Result<()> {
     let yard = Yard::open(desk, route).await?;
     let mut looked = meant(&yard, &sought).await?;
+    act::order(desk, "envelope.discard-ordered", &looked.packs).await?;
     let mut outcomes = Vec::new();
     for found in std::mem::take(&mut looked.packs) {
         let finding = yard.verify(&found.pack).await;

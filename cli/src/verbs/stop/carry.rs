@@ -91,7 +91,7 @@ async fn sweep(desk: &Desk, mends: &dyn LedgerMends, number: i64) -> anyhow::Res
 /// Ends a rule, and everything that it stopped goes the way that was decided.
 pub(super) async fn end(desk: &Desk, number: i64, end: StopEnd) -> anyhow::Result<()> {
     let emit = desk.book()?.has_subscribers().await?;
-    let mends = desk.ledger()?.mends;
+    let mends = desk.hand().await?.mends;
     patiently(|| mends.stop_ends(number, end)).await?;
     settle(mends.as_ref()).await?;
     while patiently(|| mends.release(number, STEP, desk.now(), emit)).await? > 0 {}

@@ -19,6 +19,7 @@ pub(in crate::accept) fn content(channel: &str, body: &str) -> Content {
         reference: None,
         send_at: None,
         ttl: None,
+        simulate: None,
     }
 }
 

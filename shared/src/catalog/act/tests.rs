@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::{
-    Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled, preset,
+    Access, Credential, CredentialKind, Environment, HttpBackend, Route, SecretHash, Webhook, WhyDisabled,
+    preset,
 };
 
 fn credential() -> Credential {
@@ -8,7 +9,8 @@ fn credential() -> Credential {
         id: "acme-live".parse().unwrap(),
         customer: "acme".parse().unwrap(),
         environment: Environment::Live,
-        kind: CredentialKind::Basic { secret: SecretHash([0xab; 32]) },
+        kind: CredentialKind::Basic { secret: SecretHash([0xab; 32]), password: None },
+        access: Access::default(),
         created_at: Timestamp::from_millis(0),
         revoked_at: None,
         version: 7,

@@ -13,6 +13,7 @@ fn message(body: &str) -> Message {
         reference: None,
         send_at: Some(Timestamp::from_millis(12_345)),
         ttl: None,
+        simulate: None,
     };
     Message {
         id: MessageId::from_bytes([7; 16]),

@@ -17,6 +17,9 @@ pub(in crate::gate) struct Bucket {
     each: Option<u64>,
     /// When the bucket is empty again, in nanoseconds of the stopwatch.
     empty_at: u64,
+    /// Where a change of the policy left less room than was used: how the bucket would stand without it, so that another change
+    /// gives nothing back.
+    former: Option<Box<Bucket>>,
 }
 
 impl Bucket {
@@ -27,7 +30,7 @@ impl Bucket {
         let each = each
             .checked_add(u64::from(policy.limit).saturating_sub(1))
             .and_then(|ns| ns.checked_div(policy.limit.into()));
-        Self { policy, each, empty_at: 0 }
+        Self { policy, each, empty_at: 0, former: None }
     }
 
     /// One in which only so many messages are free.
@@ -46,8 +49,13 @@ impl Bucket {
     /// The same use under a changed policy: as many messages are still to flow off.
     pub(in crate::gate) fn under(&self, policy: RatePolicy, now: u64) -> Self {
         let mut changed = Self::new(policy);
-        let owed = self.owed(now);
-        changed.empty_at = now.saturating_add(changed.span(owed.min(changed.policy.burst.into())));
+        let former = self.former.as_deref().filter(|former| former.owed(now) > self.owed(now));
+        let last = former.unwrap_or(self);
+        let (owed, burst) = (last.owed(now), u64::from(changed.policy.burst));
+        changed.empty_at = now.saturating_add(changed.span(owed.min(burst)));
+        if owed > burst || changed.each.is_none() {
+            changed.former = Some(Box::new(Self { former: None, ..last.clone() }));
+        }
         changed
     }
 
@@ -64,6 +72,9 @@ impl Bucket {
     /// Takes them; ask first.
     pub(in crate::gate) fn take(&mut self, messages: u32, now: u64) {
         self.empty_at = self.empty_at.max(now).saturating_add(self.span(messages.into()));
+        if let Some(former) = &mut self.former {
+            former.take(messages, now);
+        }
     }
 
     /// Messages that fit now.
@@ -120,6 +131,24 @@ mod tests {
         bucket.take(4, 0);
         assert_eq!(bucket.under(policy(1, 1, 5), 0).remaining(0), 1);
         assert_eq!(bucket.under(policy(1, 1, 3), 0).remaining(0), 0);
+    }
+
+    #[test]
+    fn a_policy_that_is_lowered_and_raised_again_is_where_it_was() {
+        let wide = policy(10, 10, 100);
+        let mut bucket = Bucket::new(wide.clone());
+        bucket.take(100, 0);
+        for narrow in [policy(1, 10, 5), policy(10, 10, 5), policy(0, 1, 5), policy(1_000, 1, 5)] {
+            let lowered = bucket.under(narrow, 0).under(policy(3, 1, 2), 0);
+            assert_eq!(lowered.remaining(0), 0);
+            assert_eq!(lowered.under(wide.clone(), 0).remaining(0), 0);
+            // Meanwhile it flows off as it would have, and what is taken meanwhile counts.
+            let second = 1_000_000_000;
+            assert_eq!(lowered.under(wide.clone(), 7 * second).remaining(7 * second), 7);
+            let mut taken = lowered.clone();
+            taken.take(2, 7 * second);
+            assert_eq!(taken.under(wide.clone(), 7 * second).remaining(7 * second), 5);
+        }
     }
 
     proptest! {

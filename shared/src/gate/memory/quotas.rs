@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 
 use crate::{
-    domain::{Account, ChannelName, CustomerId, Day, Environment, Quota, Units},
+    domain::{Account, ChannelName, CustomerId, Day, Environment, Period, Quota, Units},
     gate::QuotaVerdict,
     ledger::QuotaUse,
 };
@@ -13,7 +13,7 @@ use crate::{
 /// Units in flight that nothing was heard of for so long are taken for lost.
 const LOST: Duration = Duration::from_secs(60);
 
-type Name = (CustomerId, Option<ChannelName>);
+type Name = (CustomerId, Option<ChannelName>, Option<Period>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -107,7 +107,7 @@ impl Quotas {
 }
 
 fn name(quota: &Quota) -> Name {
-    (quota.customer.clone(), quota.channel.clone())
+    (quota.customer.clone(), quota.channel.clone(), quota.own_period())
 }
 
 /// The sandbox is never charged: no quota matches it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Account, ChannelName, CustomerId, Key, NonceMark},
+    domain::{Account, ChannelName, CustomerId, Key, NonceMark, Quota},
     gate::ContentMark,
 };
 
@@ -44,8 +44,10 @@ impl Names {
         format!("{}:{{{}}}:rates:{}", self.prefix, account.customer, account.environment.as_str())
     }
 
-    pub(super) fn quota(&self, customer: &CustomerId, channel: Option<&ChannelName>) -> String {
-        format!("{}:{{{customer}}}:quota:{}", self.prefix, channel.map_or("*", ChannelName::as_str))
+    pub(super) fn quota(&self, quota: &Quota) -> String {
+        let channel = quota.channel.as_ref().map_or("*", ChannelName::as_str);
+        let name = format!("{}:{{{}}}:quota:{channel}", self.prefix, quota.customer);
+        quota.own_period().map_or_else(|| name.clone(), |period| format!("{name}:{}", period.as_str()))
     }
 
     pub(super) fn content(&self, account: &Account, mark: ContentMark) -> String {

@@ -182,7 +182,7 @@ impl AllQuotas {
     ) -> Result<(usize, u64), LinkError> {
         let mut call = self.reserve.prepare_invoke();
         for limit in limits {
-            call.key(self.names.quota(&limit.quota.customer, limit.quota.channel.as_ref()));
+            call.key(self.names.quota(limit.quota));
         }
         call.arg(self.times.for_script()).arg(micros(SLOT)).arg(micros(LEASE)).arg(lease).arg(micros(LEASE));
         call.arg(question.used)
@@ -230,7 +230,7 @@ impl AllQuotas {
             let quota = &seen.quota;
             let (first, last) = quota.period.days(seen.day);
             calls.cmd("EVALSHA").arg(self.observe.get_hash()).arg(1);
-            calls.arg(self.names.quota(&quota.customer, quota.channel.as_ref()));
+            calls.arg(self.names.quota(quota));
             calls.arg(self.times.for_script()).arg(micros(SLOT)).arg(micros(LEASE));
             calls.arg(first.as_i32()).arg(last.as_i32()).arg(seen.used).arg(seen.seen).ignore();
         }

@@ -6,7 +6,8 @@
 --          to take now, messages wanted in hand; messages let in while Redis was away;
 --          then for each policy: name, level of one message, level that flows off in one tick, tick in µs, burst.
 --
--- What is kept, per policy: the level of what was used and has not flowed off, and as of when. Per lease: messages in
+-- What is kept, per policy: the level of what was used and has not flowed off, and as of when; where a change of the policy
+-- left less room than that, also how it would stand without the change, so that another change gives nothing back. Per lease: messages in
 -- hand, and until when. What is in hand does not flow off: level + in hand ≤ burst holds at all times, so that it does
 -- not matter when a message in hand is used. What a lease still holds at its end counts as used at its end.
 -- Every number is a whole one below 2^53.
@@ -42,6 +43,17 @@ local function flow(policy, to)
   policy.at = policy.at + ticks * policy.tick
 end
 
+local function owed(policy) return math.ceil(policy.level / policy.each) end
+
+-- How a policy stood before it was changed: as it would stand now, everything since then counted.
+local function former(name)
+  local text = known['s:' .. name]
+  if not text then return nil end
+  local level, at, each, rate, tick, burst = text:match('^(%d+):(%d+):(%d+):(%d+):(%d+):(%d+)$')
+  return { level = tonumber(level), at = tonumber(at), each = tonumber(each), flow = tonumber(rate),
+           tick = tonumber(tick), burst = tonumber(burst) }
+end
+
 local policies = {}
 for i = 10, #ARGV, 5 do
   local policy = { name = ARGV[i], each = tonumber(ARGV[i + 1]), flow = tonumber(ARGV[i + 2]),
@@ -49,12 +61,21 @@ for i = 10, #ARGV, 5 do
   local text = known['b:' .. policy.name]
   if text then
     local level, at, each, rate, tick = text:match('^(%d+):(%d+):(%d+):(%d+):(%d+)$')
-    policy.level, policy.at = tonumber(level), tonumber(at)
-    if tonumber(each) ~= policy.each or tonumber(rate) ~= policy.flow or tonumber(tick) ~= policy.tick then
+    policy.level, policy.at, policy.former = tonumber(level), tonumber(at), former(policy.name)
+    if tonumber(each) ~= policy.each or tonumber(rate) ~= policy.flow or tonumber(tick) ~= policy.tick
+       or (policy.former and policy.former.burst ~= policy.burst) then
       -- Another policy under the name: as many messages are still to flow off.
-      local former = { level = policy.level, at = policy.at, flow = tonumber(rate), tick = tonumber(tick) }
-      flow(former, now)
-      policy.level, policy.at = math.ceil(former.level / tonumber(each)) * policy.each, now
+      local last = { level = policy.level, at = policy.at, each = tonumber(each), flow = tonumber(rate),
+                     tick = tonumber(tick) }
+      flow(last, now)
+      if policy.former then
+        flow(policy.former, now)
+        if owed(policy.former) > owed(last) then last = policy.former end
+      end
+      policy.level, policy.at, policy.former = owed(last) * policy.each, now, nil
+      if owed(last) > policy.burst then
+        last.burst, policy.former = policy.burst, last
+      end
     end
   elseif fresh then
     -- Nothing that was counted before `since` is known: the bucket was full then.
@@ -81,6 +102,10 @@ for _, one in ipairs(ended) do
   for _, policy in ipairs(policies) do
     if one.till > policy.at then flow(policy, one.till) end
     policy.level = policy.level + one.count * policy.each
+    if policy.former then
+      if one.till > policy.former.at then flow(policy.former, one.till) end
+      policy.former.level = policy.former.level + one.count * policy.former.each
+    end
   end
 end
 
@@ -97,6 +122,13 @@ end
 local room = 9007199254740992
 for _, policy in ipairs(policies) do
   flow(policy, now)
+  if policy.former then
+    flow(policy.former, now)
+    policy.former.level = policy.former.level + (late + away) * policy.former.each
+  elseif owed(policy) > policy.burst then
+    policy.former = { level = policy.level + (late + away) * policy.each, at = policy.at, each = policy.each,
+                      flow = policy.flow, tick = policy.tick, burst = policy.burst }
+  end
   policy.level = policy.level + (late + away) * policy.each
   -- A burst that was made smaller, or what was let in without asking: the bucket is full, and no fuller.
   policy.level = math.min(policy.level, math.max(0, policy.burst - in_hand) * policy.each)
@@ -142,6 +174,7 @@ for _, policy in ipairs(policies) do
   if state == 1 then
     policy.level = policy.level + take * policy.each
     policy.room = policy.room - take
+    if policy.former then policy.former.level = policy.former.level + take * policy.former.each end
   end
   local reset = policy.flow == 0 and 0 or math.ceil(policy.level / policy.flow) * policy.tick
   lasting = math.max(lasting, reset + valid)
@@ -149,6 +182,15 @@ for _, policy in ipairs(policies) do
   answer[#answer + 1] = math.max(0, reset - (now - policy.at))
   redis.call('HSET', key, 'b:' .. policy.name, table.concat({ whole(policy.level), whole(policy.at),
     whole(policy.each), whole(policy.flow), whole(policy.tick) }, ':'))
+  local last = policy.former
+  if last and owed(last) > owed(policy) then
+    last.level = math.min(last.level, 4503599627370496)
+    if last.flow > 0 then lasting = math.max(lasting, math.ceil(last.level / last.flow) * last.tick + valid) end
+    redis.call('HSET', key, 's:' .. policy.name, table.concat({ whole(last.level), whole(last.at),
+      whole(last.each), whole(last.flow), whole(last.tick), whole(last.burst) }, ':'))
+  elseif known['s:' .. policy.name] then
+    redis.call('HDEL', key, 's:' .. policy.name)
+  end
 end
 for _, one in ipairs(ended) do redis.call('HDEL', key, one.field) end
 if mine.count > 0 then

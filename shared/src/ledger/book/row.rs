@@ -116,6 +116,7 @@ impl Row {
             reference: self.reference.clone(),
             send_at: self.send_at,
             ttl: None,
+            simulate: None,
         };
         Message {
             id: self.at.id,

@@ -23,7 +23,7 @@ use crate::{
     domain::{Account, CustomerId, MessageId, State, Timestamp},
     ledger::{
         Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, RowRef, Search, TallyCursor,
-        TallyPage, TallyRange,
+        TallyPage, TallyRange, acts,
         book::{How, News, Page},
     },
     postgres::PgError,
@@ -63,9 +63,14 @@ impl LedgerDesk for PostgresLedger {
         emit: bool,
     ) -> Result<Vec<MessageId>, LedgerError> {
         let call = (ids, resolution, now, emit, self.clock.now());
-        let resolved = self.database.transact("resolve", &call, |c, (ids, resolution, now, emit, clock)| {
-            Box::pin(resolve(c, ids, *resolution, *now, *emit, *clock))
-        });
+        let resolved = self.act(
+            "resolve",
+            &call,
+            |c, (ids, resolution, now, emit, clock)| {
+                Box::pin(resolve(c, ids, *resolution, *now, *emit, *clock))
+            },
+            |(_, resolution, ..), (decided, _news)| acts::resolved(*resolution, decided),
+        );
         let (decided, news) = resolved.await?;
         self.memory.tell(&news);
         Ok(decided)

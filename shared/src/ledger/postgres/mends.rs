@@ -7,14 +7,19 @@ use crate::{
     domain::{IncarnationId, Timestamp},
     ledger::{
         DeadFilter, DeadPage, Erased, Erasure, LedgerError, LedgerMends, Redrive, Redriven, StopCounts,
-        StopEnd, StopOrder, StopPhase, StopRule, Swept,
+        StopEnd, StopOrder, StopPhase, StopRule, Swept, acts,
     },
 };
 
 #[async_trait]
 impl LedgerMends for PostgresLedger {
     async fn stop(&self, order: StopOrder) -> Result<StopRule, LedgerError> {
-        let made = self.database.transact("stop", &order, |c, order| Box::pin(stops::stop(c, order)));
+        let made = self.act(
+            "stop",
+            &order,
+            |c, order| Box::pin(stops::stop(c, order)),
+            |_order, rule| Some(acts::ordered(rule)),
+        );
         Ok(made.await?)
     }
 
@@ -71,9 +76,12 @@ impl LedgerMends for PostgresLedger {
 
     async fn stop_ends(&self, number: i64, end: StopEnd) -> Result<Option<StopPhase>, LedgerError> {
         let call = (number, end);
-        let ends = self
-            .database
-            .transact("stop-ends", &call, |c, (number, end)| Box::pin(stops::ends(c, *number, *end)));
+        let ends = self.act(
+            "stop-ends",
+            &call,
+            |c, (number, end)| Box::pin(stops::ends(c, *number, *end)),
+            |(number, end), phase| acts::ended(*number, *end, *phase),
+        );
         Ok(ends.await?)
     }
 
@@ -113,17 +121,23 @@ impl LedgerMends for PostgresLedger {
 
     async fn redrive(&self, redrive: Redrive) -> Result<Vec<Redriven>, LedgerError> {
         let call = (redrive, self.now());
-        let done = self
-            .database
-            .transact("redrive", &call, |c, (redrive, clock)| Box::pin(dead::redrive(c, redrive, *clock)));
+        let done = self.act(
+            "redrive",
+            &call,
+            |c, (redrive, clock)| Box::pin(dead::redrive(c, redrive, *clock)),
+            |(redrive, _), (done, _news)| acts::redriven(redrive, done),
+        );
         Ok(self.told(done.await?))
     }
 
     async fn erase(&self, erasure: &Erasure, from: Option<i64>) -> Result<Erased, LedgerError> {
         let call = (erasure, from, self.now());
-        let done = self.database.transact("erase", &call, |c, (erasure, from, clock)| {
-            Box::pin(erase::erase(c, erasure, *from, *clock))
-        });
+        let done = self.act(
+            "erase",
+            &call,
+            |c, (erasure, from, clock)| Box::pin(erase::erase(c, erasure, *from, *clock)),
+            |(erasure, ..), (done, _news)| acts::erased(erasure, done),
+        );
         Ok(self.told(done.await?))
     }
 }

@@ -4,6 +4,7 @@
 //! writes with one statement for each table. Locks are taken on messages in the order of their ids, then on usage by customer,
 //! last; sweepers pass over what is locked. Commits are synchronous, or the server is refused.
 
+mod act;
 mod archive;
 mod dead;
 mod desk;
@@ -45,6 +46,7 @@ use super::{
     book::{News, rung, wait_for_due},
 };
 use crate::{
+    audit::{Chain, PostgresAudit, Scribe},
     domain::{Account, Clock, CustomerId, IncarnationId, Lane, Notice, RouteName, Timestamp},
     ports::Probe,
     postgres::{Database, Fitness, InvalidUrl, PgError, Pool, PostgresSettings},
@@ -61,6 +63,7 @@ pub struct PostgresLedger {
     memory: Arc<Memory>,
     clock: Arc<dyn Clock>,
     archive_after: Duration,
+    scribe: Option<Scribe>,
 }
 
 /// How long after its end a message moves to the archive, unless something else is set.
@@ -83,7 +86,20 @@ impl PostgresLedger {
     ) -> Result<Self, InvalidUrl> {
         let pool = Pool::new(name, settings, runtime)?;
         let database = Database::new(pool, settings);
-        Ok(Self { database, memory: Arc::new(Memory::new()), clock, archive_after: ARCHIVE_AFTER })
+        let memory = Arc::new(Memory::new());
+        Ok(Self { database, memory, clock, archive_after: ARCHIVE_AFTER, scribe: None })
+    }
+
+    /// The same, with every act of an operator recorded.
+    #[must_use]
+    pub fn recorded_by(self, scribe: Scribe) -> Self {
+        Self { scribe: Some(scribe), ..self }
+    }
+
+    /// The record of operators' acts.
+    #[must_use]
+    pub fn audit(&self, scribe: Scribe) -> PostgresAudit {
+        PostgresAudit::new(self.database.clone(), Chain::Ledger, scribe)
     }
 
     /// The same, with messages that move to the archive so long after their end.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{MessageId, Party, State, Timestamp},
     ledger::{
-        EndedOptOuts, LedgerError, OptOut, OptOutSearch, OptOuts,
+        EndedOptOuts, LedgerError, OptOut, OptOutSearch, OptOuts, acts,
         book::{News, Page, Row},
         opt_outs::scope,
     },
@@ -244,7 +244,12 @@ async fn delete(connection: &mut PgConnection, entries: &[OptOut]) -> Result<usi
 #[async_trait]
 impl OptOuts for PostgresLedger {
     async fn opt_out(&self, entries: Vec<OptOut>) -> Result<usize, LedgerError> {
-        let new = self.database.statement("opt-out", &entries, |c, entries| Box::pin(insert(c, entries)));
+        let new = self.act(
+            "opt-out",
+            &entries,
+            |c, entries| Box::pin(insert(c, entries)),
+            |entries, new| acts::listed(entries, true, *new),
+        );
         let new = new.await?;
         let waited = self.database.transact("opt-out-wait", &(), |c, ()| {
             Box::pin(async move {
@@ -257,7 +262,12 @@ impl OptOuts for PostgresLedger {
     }
 
     async fn opt_in(&self, entries: Vec<OptOut>) -> Result<usize, LedgerError> {
-        let gone = self.database.statement("opt-in", &entries, |c, entries| Box::pin(delete(c, entries)));
+        let gone = self.act(
+            "opt-in",
+            &entries,
+            |c, entries| Box::pin(delete(c, entries)),
+            |entries, gone| acts::listed(entries, false, *gone),
+        );
         Ok(gone.await?)
     }
 

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::{
     SqliteLedger, backlog,
-    change::by_id,
+    change::{Change, by_id},
     dossier::{dossier, tombstone},
     find::{LOOKED, find},
     opt_outs, rows, stops,
@@ -20,7 +20,7 @@ use crate::{
     domain::{Account, CustomerId, Lane, MessageId, RouteName, State, Timestamp},
     ledger::{
         Dossier, Found, LaneStatus, LedgerDesk, LedgerError, Resolution, Search, StopPhase, TallyCursor,
-        TallyPage, TallyRange,
+        TallyPage, TallyRange, acts,
         book::{Charge, How, lane_number},
     },
 };
@@ -54,7 +54,7 @@ impl LedgerDesk for SqliteLedger {
         now: Timestamp,
         emit: bool,
     ) -> Result<Vec<MessageId>, LedgerError> {
-        self.change(move |change| {
+        let decide = move |change: &mut Change<'_>| {
             let rules = stops::rules(change.connection, StopPhase::Standing)?;
             let mut decided = Vec::new();
             for id in ids {
@@ -74,8 +74,8 @@ impl LedgerDesk for SqliteLedger {
             }
             backlog::drift(change)?;
             Ok(decided)
-        })
-        .await
+        };
+        self.act(decide, move |decided: &Vec<MessageId>| acts::resolved(resolution, decided)).await
     }
 
     async fn lanes(&self, apart: Arc<BTreeSet<CustomerId>>) -> Result<Vec<LaneStatus>, LedgerError> {

@@ -7,14 +7,14 @@ use crate::{
     domain::{IncarnationId, Timestamp},
     ledger::{
         DeadFilter, DeadPage, Erased, Erasure, LedgerError, LedgerMends, Redrive, Redriven, StopCounts,
-        StopEnd, StopOrder, StopPhase, StopRule, Swept,
+        StopEnd, StopOrder, StopPhase, StopRule, Swept, acts,
     },
 };
 
 #[async_trait]
 impl LedgerMends for SqliteLedger {
     async fn stop(&self, order: StopOrder) -> Result<StopRule, LedgerError> {
-        self.change(move |change| stops::stop(change, order)).await
+        self.act(move |change| stops::stop(change, order), |rule| Some(acts::ordered(rule))).await
     }
 
     async fn stops(&self, number: Option<i64>) -> Result<Vec<StopRule>, LedgerError> {
@@ -57,7 +57,8 @@ impl LedgerMends for SqliteLedger {
     }
 
     async fn stop_ends(&self, number: i64, end: StopEnd) -> Result<Option<StopPhase>, LedgerError> {
-        self.change(move |change| stops::ends(change, number, end)).await
+        let act = move |phase: &Option<StopPhase>| acts::ended(number, end, *phase);
+        self.act(move |change| stops::ends(change, number, end), act).await
     }
 
     async fn release(
@@ -85,11 +86,14 @@ impl LedgerMends for SqliteLedger {
     }
 
     async fn redrive(&self, redrive: Redrive) -> Result<Vec<Redriven>, LedgerError> {
-        self.change(move |change| dead::redrive(change, &redrive)).await
+        let told = redrive.clone();
+        let act = move |done: &Vec<Redriven>| acts::redriven(&told, done);
+        self.act(move |change| dead::redrive(change, &redrive), act).await
     }
 
     async fn erase(&self, erasure: &Erasure, from: Option<i64>) -> Result<Erased, LedgerError> {
-        let erasure = erasure.clone();
-        self.change(move |change| erase::erase(change, &erasure, from)).await
+        let (erasure, told) = (erasure.clone(), erasure.clone());
+        let act = move |done: &Erased| acts::erased(&told, done);
+        self.act(move |change| erase::erase(change, &erasure, from), act).await
     }
 }

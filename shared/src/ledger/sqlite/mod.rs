@@ -42,6 +42,7 @@ use super::{
     book::{FlowByPlace, News, rung, wait_for_due},
 };
 use crate::{
+    audit::{self, Act, Chain, Scribe, SqliteAudit},
     domain::{Account, Clock, IncarnationId, Lane, Notice, RouteName, SystemClock, Timestamp},
     sqlite::{Db, DbError},
 };
@@ -59,6 +60,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("trade.sql"),
     include_str!("notices.sql"),
     include_str!("earlier.sql"),
+    crate::audit::sqlite::TABLE,
+    crate::denials::TABLE,
 ];
 
 /// Between commits under load: intake and outcomes gather meanwhile, and each commit serves them all.
@@ -73,6 +76,7 @@ pub struct SqliteLedger {
     db: Db,
     memory: Arc<Memory>,
     clock: Arc<dyn Clock>,
+    scribe: Option<Scribe>,
 }
 
 impl SqliteLedger {
@@ -89,7 +93,24 @@ impl SqliteLedger {
     /// # Errors
     /// As [`SqliteLedger::open`].
     pub fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
-        Ok(Self { db: Db::open(path, MIGRATIONS, PACE)?, memory: Arc::new(Memory::new()), clock })
+        Ok(Self {
+            db: Db::open(path, MIGRATIONS, PACE)?,
+            memory: Arc::new(Memory::new()),
+            clock,
+            scribe: None,
+        })
+    }
+
+    /// The same, with every act of an operator recorded.
+    #[must_use]
+    pub fn recorded_by(self, scribe: Scribe) -> Self {
+        Self { scribe: Some(scribe), ..self }
+    }
+
+    /// The record of operators' acts.
+    #[must_use]
+    pub fn audit(&self, scribe: Scribe) -> SqliteAudit {
+        SqliteAudit::new(self.db.clone(), Chain::Ledger, scribe)
     }
 
     pub(crate) const fn db(&self) -> &Db {
@@ -127,12 +148,28 @@ impl SqliteLedger {
         T: Send + 'static,
         F: FnOnce(&mut Change<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.act(work, |_done| None).await
+    }
+
+    /// The same of an operator's act, which is recorded with it.
+    async fn act<T, F, A>(&self, work: F, act: A) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> rusqlite::Result<T> + Send + 'static,
+        A: FnOnce(&T) -> Option<Act> + Send + 'static,
+    {
         let (clock, memory) = (Arc::clone(&self.clock), Arc::clone(&self.memory));
-        let heard = Arc::clone(&self.memory);
+        let (heard, scribe) = (Arc::clone(&self.memory), self.scribe.clone());
         let job = move |connection: &rusqlite::Connection| {
             let mut change = Change::new(connection, clock.now(), heard.reports.listened());
             let value = work(&mut change)?;
-            Ok((value, change.close()?))
+            let news = change.close()?;
+            if let Some(scribe) = scribe
+                && let Some(act) = act(&value)
+            {
+                audit::sqlite::append(connection, Chain::Ledger, &scribe, &scribe.actor, vec![act])?;
+            }
+            Ok((value, news))
         };
         let tell = move |(value, news): (T, News)| {
             memory.tell(&news);

@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     domain::{Account, ChannelName, MessageId, Party, State, Timestamp},
-    ledger::{EndedOptOuts, LedgerError, OptOut, OptOutSearch, OptOuts, RowRef, book::Row, opt_outs::scope},
+    ledger::{
+        EndedOptOuts, LedgerError, OptOut, OptOutSearch, OptOuts, RowRef, acts, book::Row, opt_outs::scope,
+    },
 };
 
 /// Rows that are ended in one transaction.
@@ -142,38 +144,41 @@ fn end(
     Ok(ended)
 }
 
+fn put_on(connection: &Connection, entries: &[OptOut]) -> rusqlite::Result<usize> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO opt_out (recipient, customer, channel, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )?;
+    let mut new = 0;
+    for entry in entries {
+        let (customer, channel) = entry.scope();
+        new += insert.execute((entry.recipient.as_str(), customer, channel, entry.since.as_millis()))?;
+    }
+    Ok(new)
+}
+
+fn take_off(connection: &Connection, entries: &[OptOut]) -> rusqlite::Result<usize> {
+    let mut delete = connection
+        .prepare_cached("DELETE FROM opt_out WHERE recipient = ?1 AND customer = ?2 AND channel = ?3")?;
+    let mut gone = 0;
+    for entry in entries {
+        let (customer, channel) = entry.scope();
+        gone += delete.execute((entry.recipient.as_str(), customer, channel))?;
+    }
+    Ok(gone)
+}
+
 #[async_trait]
 impl OptOuts for SqliteLedger {
     async fn opt_out(&self, entries: Vec<OptOut>) -> Result<usize, LedgerError> {
-        let write = move |connection: &Connection| {
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO opt_out (recipient, customer, channel, since) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT DO NOTHING",
-            )?;
-            let mut new = 0;
-            for entry in &entries {
-                let (customer, channel) = entry.scope();
-                new +=
-                    insert.execute((entry.recipient.as_str(), customer, channel, entry.since.as_millis()))?;
-            }
-            Ok(new)
-        };
-        Ok(self.db().write(write).await?)
+        let told = entries.clone();
+        let act = move |new: &usize| acts::listed(&told, true, *new);
+        self.act(move |change| put_on(change.connection, &entries), act).await
     }
 
     async fn opt_in(&self, entries: Vec<OptOut>) -> Result<usize, LedgerError> {
-        let write = move |connection: &Connection| {
-            let mut delete = connection.prepare_cached(
-                "DELETE FROM opt_out WHERE recipient = ?1 AND customer = ?2 AND channel = ?3",
-            )?;
-            let mut gone = 0;
-            for entry in &entries {
-                let (customer, channel) = entry.scope();
-                gone += delete.execute((entry.recipient.as_str(), customer, channel))?;
-            }
-            Ok(gone)
-        };
-        Ok(self.db().write(write).await?)
+        let told = entries.clone();
+        let act = move |gone: &usize| acts::listed(&told, false, *gone);
+        self.act(move |change| take_off(change.connection, &entries), act).await
     }
 
     async fn opted_out(&self, wanted: OptOutSearch, max: usize) -> Result<Vec<OptOut>, LedgerError> {

@@ -89,6 +89,7 @@ async fn what_an_operator_s_command_makes_ready_is_counted_by_the_server() {
         reference: None,
         send_at: None,
         ttl: None,
+        simulate: None,
     };
     let message = Message {
         id: crate::domain::MessageId::from_bytes([1; 16]),

@@ -19,3 +19,8 @@ GRANT UPDATE (state, code, detail, charge, attempt, incarnation, possible_duplic
 GRANT INSERT ON naru.message, naru.unread, naru.usage, naru.backlog, naru.outbox TO naru_ingress;
 GRANT UPDATE (revision, free_at) ON naru.unread TO naru_ingress;
 GRANT UPDATE (used, credited) ON naru.usage TO naru_ingress;
+-- What was denied is counted, and read by the operator alone.
+GRANT INSERT ON naru.denial TO naru_ingress;
+-- It says that it lives, and which credentials were used.
+GRANT SELECT, INSERT, DELETE, UPDATE (version, seen_at) ON naru.front TO naru_ingress;
+GRANT SELECT, INSERT, UPDATE (used_at) ON naru.credential_use TO naru_ingress;

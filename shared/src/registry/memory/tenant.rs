@@ -32,7 +32,9 @@ impl Tenant {
     }
 
     pub(super) fn set_quota(&mut self, new: Quota) {
-        match self.quotas.iter_mut().find(|known| known.channel == new.channel) {
+        let same =
+            |known: &&mut Arc<Quota>| known.channel == new.channel && known.own_period() == new.own_period();
+        match self.quotas.iter_mut().find(same) {
             Some(known) if known.version < new.version => *known = Arc::new(new),
             Some(_) => {}
             None => self.quotas.push(Arc::new(new)),
@@ -55,6 +57,7 @@ impl Tenant {
         let former = || self.profile.as_ref().map(|profile| profile.customer.clone());
         let Some(customer) = self.customer.take().map(|new| *new).or_else(former) else { return };
         let assignments = self.assignments.iter().map(|a| (a.channel.clone(), a.route.clone())).collect();
-        self.profile = Some(Arc::new(Profile { customer, quotas: self.quotas.clone(), assignments }));
+        let quotas = self.quotas.iter().filter(|quota| !quota.ended).cloned().collect();
+        self.profile = Some(Arc::new(Profile { customer, quotas, assignments }));
     }
 }

@@ -99,6 +99,28 @@ pub async fn a_channel_is_held_by_its_own_quota_and_by_that_of_all(
     Ok(())
 }
 
+/// All at once: a day's, a month's and what was bought, each in a count of its own.
+pub async fn quotas_of_several_periods_hold_at_once(fixture: &mut impl Fixture) -> anyhow::Result<()> {
+    let beside = |period, limit| -> anyhow::Result<Arc<Quota>> {
+        Ok(Arc::new(Quota { beside: true, ..quota_of("acme", None, period, limit)? }))
+    };
+    let (month, day) = (quota(None, Period::Month, 10)?, beside(Period::Day, 6)?);
+    let prepaid = beside(Period::Prepaid, 12)?;
+    let quotas = vec![month.clone(), day.clone(), prepaid.clone()];
+    let mut caller = Caller::new(fixture, quotas)?;
+    assert_eq!(caller.reserve("sms", 7).await?, QuotaVerdict::Exceeded(day.clone()));
+    assert!(caller.fits("sms", 6).await?);
+    assert_eq!(caller.reserve("sms", 1).await?, QuotaVerdict::Exceeded(day));
+    caller.day = NEXT_DAY;
+    assert_eq!(caller.reserve("sms", 5).await?, QuotaVerdict::Exceeded(month));
+    assert!(caller.fits("sms", 4).await?);
+    caller.day = NEXT_MONTH;
+    assert_eq!(caller.reserve("sms", 3).await?, QuotaVerdict::Exceeded(prepaid));
+    assert!(caller.fits("sms", 2).await?);
+    assert!(!caller.fits("sms", 1).await?);
+    Ok(())
+}
+
 /// Charged, refused or released: the ledger knows.
 pub async fn an_observation_replaces_what_was_used_and_lands_what_was_seen(
     fixture: &mut impl Fixture,

@@ -124,6 +124,36 @@ pub async fn a_changed_policy_is_in_force_at_once(fixture: &mut impl Fixture) ->
     Ok(())
 }
 
+/// However often it is changed.
+pub async fn a_limit_that_is_lowered_and_raised_again_gives_nothing_back(
+    fixture: &mut impl Fixture,
+) -> anyhow::Result<()> {
+    let (gate, acme) = (fixture.gate(), live("acme")?);
+    let wide = [policy("p", 1, 3_600, 100)];
+    assert!(within(&*gate, &acme, &wide, 90).await?);
+    for narrow in [policy("p", 1, 3_600, 5), policy("p", 1, 36_000, 3), policy("p", 2, 3_600, 1)] {
+        assert!(!within(&*gate, &acme, &[narrow], 1).await?, "more was used than it allows");
+        assert!(!within(&*gate, &acme, &wide, 11).await?, "ninety are used of a hundred");
+    }
+    assert!(within(&*gate, &acme, &wide, 10).await?);
+    assert!(!within(&*gate, &acme, &wide, 1).await?);
+    Ok(())
+}
+
+/// As it would stand if it had stayed.
+pub async fn a_policy_that_is_taken_away_and_comes_back_is_where_it_was(
+    fixture: &mut impl Fixture,
+) -> anyhow::Result<()> {
+    let (gate, acme) = (fixture.gate(), live("acme")?);
+    let (second, hour) = (policy("second", 100, 1, 200), policy("hour", 1, 3_600, 10));
+    let both = [second.clone(), hour];
+    assert!(within(&*gate, &acme, &both, 10).await?);
+    assert!(within(&*gate, &acme, &[second], 20).await?);
+    assert!(within(&*gate, &acme, &[], 1).await?);
+    assert!(!within(&*gate, &acme, &both, 1).await?);
+    Ok(())
+}
+
 /// Nor does a customer's sandbox use up what is live.
 pub async fn accounts_do_not_share_a_rate(fixture: &mut impl Fixture) -> anyhow::Result<()> {
     let gate = fixture.gate();

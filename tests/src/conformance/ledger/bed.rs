@@ -109,6 +109,7 @@ impl Bed {
             reference: Some(format!("ref-{number}")),
             send_at: None,
             ttl: None,
+            simulate: None,
         };
         let message = Message {
             id: MessageId::from_bytes(u128::from(number).to_be_bytes()),
@@ -258,7 +259,7 @@ pub fn live(customer: &str) -> anyhow::Result<Account> {
 /// A limit.
 pub fn quota(customer: &str, channel: Option<&str>, period: Period, limit: u64) -> anyhow::Result<Quota> {
     let channel = channel.map(str::parse).transpose()?;
-    Ok(Quota { customer: customer.parse()?, channel, period, limit, version: 1 })
+    Ok(Quota { version: 1, ..Quota::new(customer.parse()?, channel, period, limit) })
 }
 
 /// It arrived.
