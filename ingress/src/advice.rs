@@ -24,7 +24,9 @@ impl Code {
             Self::DigestMismatch => {
                 "Send it again. If it happens each time, compute the digest over the bytes as they are sent."
             }
-            Self::MalformedForwarded => "Tell the operator the request id: the proxy in front must be mended.",
+            Self::MalformedForwarded => {
+                "Tell the operator the request id: the proxy in front must be mended."
+            }
             Self::MalformedToken | Self::InvalidClaim => {
                 "Compare what you sign with what docs/tokens.md of the release says; the detail names what is wrong. The same token is refused each time."
             }

@@ -182,7 +182,16 @@ impl<'a> Shown<'a> {
 /// See the exit codes.
 pub async fn run(verb: CredentialVerb, desk: &Desk) -> anyhow::Result<()> {
     match verb {
-        CredentialVerb::Add { customer, id, environment, access, kind, password_file, secret_file, source } => {
+        CredentialVerb::Add {
+            customer,
+            id,
+            environment,
+            access,
+            kind,
+            password_file,
+            secret_file,
+            source,
+        } => {
             let misplaced = |why: &str| -> anyhow::Error { Failure::Usage(why.to_owned()).into() };
             if kind != Way::Basic && password_file.is_some() {
                 return Err(misplaced("--password-file goes with --kind basic"));
@@ -218,8 +227,7 @@ async fn add(desk: &Desk, new: New, password: Option<&PasswordFrom>) -> anyhow::
     let names = [new.id.to_string(), new.customer.to_string()];
     let chosen = password.map(|from| password::read(from, &[&names[0], &names[1]])).transpose()?;
     let environment = new.environment;
-    let mut made =
-        NewBasic::make(&desk.own_keyring().await?, new.id, new.customer, environment, desk.now());
+    let mut made = NewBasic::make(&desk.own_keyring().await?, new.id, new.customer, environment, desk.now());
     made.credential.access = new.access;
     if let Some(chosen) = &chosen {
         made.choose(&desk.keyring()?, chosen)?;

@@ -15,7 +15,8 @@ pub const fn scope(call: Call) -> Option<Scope> {
         Call::Message | Call::Batch | Call::Attachment => Some(Scope::Send),
         Call::Status | Call::Reports | Call::Acknowledge | Call::Quota => Some(Scope::Read),
         Call::Cancel => Some(Scope::Cancel),
-        Call::Callback | Call::Problem | Call::Unknown => None,
+        // A token does what its credential may, which is asked when it is used.
+        Call::Token | Call::Callback | Call::Problem | Call::Contract | Call::Docs | Call::Unknown => None,
     }
 }
 

@@ -44,7 +44,10 @@ impl<'a> Accepted<'a> {
 
 /// What a rehearsal says: there is no message, so it has neither id nor state.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Rehearsed", description = "A message that would be accepted; nothing was sent, and there is no message.")]
+#[schemars(
+    rename = "Rehearsed",
+    description = "A message that would be accepted; nothing was sent, and there is no message."
+)]
 pub struct Rehearsed<'a> {
     dry_run: bool,
     reference: Option<&'a str>,

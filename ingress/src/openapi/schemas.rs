@@ -7,8 +7,16 @@ use serde_json::{Map, Value, json};
 use crate::{
     auth::LONGEST_LIFE,
     calls::{
-        accepted::{Accepted, Rehearsed}, attachment::Kept, batch_body, batch_result::Summary, callback::Taken, quota,
-        report_ack::Done, reports, status::Queued, token,
+        accepted::{Accepted, Rehearsed},
+        attachment::Kept,
+        batch_body,
+        batch_result::Summary,
+        callback::Taken,
+        quota,
+        report_ack::Done,
+        reports,
+        status::Queued,
+        token,
     },
     problem::Document,
 };

@@ -288,6 +288,7 @@ fn entries(setup: &Setup, hasher: &CredentialHasher, sealer: &Sealer) -> Vec<Ent
             customer,
             environment,
             kind: CredentialKind::Hmac { secret: sealed },
+            access: Access::default(),
             created_at: Timestamp::from_millis(0),
             revoked_at: None,
             version: 1,

@@ -14,8 +14,8 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use naru_shared::{
     catalog::Entry,
     domain::{
-        Clock, Credential, CredentialKind, Environment, KeyMaterial, PublicKey, SystemClock, Timestamp,
-        TokenAlgorithm, TokenKey,
+        Access, Clock, Credential, CredentialKind, Environment, KeyMaterial, PublicKey, SystemClock,
+        Timestamp, TokenAlgorithm, TokenKey,
     },
 };
 use serde_json::{Value, json};
@@ -53,6 +53,7 @@ impl Stage {
             environment: Environment::Live,
             kind: CredentialKind::Jwt { keys },
             created_at: added_at,
+            access: Access::default(),
             revoked_at: None,
             version: 0,
         }

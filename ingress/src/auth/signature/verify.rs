@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use naru_shared::{
-    domain::{Credential, CredentialKind, Environment, SealedSecret, SignedCall, Timestamp},
+    domain::{Access, Credential, CredentialKind, Environment, SealedSecret, SignedCall, Timestamp},
     registry::Registry,
     sealing::Sealer,
     shared_secret::SharedSecret,
@@ -39,7 +39,9 @@ impl Verifier {
         let nothing = SharedSecret::random().seal(&sealer, &id, &customer, environment).ok()?;
         let kind = CredentialKind::Hmac { secret: nothing.clone() };
         let created_at = Timestamp::from_millis(0);
-        let nobody = Credential { id, customer, environment, kind, created_at, revoked_at: None, version: 0 };
+        let access = Access::default();
+        let nobody =
+            Credential { id, customer, environment, kind, access, created_at, revoked_at: None, version: 0 };
         Some(Self { sealer, nobody, nothing })
     }
 

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::catalog::Entry;
-use crate::domain::{Credential, Environment, KeyMaterial, PublicKey, Timestamp, token_key::TokenAlgorithm};
+use crate::domain::{
+    Access, Credential, Environment, KeyMaterial, PublicKey, Timestamp, token_key::TokenAlgorithm,
+};
 
 /// What the release before knows of credentials.
 #[derive(Debug, Deserialize)]
@@ -26,6 +28,7 @@ fn credential(kind: CredentialKind) -> Credential {
         environment: Environment::Live,
         kind,
         created_at: Timestamp::from_millis(0),
+        access: Access::default(),
         revoked_at: None,
         version: 1,
     }
@@ -59,7 +62,7 @@ fn the_plain_way_of_writing_is_read_already_and_a_missing_secret_is_refused() {
 
 #[test]
 fn basic_credentials_are_written_as_before() {
-    let basic = CredentialKind::Basic { secret: SecretHash([7; 32]) };
+    let basic = CredentialKind::Basic { secret: SecretHash([7; 32]), password: None };
     let sevens = vec!["7"; 32].join(",");
     let text = format!(r#"{{"kind":"basic","secret":[{sevens}]}}"#);
     assert_eq!(serde_json::to_string(&basic).unwrap(), text);
@@ -108,7 +111,7 @@ fn the_plain_way_of_writing_keys_is_read_already() {
 
 #[test]
 fn a_basic_credential_has_nothing_beside_it() {
-    let basic = credential(CredentialKind::Basic { secret: SecretHash([7; 32]) });
+    let basic = credential(CredentialKind::Basic { secret: SecretHash([7; 32]), password: None });
     let value = serde_json::to_value(&basic).unwrap();
     assert_eq!((&value["kind"], value.get("jwt")), (&"basic".into(), None));
     assert_eq!(serde_json::from_value::<Credential>(value).unwrap(), basic);
@@ -119,5 +122,5 @@ fn keys_that_only_a_newer_release_can_read_open_nothing() {
     let mut value = serde_json::to_value(tokens()).unwrap();
     value["jwt"]["keys"][0]["alg"] = "ML-DSA-65".into();
     let read: Credential = serde_json::from_value(value).unwrap();
-    assert_eq!(read.kind, CredentialKind::Basic { secret: NOBODY });
+    assert_eq!(read.kind, CredentialKind::Basic { secret: NOBODY, password: None });
 }

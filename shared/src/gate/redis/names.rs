@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Account, ChannelName, CustomerId, Key, NonceMark, Quota},
+    domain::{Account, ChannelName, Key, NonceMark, Quota},
     gate::ContentMark,
 };
 
