@@ -14,7 +14,7 @@ use aws_lc_rs::{
 use data_encoding::BASE64URL_NOPAD;
 use naru_shared::{
     domain::{
-        Credential, CredentialKind, Environment, KeyMaterial, PublicKey, SecretHash, Timestamp,
+        Access, Credential, CredentialKind, Environment, KeyMaterial, PublicKey, SecretHash, Timestamp,
         TokenAlgorithm, TokenKey,
     },
     keys::{Keyring, Secret},
@@ -127,6 +127,7 @@ fn with(id: &str, kind: CredentialKind) -> Credential {
         environment: Environment::Live,
         kind,
         created_at: Timestamp::from_millis(0),
+        access: Access::default(),
         revoked_at: None,
         version: 1,
     }
@@ -142,7 +143,7 @@ pub fn credential(signing: &Signing) -> Credential {
 
 /// `acme-live`.
 pub fn basic() -> Credential {
-    with("acme-live", CredentialKind::Basic { secret: SecretHash([7; 32]) })
+    with("acme-live", CredentialKind::Basic { secret: SecretHash([7; 32]), password: None })
 }
 
 /// A token of these texts, whatever they are.
