@@ -102,6 +102,10 @@ impl Passwords {
     pub fn verify(&self, kept: &ChosenPassword, password: &str) -> Result<bool, PasswordError> {
         let hash = PasswordHash::new(&kept.0)
             .map_err(|_| PasswordError(argon2::password_hash::Error::EncodingInvalid))?;
+        if hash.salt.is_none() || hash.hash.is_none() {
+            // Nothing to compare with: no password is wrong, the store is.
+            return Err(PasswordError(argon2::password_hash::Error::EncodingInvalid));
+        }
         let params = Params::try_from(&hash).map_err(PasswordError)?;
         if params.m_cost() > MOST_MEMORY_KIB {
             return Err(PasswordError(argon2::password_hash::Error::ParamsInvalid));
