@@ -4,6 +4,7 @@ use crate::problem::Code;
 
 impl Code {
     /// What to do, for the page of the code.
+    #[expect(clippy::too_many_lines, reason = "a table with a row for every code")]
     pub const fn advice(self) -> &'static str {
         match self {
             Self::MalformedHead

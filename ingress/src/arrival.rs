@@ -4,7 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use actix_web::rt::net::TcpStream;
 use naru_shared::{domain::IpNetwork, metrics as names};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{Connection, Connections, HEAD_TIME, Open},
@@ -48,6 +49,14 @@ impl Refused {
 }
 
 impl Arrival {
+    /// Has the files of TLS read again when they change, until the token ends it.
+    pub fn follow_tls(&self, runtime: &Handle, ends: &CancellationToken) {
+        if let Some(tls) = &self.tls {
+            // Ends with the token; what it holds is only read.
+            drop(runtime.spawn(Arc::clone(tls).follow(ends.clone())));
+        }
+    }
+
     /// The connection, and where it comes from. What is asked takes at most five seconds, as long as a head may.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::{
 use actix_web::dev::ServerHandle;
 use naru_shared::{
     blobs::Blobs,
-    domain::{Clock, EnvelopeFormat, Minter, PackEncoder},
+    domain::{Clock, EnvelopeFormat, EnvelopeKeys, Minter, PackEncoder},
     gate::Gate,
     keys::{CredentialHasher, Keyring},
     ledger::LedgerReads,
@@ -134,6 +134,18 @@ fn size(config: &IngressConfig) -> Size {
     Size { threads, connections_per_thread: config.max_connections.div_ceil(threads).max(1) }
 }
 
+/// What takes in the reports of providers.
+fn notices(deps: &IngressDeps, keys: &EnvelopeKeys, time_out: Duration) -> io::Result<Notices> {
+    let notices = Notices::new(NoticeParts {
+        queue: Arc::clone(&deps.queue),
+        keys: keys.clone(),
+        sealer: deps.keyring.sealer(),
+        runtime: deps.runtime.clone(),
+        time_out,
+    });
+    notices.ok_or_else(|| refuse("what stands for an unknown provider cannot be made"))
+}
+
 impl Ingress {
     /// Takes the address and starts the publishing task. No connection is answered before [`Ingress::serve`].
     ///
@@ -146,34 +158,22 @@ impl Ingress {
         let tokens = Tokens::new(&deps.keyring, &config.token_audience)
             .map_err(|_| refuse("what stands for unknown credentials cannot be made"))?;
         let time_out = Duration::from_millis(config.publish_timeout_ms.clamp(10, 60_000));
-        let notices = Notices::new(NoticeParts {
-            queue: Arc::clone(&deps.queue),
-            keys: keys.clone(),
-            sealer: deps.keyring.sealer(),
-            runtime: deps.runtime.clone(),
-            time_out,
-        });
-        let notices = notices.ok_or_else(|| refuse("what stands for an unknown provider cannot be made"))?;
-        let signatures = Verifier::new(deps.keyring.sealer());
-        let signatures =
-            signatures.ok_or_else(|| refuse("what stands for an unknown signer cannot be made"))?;
-        let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version);
-        let encoder = encoder.map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
+        let notices = notices(&deps, &keys, time_out)?;
+        let signatures = Verifier::new(deps.keyring.sealer())
+            .ok_or_else(|| refuse("what stands for an unknown signer cannot be made"))?;
+        let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version)
+            .map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
         metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
         let sandbox = "sandbox".parse().map_err(|_| refuse("the sandbox's route cannot be named"))?;
         let listener = listener::listen(config.listen, &deps.runtime)?;
         let addr = listener.local_addr()?;
         let ends = CancellationToken::new();
-        if let Some(tls) = &arrival.tls {
-            // Ends with the token; what it holds is only read.
-            drop(deps.runtime.spawn(Arc::clone(tls).follow(ends.clone())));
-        }
+        arrival.follow_tls(&deps.runtime, &ends);
         let parts = PublisherParts { queue: deps.queue, gate: Arc::clone(&deps.gate), encoder, time_out };
         let (publisher, publishing) =
             Publisher::start(&deps.runtime, config.publish_in_flight, parts, ends.clone());
-        let denials = Arc::new(Denials::new());
+        let (denials, uses) = (Arc::new(Denials::new()), Arc::new(Uses::default()));
         let keeper = Keeper::new(deps.denials, Arc::clone(&deps.clock));
-        let uses = Arc::new(Uses::default());
         let teller = Teller {
             name: front_name(&deps.host, addr),
             presence: deps.presence,

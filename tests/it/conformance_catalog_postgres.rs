@@ -57,8 +57,7 @@ mod presence {
         }
 
         fn presence(&self) -> Arc<dyn Presence> {
-            let catalog = Arc::clone(&self.0.catalog);
-            catalog
+            self.0.catalog.clone()
         }
     }
 

@@ -268,7 +268,6 @@ const TELL: Operation = Operation {
     body: Some(Body::Told),
     good: &[json(200, "It was taken.", "Taken")],
     codes: &[CALLBACK],
-    ..BASE
 };
 
 const EXPLAIN: Operation = Operation {

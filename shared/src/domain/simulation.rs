@@ -265,7 +265,7 @@ mod tests {
         let all = Simulation::pattern(|_| true);
         assert!(OUTCOMES.iter().all(|(word, ..)| all.contains(word)) && all.contains("|silent|"), "{all}");
         let known = |name: &&str| PARAMETERS.iter().any(|(other, ..)| other == name);
-        assert!(OUTCOMES.iter().all(|(.., names, _)| names.iter().all(|name| known(&name))));
+        assert!(OUTCOMES.iter().all(|(.., names, _)| names.iter().all(&known)));
     }
 
     #[test]

@@ -47,7 +47,8 @@ fn the_sandbox_does_what_the_contract_says() {
     let mut customer = naru_tests::customer::Customer::sandbox(gateway.listen(), user, super::PATIENCE);
     let file = customer.attach("image/png", b"\x89PNG\r\n\x1a\n and the picture").unwrap();
     let file = file.json()["id"].as_str().unwrap().to_owned();
-    let (passes, said) = run(&gateway, "/sandbox/v1.0", "^/(messages|reports|quota|attachments|tokens)", &file);
+    let (passes, said) =
+        run(&gateway, "/sandbox/v1.0", "^/(messages|reports|quota|attachments|tokens)", &file);
     assert!(passes, "{said}");
     eprintln!(
         "{}",
