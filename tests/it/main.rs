@@ -123,6 +123,8 @@ mod tidy;
 #[cfg(test)]
 mod time;
 #[cfg(test)]
+mod timing;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod trade;

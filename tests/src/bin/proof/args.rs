@@ -88,6 +88,15 @@ pub enum Command {
         #[arg(long, default_value_t = 1_000_000)]
         calls: u64,
     },
+    /// Whether the time of a refusal tells why: unknown ids, wrong secrets, revoked credentials, in full size unless told otherwise.
+    Timing {
+        /// Every draw follows from it; without it, from the clock.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+    },
     /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
     Stop {
         /// A small run.

@@ -24,7 +24,7 @@ use naru_tests::{
     monotonic::nanos,
     place::On,
     receiver::{answer::Manners, journaling, lean},
-    stopping, turns,
+    stopping, timing, turns,
 };
 use serde_json::json;
 
@@ -45,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
         Command::Hostile { seed, calls } => hostile_calls(seed.unwrap_or_else(nanos), calls),
+        Command::Timing { seed, small } => timing(seed.unwrap_or_else(nanos), small),
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
@@ -136,6 +137,15 @@ fn hostile_calls(seed: u64, calls: u64) -> anyhow::Result<()> {
     let told = hostile::run(calls, seed)?;
     say(&serde_json::to_value(&told)?)?;
     anyhow::ensure!(told.broken.is_empty(), "{} promises were broken", told.broken.len());
+    Ok(())
+}
+
+fn timing(seed: u64, small: bool) -> anyhow::Result<()> {
+    let plan = if small { timing::Plan::small(seed) } else { timing::Plan::full(seed) };
+    let told = timing::run(&plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
+    say(&serde_json::to_value(&told)?)?;
+    let broken = told.broken();
+    anyhow::ensure!(broken.is_empty(), "{broken:#?}");
     Ok(())
 }
 
