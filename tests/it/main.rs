@@ -131,6 +131,8 @@ mod trade;
 #[cfg(test)]
 mod turns;
 #[cfg(test)]
+mod ways;
+#[cfg(test)]
 mod webhooks;
 #[cfg(test)]
 mod wide;

@@ -97,6 +97,12 @@ pub enum Command {
         #[arg(long)]
         small: bool,
     },
+    /// What each way in costs: accepts a second beside Basic, and over TLS, in full size unless told otherwise.
+    Ways {
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+    },
     /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
     Stop {
         /// A small run.

@@ -24,7 +24,7 @@ use naru_tests::{
     monotonic::nanos,
     place::On,
     receiver::{answer::Manners, journaling, lean},
-    stopping, timing, turns,
+    stopping, timing, turns, ways,
 };
 use serde_json::json;
 
@@ -46,6 +46,10 @@ fn main() -> anyhow::Result<()> {
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
         Command::Hostile { seed, calls } => hostile_calls(seed.unwrap_or_else(nanos), calls),
         Command::Timing { seed, small } => timing(seed.unwrap_or_else(nanos), small),
+        Command::Ways { small } => {
+            let plan = if small { ways::Plan::small() } else { ways::Plan::full() };
+            report(None, |say| ways::run(&plan, say))
+        }
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
@@ -232,6 +236,7 @@ fn plan(load: &Load) -> anyhow::Result<Plan> {
     let calls = (0..count).map(|i| call(load, credentials[i % credentials.len()], i)).collect();
     Ok(Plan {
         target: load.target,
+        tls: None,
         calls,
         connections: load.connections,
         rate: load.rate,
