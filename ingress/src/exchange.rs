@@ -4,7 +4,11 @@ mod signed;
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{ConnectionType, StatusCode},
+    web,
+};
 use bytes::Bytes;
 use naru_shared::{
     blobs::LARGEST,
@@ -94,12 +98,16 @@ pub async fn exchange(
         exchange.front.meters.refused(code, exchange.messages);
         exchange.front.denials.add(exchange.customer.as_ref(), code, 1);
     }
+    let from = exchange.request.peer_addr().map(|peer| peer.ip());
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
     let mut response = respond(result, &id, &standing, unread.then_some(payload));
     if front.draining.is_cancelled() {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     front.meters.answered(call, response.status(), refused, began.elapsed());
+    if response.status() == StatusCode::UNAUTHORIZED {
+        front.guesses.refused(from, &front.draining).await;
+    }
     response
 }
 

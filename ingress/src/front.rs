@@ -16,6 +16,7 @@ use crate::{
     attachments::Attachments,
     auth::{Caller, Tokens, Verifier},
     denials::Denials,
+    guesses::Guesses,
     meters::Meters,
     notices::Notices,
     problem::{Code, Problem},
@@ -61,6 +62,8 @@ pub struct Front {
     pub meters: Arc<Meters>,
     /// Who was denied what.
     pub denials: Arc<Denials>,
+    /// Who is refused too often to be answered at once.
+    pub guesses: Guesses,
     /// The route of every sandbox message.
     pub sandbox: RouteName,
     /// Messages of everybody that may wait on a route.

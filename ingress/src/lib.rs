@@ -63,6 +63,8 @@ mod traceparent;
 
 mod denials;
 
+mod guesses;
+
 mod meters;
 
 pub use config::IngressConfig;

@@ -34,6 +34,7 @@ use crate::{
     connection::Connections,
     denials::{self, Denials},
     front::Front,
+    guesses::Guesses,
     listener::{self, Size},
     meters::Meters,
     notices::{NoticeParts, Notices},
@@ -56,6 +57,9 @@ const READ_SHARES: usize = 8;
 
 /// Until every connection that the kernel had completed is taken, and the call on it read.
 const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// For who guesses; beyond it callers would take the server for dead.
+const LONGEST_WAIT_MS: u64 = 5_000;
 
 /// For a publish whose caller hung up, beyond the drain's deadline.
 const LAST_PUBLISH: Duration = Duration::from_millis(500);
@@ -183,6 +187,7 @@ impl Ingress {
             reading: Room::new(READS, READ_SHARES),
             meters: Arc::new(Meters::new()),
             denials: Arc::clone(&denials),
+            guesses: Guesses::new(Duration::from_millis(config.guess_wait_ms.min(LONGEST_WAIT_MS))),
             sandbox,
             route_backlog: config.route_backlog,
             customer_backlog: config.customer_backlog,

@@ -33,6 +33,8 @@ mod compose;
 #[cfg(test)]
 mod counts;
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod deployment;
@@ -64,6 +66,8 @@ mod forget;
 mod full;
 #[cfg(test)]
 mod gate_redis;
+#[cfg(test)]
+mod guessing;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

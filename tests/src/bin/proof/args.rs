@@ -103,6 +103,27 @@ pub enum Command {
         #[arg(long)]
         small: bool,
     },
+    /// A customer's calls beside guesses at full speed from the same address, in full size unless told otherwise.
+    Guessing {
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+    },
+    /// A customer's calls beside ten thousand idle connections.
+    IdleConnections {
+        /// A small run.
+        #[arg(long)]
+        small: bool,
+    },
+    /// Opens connections, makes one call on each, and holds them until the end of standard input.
+    Hold {
+        /// The server.
+        #[arg(long)]
+        target: SocketAddr,
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        connections: usize,
+    },
     /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
     Stop {
         /// A small run.

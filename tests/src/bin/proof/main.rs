@@ -11,7 +11,7 @@ use clap::Parser;
 use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
     carrier_agent::proof as carriers,
-    compose, cost,
+    compose, cost, crowd,
     deployment::Carries,
     durability::{
         self, Outcome,
@@ -19,7 +19,7 @@ use naru_tests::{
         wide::{self, WidePlan},
     },
     engines::Flavour,
-    hostile, idle,
+    guessing, hostile, idle,
     load::{self, Call, Plan},
     monotonic::nanos,
     place::On,
@@ -49,6 +49,21 @@ fn main() -> anyhow::Result<()> {
         Command::Ways { small } => {
             let plan = if small { ways::Plan::small() } else { ways::Plan::full() };
             report(None, |say| ways::run(&plan, say))
+        }
+        Command::Guessing { small } => {
+            let plan = if small { guessing::Plan::small() } else { guessing::Plan::full() };
+            let told = guessing::run(&plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
+            say(&serde_json::to_value(&told)?)?;
+            is_kept(&told.broken())
+        }
+        Command::IdleConnections { small } => {
+            let plan = if small { crowd::Plan::small() } else { crowd::Plan::full() };
+            let told = crowd::run(&plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
+            say(&serde_json::to_value(&told)?)?;
+            is_kept(&told.broken())
+        }
+        Command::Hold { target, connections } => {
+            crowd::hold(target, connections, std::io::stdin(), |open| say(&json!({ "open": open })))
         }
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
@@ -148,7 +163,10 @@ fn timing(seed: u64, small: bool) -> anyhow::Result<()> {
     let plan = if small { timing::Plan::small(seed) } else { timing::Plan::full(seed) };
     let told = timing::run(&plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
     say(&serde_json::to_value(&told)?)?;
-    let broken = told.broken();
+    is_kept(&told.broken())
+}
+
+fn is_kept(broken: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(broken.is_empty(), "{broken:#?}");
     Ok(())
 }
