@@ -156,6 +156,8 @@ impl Guesser {
         let mut command = Command::new("nice");
         command.args(["-n", "19"]).arg(Programs::find()?.proof);
         command.args(["load", "--target", &gateway.listen().to_string(), "--credentials"]).arg(guesses);
+        // Without a body, since a call that is refused before its body was read ends its connection.
+        command.args(["--get", "/v1.0/quota"]);
         command.args(["--connections", &plan.connections.to_string(), "--warm-up", "1"]);
         command.args(["--seconds", &seconds.to_string()]);
         Ok(Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?))

@@ -30,7 +30,7 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How much is measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// Rounds of every way.
     pub rounds: usize,
@@ -38,6 +38,8 @@ pub struct Plan {
     pub calls: usize,
     /// How long they are made before they count.
     pub warm_up: Duration,
+    /// Beside Basic only ways in whose name this is, if it is not empty.
+    pub only: String,
     /// What part of a goal is enough: programs that are not optimised, on a machine that does other things, tell little.
     pub leniency: f64,
 }
@@ -46,13 +48,25 @@ impl Plan {
     /// Five rounds of 40,000.
     #[must_use]
     pub const fn full() -> Self {
-        Self { rounds: 5, calls: 40_000, warm_up: Duration::from_millis(500), leniency: 1.0 }
+        Self {
+            rounds: 5,
+            calls: 40_000,
+            warm_up: Duration::from_millis(500),
+            only: String::new(),
+            leniency: 1.0,
+        }
     }
 
     /// Few calls.
     #[must_use]
     pub const fn small() -> Self {
-        Self { rounds: 1, calls: 2_000, warm_up: Duration::from_millis(100), leniency: 0.5 }
+        Self {
+            rounds: 1,
+            calls: 2_000,
+            warm_up: Duration::from_millis(100),
+            only: String::new(),
+            leniency: 0.5,
+        }
     }
 }
 
@@ -122,18 +136,22 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Table> {
     certify(files.path())?;
     let doors = Doors::open(files.path())?;
     let mut rounds = Vec::new();
+    let ways: Vec<Way> = Way::ALL
+        .into_iter()
+        .filter(|way| *way == Way::Basic || way.to_string().contains(&plan.only))
+        .collect();
     for number in 0..plan.rounds {
         let mut round = BTreeMap::new();
         // Nobody is always the first after a pause.
-        for place in 0..Way::ALL.len() {
-            let way = Way::ALL[(place + number) % Way::ALL.len()];
+        for place in 0..ways.len() {
+            let way = ways[(place + number) % ways.len()];
             let measured = doors.measure(way, plan)?;
             say(&format!("round {}: {way}: {:.0}/s", number + 1, measured.load.calls_per_second()));
             round.insert(way, measured);
         }
         rounds.push(round);
     }
-    Ok(table(plan, &rounds))
+    Ok(table(plan, &ways, &rounds))
 }
 
 fn gateway(more: &str) -> anyhow::Result<Gateway> {
@@ -205,9 +223,9 @@ impl Doors {
     }
 }
 
-fn table(plan: &Plan, rounds: &[BTreeMap<Way, Measured>]) -> Table {
+fn table(plan: &Plan, ways: &[Way], rounds: &[BTreeMap<Way, Measured>]) -> Table {
     let mut table = Table::default();
-    for way in Way::ALL {
+    for &way in ways {
         let of = |figure: &dyn Fn(&Measured) -> f64| median(rounds.iter().map(|round| figure(&round[&way])));
         let beside = |round: &BTreeMap<Way, Measured>| {
             round[&way].load.calls_per_second() / round[&Way::Basic].load.calls_per_second()

@@ -102,6 +102,9 @@ pub enum Command {
         /// A small run.
         #[arg(long)]
         small: bool,
+        /// Beside Basic only ways in whose name this is.
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// A customer's calls beside guesses at full speed from the same address, in full size unless told otherwise.
     Guessing {
@@ -297,6 +300,9 @@ pub struct Load {
     /// The messages' channel.
     #[arg(long, default_value = "sms")]
     pub channel: String,
+    /// Asks for this path instead of sending messages.
+    #[arg(long, conflicts_with = "batch")]
+    pub get: Option<String>,
     /// Messages in a call: more than one goes to the batch call.
     #[arg(long, default_value_t = 1)]
     pub batch: usize,

@@ -23,6 +23,7 @@ use naru_tests::{
     load::{self, Call, Plan},
     monotonic::nanos,
     place::On,
+    proving::Shape,
     receiver::{answer::Manners, journaling, lean},
     stopping, timing, turns, ways,
 };
@@ -46,8 +47,9 @@ fn main() -> anyhow::Result<()> {
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
         Command::Hostile { seed, calls } => hostile_calls(seed.unwrap_or_else(nanos), calls),
         Command::Timing { seed, small } => timing(seed.unwrap_or_else(nanos), small),
-        Command::Ways { small } => {
+        Command::Ways { small, only } => {
             let plan = if small { ways::Plan::small() } else { ways::Plan::full() };
+            let plan = ways::Plan { only, ..plan };
             report(None, |say| ways::run(&plan, say))
         }
         Command::Guessing { small } => {
@@ -267,6 +269,11 @@ fn plan(load: &Load) -> anyhow::Result<Plan> {
 fn call(load: &Load, credential: Option<&str>, index: usize) -> Call {
     let authorization =
         credential.map(|c| format!("Basic {}", data_encoding::BASE64.encode(c.trim().as_bytes())));
+    if let Some(path) = &load.get {
+        let host = load.target.to_string();
+        let shape = Shape { host: &host, method: "GET", path, body: "" };
+        return Call::as_it_is(shape.basic(credential.unwrap_or_default().trim()));
+    }
     let (path, body) = if load.batch > 1 {
         let messages: Vec<_> =
             (0..load.batch).map(|i| Call::message(&load.channel, index * load.batch + i)).collect();
