@@ -125,11 +125,14 @@ impl Exchange {
         let front = &self.front;
         let proof = signed.as_ref().map(|signed| signed.credential.clone());
         let caller = authenticate(self.request.headers(), proof, self.environment, front).await;
-        self.customer = match &caller {
-            Ok(caller) => Some(caller.account.customer.clone()),
-            Err(denied) => denied.customer.clone(),
+        let mut caller = match caller {
+            Ok(caller) => caller,
+            Err(denied) => {
+                self.customer = denied.customer;
+                return Err(denied.problem);
+            }
         };
-        let mut caller = caller.map_err(|denied| denied.problem)?;
+        self.customer = Some(caller.account.customer.clone());
         if let Some(signed) = signed {
             self.spend(&mut caller, signed).await?;
         }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
-    auth::{Caller, Tokens, Verifier},
+    auth::{Caller, Strangers, Tokens, Verifier},
     denials::Denials,
     guesses::Guesses,
     meters::Meters,
@@ -40,6 +40,8 @@ pub struct Front {
     pub minter: Minter,
     /// Hashes secrets.
     pub hasher: CredentialHasher,
+    /// Who stands where nobody is known.
+    pub strangers: Strangers,
     /// Verifies signed calls.
     pub signatures: Verifier,
     /// Verifies tokens, and makes them.

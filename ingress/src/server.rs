@@ -29,7 +29,7 @@ use crate::{
     accept::ContentMarker,
     arrival::Arrival,
     attachments::Attachments,
-    auth::{Tokens, Verifier},
+    auth::{Tokens, Verifier, basic_strangers},
     config::IngressConfig,
     connection::Connections,
     denials::{self, Denials},
@@ -152,6 +152,8 @@ impl Ingress {
         let signatures = Verifier::new(deps.keyring.sealer());
         let signatures =
             signatures.ok_or_else(|| refuse("what stands for an unknown signer cannot be made"))?;
+        let strangers =
+            basic_strangers().ok_or_else(|| refuse("what stands for an unknown id cannot be made"))?;
         let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version);
         let encoder = encoder.map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
         metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
@@ -176,6 +178,7 @@ impl Ingress {
             disk: deps.disk,
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
+            strangers,
             signatures,
             tokens,
             contents: ContentMarker::new(&deps.keyring.credentials),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use data_encoding::BASE64;
 use naru_shared::{
     domain::{Credential, CredentialKind, SecretHash},
-    keys::CredentialHasher,
+    keys::{CredentialHasher, random_bytes},
     registry::Registry,
 };
 
-use super::Denied;
+use super::{Denied, Strangers};
 use crate::problem::Code;
 
 /// What a Basic header holds: the id up to the first colon, the key after the last, the password between.
@@ -30,28 +30,32 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Who stands where nobody is known, with secrets that nobody has.
+pub fn strangers() -> Option<Strangers> {
+    Strangers::new(|_| Some(CredentialKind::Basic { secret: SecretHash(random_bytes::<32>()) }))
+}
+
 /// The credential that these bytes prove, or the one refusal for every reason that needs a look-up.
 pub async fn verify(
     encoded: &str,
     registry: &dyn Registry,
     hasher: &CredentialHasher,
+    strangers: &Strangers,
 ) -> Result<Arc<Credential>, Denied> {
     let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| Code::MalformedAuthorization)?;
     let text = str::from_utf8(&bytes).map_err(|_| Code::MalformedAuthorization)?;
     let parts = Parts::of(text).ok_or(Code::MalformedAuthorization)?;
     let given = hasher.basic(parts.id, parts.password, parts.api_key);
-    let credential = registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
-    // The comparison is made whether or not there is something to compare with, so that time does not tell.
-    let expected = credential.as_deref().map_or(SecretHash([0; 32]), |known| match &known.kind {
+    let known = registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
+    // The same is done where there is nobody, with a stranger: time does not tell.
+    let (named, is_known) = strangers.or_known(known, parts.id).ok_or(Code::Internal)?;
+    let expected = match &named.kind {
         CredentialKind::Basic { secret } => *secret,
         CredentialKind::Hmac { .. } | CredentialKind::Jwt { .. } => SecretHash([0; 32]),
-    });
+    };
     let proved = expected == given;
-    match credential {
-        Some(known) if proved && known.revoked_at.is_none() => Ok(known),
-        Some(known) => Err(Denied::of(&known.customer, Code::Unauthorized)),
-        None => Err(Code::Unauthorized.into()),
-    }
+    let may = named.revoked_at.is_none();
+    if proved && may && is_known { Ok(named) } else { Err(Denied::unproved(&named, is_known)) }
 }
 
 #[cfg(test)]

@@ -2,18 +2,23 @@
 
 mod basic;
 mod signature;
+mod strangers;
 mod tokens;
 
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+pub use basic::strangers as basic_strangers;
 use naru_shared::{
     domain::{Account, Credential, CustomerId, Environment, SignedCall},
     registry::Profile,
 };
 pub use tokens::{LONGEST_LIFE, Tokens, of_tokens_made_here};
 
-pub use self::signature::{Claim, Signer, Verifier, is_signed};
+pub use self::{
+    signature::{Claim, Verifier, is_signed},
+    strangers::Strangers,
+};
 use crate::{
     front::Front,
     problem::{Code, Problem},
@@ -67,6 +72,15 @@ impl Denied {
     fn of(customer: &CustomerId, code: Code) -> Self {
         Self { problem: code.into(), customer: Some(customer.clone()) }
     }
+
+    /// The one refusal, after the same work whether whoever was named is known, or a stranger stands in that place.
+    fn unproved(named: &Credential, is_known: bool) -> Self {
+        let mut denied = black_box(Self::of(&named.customer, Code::Unauthorized));
+        if !is_known {
+            denied.customer = None;
+        }
+        denied
+    }
 }
 
 impl From<Problem> for Denied {
@@ -112,7 +126,7 @@ impl<'a> Scheme<'a> {
         let registry = front.registry.as_ref();
         match self {
             Self::Basic(encoded) => {
-                let credential = basic::verify(encoded, registry, &front.hasher).await?;
+                let credential = basic::verify(encoded, registry, &front.hasher, &front.strangers).await?;
                 Ok(Proved { credential, way: Way::Basic })
             }
             Self::Signed(proof) => proof.map(|credential| Proved { credential, way: Way::Signature }),
