@@ -45,7 +45,7 @@ impl Strangers {
     /// Whoever was found, or the stranger of this id; and whether it was found.
     pub fn or_known(&self, known: Option<Arc<Credential>>, id: &str) -> Option<(Arc<Credential>, bool)> {
         // Known or not, it is looked for a stranger; and a name is compared, as it was where one was found.
-        let at = usize::try_from(self.state.hash_one(id) % STRANGERS as u64).unwrap_or(0);
+        let at = black_box(usize::try_from(self.state.hash_one(id) % STRANGERS as u64).unwrap_or(0));
         match known {
             Some(known) => Some((known, true)),
             None => {
