@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: u32 = 100;
 const EACH: Duration = Duration::from_millis(100);
 
+/// Beyond it callers would take the server for dead.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// Addresses that are told apart; further ones are one.
 const ADDRESSES: usize = 16_384;
 
@@ -40,8 +43,9 @@ struct Marks {
 }
 
 impl Guesses {
-    /// None yet; further refusals of an address wait so long each, or not at all.
-    pub fn new(wait: Duration) -> Self {
+    /// None yet; further refusals of an address wait so many milliseconds each, or not at all.
+    pub fn new(wait_ms: u64) -> Self {
+        let wait = Duration::from_millis(wait_ms).min(LONGEST);
         let marks = Marks { until: HashMap::new(), swept: Instant::now() };
         Self { wait, marks: Mutex::new(marks), waited: names::HTTP_GUESSES.of(&[]) }
     }
@@ -108,7 +112,7 @@ mod tests {
 
     #[test]
     fn beyond_a_few_at_once_refusals_of_one_address_wait_and_those_of_others_do_not() {
-        let (guesses, now) = (Guesses::new(WAIT), Instant::now());
+        let (guesses, now) = (Guesses::new(1_000), Instant::now());
         assert!((0..AT_ONCE).all(|_| guesses.count(address(1), now).is_zero()));
         assert!((0..100_000).all(|_| guesses.count(address(1), now) == WAIT));
         assert!(guesses.count(address(2), now).is_zero());
@@ -122,7 +126,7 @@ mod tests {
 
     #[test]
     fn whoever_has_a_network_of_addresses_has_one() {
-        let (guesses, now) = (Guesses::new(WAIT), Instant::now());
+        let (guesses, now) = (Guesses::new(1_000), Instant::now());
         let of = |text: &str| Some(text.parse().unwrap());
         for n in 0..AT_ONCE {
             assert!(guesses.count(of(&format!("2001:db8::{n:x}")), now).is_zero());
@@ -137,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_who_has_been_calm_makes_room() {
-        let (guesses, now) = (&Guesses::new(WAIT), Instant::now());
+        let (guesses, now) = (&Guesses::new(1_000), Instant::now());
         let waits =
             |from: u32, to: u32, now| (from..to).filter(move |n| !guesses.count(address(*n), now).is_zero());
         // Those beyond it share what one may do.
@@ -149,7 +153,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_to_wait_nothing_is_remembered() {
-        let (guesses, now) = (Guesses::new(Duration::ZERO), Instant::now());
+        let (guesses, now) = (Guesses::new(0), Instant::now());
         assert!((0..1_000).all(|_| guesses.count(address(1), now).is_zero()));
         assert!(guesses.marks.lock().unwrap().until.is_empty());
     }

@@ -58,9 +58,6 @@ const READ_SHARES: usize = 8;
 /// Until every connection that the kernel had completed is taken, and the call on it read.
 const HAND_OVER: Duration = Duration::from_millis(100);
 
-/// For who guesses; beyond it callers would take the server for dead.
-const LONGEST_WAIT_MS: u64 = 5_000;
-
 /// For a publish whose caller hung up, beyond the drain's deadline.
 const LAST_PUBLISH: Duration = Duration::from_millis(500);
 
@@ -152,8 +149,6 @@ impl Ingress {
         let signatures = Verifier::new(deps.keyring.sealer());
         let signatures =
             signatures.ok_or_else(|| refuse("what stands for an unknown signer cannot be made"))?;
-        let strangers =
-            basic_strangers().ok_or_else(|| refuse("what stands for an unknown id cannot be made"))?;
         let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version);
         let encoder = encoder.map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
         metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
@@ -178,7 +173,7 @@ impl Ingress {
             disk: deps.disk,
             minter: Minter::new(&deps.keyring.ids),
             hasher: CredentialHasher::new(&deps.keyring.credentials),
-            strangers,
+            strangers: basic_strangers().ok_or_else(|| refuse("strangers cannot be made"))?,
             signatures,
             tokens,
             contents: ContentMarker::new(&deps.keyring.credentials),
@@ -190,7 +185,7 @@ impl Ingress {
             reading: Room::new(READS, READ_SHARES),
             meters: Arc::new(Meters::new()),
             denials: Arc::clone(&denials),
-            guesses: Guesses::new(Duration::from_millis(config.guess_wait_ms.min(LONGEST_WAIT_MS))),
+            guesses: Guesses::new(config.guess_wait_ms),
             sandbox,
             route_backlog: config.route_backlog,
             customer_backlog: config.customer_backlog,

@@ -93,7 +93,7 @@ fn nonce() -> String {
 #[derive(Debug)]
 pub enum TokenKey {
     /// A secret.
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
     /// A private key.
     Es256(Box<EcdsaKeyPair>),
 }
@@ -102,7 +102,7 @@ impl TokenKey {
     /// A secret that nobody else has.
     #[must_use]
     pub fn hs256() -> Self {
-        Self::Hs256(secret(&naru_shared::keys::random_bytes::<32>()))
+        Self::Hs256(Box::new(secret(&naru_shared::keys::random_bytes::<32>())))
     }
 
     /// A private key that nobody else has.
@@ -162,7 +162,7 @@ pub fn add_signer(gateway: &Gateway, customer: &str, id: &str) -> anyhow::Result
 pub fn add_hs256(gateway: &Gateway, customer: &str, id: &str) -> anyhow::Result<TokenKey> {
     let made = add(gateway, &[customer, "--id", id, "--kind", "jwt", "--alg", "HS256", "--kid", KID])?;
     let text = made["keys"][0]["secret"].as_str().context("no secret was shown")?;
-    Ok(TokenKey::Hs256(secret(&BASE64URL_NOPAD.decode(text.as_bytes())?)))
+    Ok(TokenKey::Hs256(Box::new(secret(&BASE64URL_NOPAD.decode(text.as_bytes())?))))
 }
 
 /// Makes a live credential of tokens that are signed with a private key of P-256.

@@ -26,7 +26,10 @@ use crate::{
 const LEVEL: f64 = 0.001;
 
 /// What is not asked: by a few tens of nanoseconds eight ids differ from eight others of the same kind, because of where they lie in memory.
-const MARGIN_NS: f64 = 100.0;
+const MARGIN: Duration = Duration::from_nanos(100);
+
+/// The same where nothing is optimised: a branch that costs nothing otherwise costs some hundreds there.
+const UNOPTIMISED: Duration = Duration::from_micros(2);
 
 /// How much is measured.
 #[derive(Debug, Clone)]
@@ -35,6 +38,8 @@ pub struct Plan {
     pub seed: u64,
     /// The ways, each with the blocks of 64 calls of each kind.
     pub ways: Vec<(Way, usize)>,
+    /// What two kinds may differ by.
+    pub margin: Duration,
     /// By how much the second gateway is slower where the id is known, and the blocks.
     pub planted: (Duration, usize),
 }
@@ -48,6 +53,7 @@ impl Plan {
         Self {
             seed,
             ways: Way::ALL.into_iter().map(of).collect(),
+            margin: MARGIN,
             planted: (Duration::from_nanos(500), blocks(100_000)),
         }
     }
@@ -55,7 +61,12 @@ impl Plan {
     /// A few seconds, on programs that need not be optimised.
     #[must_use]
     pub fn small(seed: u64) -> Self {
-        Self { seed, ways: vec![(Way::Basic, 24)], planted: (Duration::from_micros(25), 8) }
+        Self {
+            seed,
+            ways: vec![(Way::Basic, 24)],
+            margin: UNOPTIMISED,
+            planted: (Duration::from_micros(25), 8),
+        }
     }
 }
 
@@ -159,13 +170,13 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str) -> anyhow::Result<()>) -> anyh
     let pairs = |kinds: usize| kinds * (kinds - 1) / 2;
     let all = measured.iter().map(|(_, measured)| measured).chain([&planted]);
     let tests: usize = all.map(|(names, _)| TESTS * pairs(names.len())).sum();
-    let level = LEVEL / tests as f64;
+    let (level, margin_ns) = (LEVEL / tests as f64, plan.margin.as_nanos() as f64);
     Ok(Told {
         seed: plan.seed,
         level,
-        margin_ns: MARGIN_NS,
-        ways: measured.into_iter().map(|(way, measured)| judge(way, &measured, level)).collect(),
-        planted: judge(Way::Basic, &planted, level),
+        margin_ns,
+        ways: measured.into_iter().map(|(way, measured)| judge(way, &measured, level, margin_ns)).collect(),
+        planted: judge(Way::Basic, &planted, level, margin_ns),
         planted_us: later.as_secs_f64() * 1e6,
     })
 }
@@ -194,12 +205,12 @@ fn measure(gateway: &Gateway, way: Way, blocks: usize, rng: &mut fastrand::Rng) 
     Ok((kinds.iter().map(|kind: &Kind| kind.name).collect(), samples))
 }
 
-fn judge(way: Way, (names, samples): &Measured, level: f64) -> Seen {
+fn judge(way: Way, (names, samples): &Measured, level: f64, margin_ns: f64) -> Seen {
     let aligned = samples.aligned();
     let mut pairs = Vec::new();
     for (second, name) in names.iter().enumerate() {
         for first in 0..second {
-            let compared = compare(&aligned[first], &aligned[second], level, MARGIN_NS);
+            let compared = compare(&aligned[first], &aligned[second], level, margin_ns);
             pairs.push(Pair { kinds: (names[first], *name), compared, told_apart: compared.p < level });
         }
     }

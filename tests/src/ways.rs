@@ -62,8 +62,8 @@ impl Plan {
     pub const fn small() -> Self {
         Self {
             rounds: 1,
-            calls: 2_000,
-            warm_up: Duration::from_millis(100),
+            calls: 3_000,
+            warm_up: Duration::from_millis(30),
             only: String::new(),
             leniency: 0.5,
         }

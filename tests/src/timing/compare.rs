@@ -13,6 +13,9 @@ pub const TESTS: usize = 3;
 /// What is kept of both samples together; the rest is the machine's.
 const KEPT: f64 = 0.9;
 
+/// What cutting leaves of a shift: of a normal bulk 0.71, since the longer of the two then loses more of its slow part.
+const LEFT: f64 = 0.71;
+
 /// The quantile of the standard normal at which nine of ten differences would be found.
 const NINE_OF_TEN: f64 = 1.2816;
 
@@ -40,7 +43,7 @@ pub fn compare(a: &[f64], b: &[f64], level: f64, margin_ns: f64) -> Comparison {
     }
     let (difference_ns, error) = welch(a, b, Ranked::of(a, b).quantile(KEPT));
     let p = by_test.into_iter().fold(1.0, f64::min);
-    let would_find_ns = margin_ns + (upper_quantile(level / 2.0) + NINE_OF_TEN) * error;
+    let would_find_ns = margin_ns + (upper_quantile(level / 2.0) + NINE_OF_TEN) * error / LEFT;
     Comparison { p, by_test, difference_ns, would_find_ns }
 }
 
@@ -194,12 +197,12 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(8);
         let level = 1e-4;
         let size = compare(&times(&mut rng, 0.0), &times(&mut rng, 0.0), level, 0.0).would_find_ns;
-        assert!((200.0..1_000.0).contains(&size), "{size}");
+        assert!((200.0..1_500.0).contains(&size), "{size}");
         let found = |rng: &mut fastrand::Rng, shift| {
             (0..100).filter(|_| compare(&times(rng, 0.0), &times(rng, shift), level, 0.0).p < level).count()
         };
         let at_size = found(&mut rng, size);
-        assert!(at_size >= 80, "{at_size}");
+        assert!(at_size >= 85, "{at_size}");
         let below = found(&mut rng, size / 20.0);
         assert!(below <= 5, "{below}");
     }
