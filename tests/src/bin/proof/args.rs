@@ -8,6 +8,8 @@ use std::{
 use clap::Parser;
 use naru_tests::receiver::answer::First;
 
+use super::door::Door;
+
 /// Any free port of the loopback interface.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -79,54 +81,9 @@ pub enum Command {
         #[arg(long)]
         small: bool,
     },
-    /// Calls that are meant to harm: good ones that something was done to.
-    Hostile {
-        /// Every draw follows from it; without it, from the clock.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// So many.
-        #[arg(long, default_value_t = 1_000_000)]
-        calls: u64,
-    },
-    /// Whether the time of a refusal tells why: unknown ids, wrong secrets, revoked credentials, in full size unless told otherwise.
-    Timing {
-        /// Every draw follows from it; without it, from the clock.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// A small run.
-        #[arg(long)]
-        small: bool,
-    },
-    /// What each way in costs: accepts a second beside Basic, and over TLS, in full size unless told otherwise.
-    Ways {
-        /// A small run.
-        #[arg(long)]
-        small: bool,
-        /// Beside Basic only ways in whose name this is.
-        #[arg(long, default_value = "")]
-        only: String,
-    },
-    /// A customer's calls beside guesses at full speed from the same address, in full size unless told otherwise.
-    Guessing {
-        /// A small run.
-        #[arg(long)]
-        small: bool,
-    },
-    /// A customer's calls beside ten thousand idle connections.
-    IdleConnections {
-        /// A small run.
-        #[arg(long)]
-        small: bool,
-    },
-    /// Opens connections, makes one call on each, and holds them until the end of standard input.
-    Hold {
-        /// The server.
-        #[arg(long)]
-        target: SocketAddr,
-        /// How many.
-        #[arg(long, default_value_t = 10_000)]
-        connections: usize,
-    },
+    /// The front door.
+    #[command(flatten)]
+    Door(Door),
     /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
     Stop {
         /// A small run.

@@ -3,6 +3,7 @@
 //! Each prints one line of JSON first (its address) or last (its figures), for the process that started it to read.
 
 mod args;
+mod door;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -11,7 +12,7 @@ use clap::Parser;
 use naru_tests::{
     bench::{Table, bare, fsync, raw_sqlite, scale, suite, wide as bench_wide},
     carrier_agent::proof as carriers,
-    compose, cost, crowd,
+    compose, cost,
     deployment::Carries,
     durability::{
         self, Outcome,
@@ -19,13 +20,13 @@ use naru_tests::{
         wide::{self, WidePlan},
     },
     engines::Flavour,
-    guessing, hostile, idle,
+    idle,
     load::{self, Call, Plan},
     monotonic::nanos,
     place::On,
     proving::Shape,
     receiver::{answer::Manners, journaling, lean},
-    stopping, timing, turns, ways,
+    stopping, turns,
 };
 use serde_json::json;
 
@@ -45,28 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Rollout { seed, small } => roll_out(rollout_plan(seed.unwrap_or_else(nanos), small)),
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
-        Command::Hostile { seed, calls } => hostile_calls(seed.unwrap_or_else(nanos), calls),
-        Command::Timing { seed, small } => timing(seed.unwrap_or_else(nanos), small),
-        Command::Ways { small, only } => {
-            let plan = if small { ways::Plan::small() } else { ways::Plan::full() };
-            let plan = ways::Plan { only, ..plan };
-            report(None, |say| ways::run(&plan, say))
-        }
-        Command::Guessing { small } => {
-            let plan = if small { guessing::Plan::small() } else { guessing::Plan::full() };
-            let told = guessing::run(&plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
-            say(&serde_json::to_value(&told)?)?;
-            is_kept(&told.broken())
-        }
-        Command::IdleConnections { small } => {
-            let plan = if small { crowd::Plan::small() } else { crowd::Plan::full() };
-            let told = crowd::run(&plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
-            say(&serde_json::to_value(&told)?)?;
-            is_kept(&told.broken())
-        }
-        Command::Hold { target, connections } => {
-            crowd::hold(target, connections, std::io::stdin(), |open| say(&json!({ "open": open })))
-        }
+        Command::Door(door) => door::run(door),
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
@@ -152,25 +132,6 @@ fn stop(small: bool, wide: bool, aws: bool) -> anyhow::Result<()> {
         (false, false) => On::Embedded,
     };
     say(&stopping::run(on, &plan)?)
-}
-
-fn hostile_calls(seed: u64, calls: u64) -> anyhow::Result<()> {
-    let told = hostile::run(calls, seed)?;
-    say(&serde_json::to_value(&told)?)?;
-    anyhow::ensure!(told.broken.is_empty(), "{} promises were broken", told.broken.len());
-    Ok(())
-}
-
-fn timing(seed: u64, small: bool) -> anyhow::Result<()> {
-    let plan = if small { timing::Plan::small(seed) } else { timing::Plan::full(seed) };
-    let told = timing::run(&plan, &mut |line| Ok(writeln!(std::io::stderr(), "{line}")?))?;
-    say(&serde_json::to_value(&told)?)?;
-    is_kept(&told.broken())
-}
-
-fn is_kept(broken: &[String]) -> anyhow::Result<()> {
-    anyhow::ensure!(broken.is_empty(), "{broken:#?}");
-    Ok(())
 }
 
 fn turns_of(engine: Option<&str>, small: bool) -> anyhow::Result<()> {
