@@ -44,7 +44,7 @@ impl Plan {
     /// A few seconds, on a machine that may do other things.
     #[must_use]
     pub const fn small() -> Self {
-        Self { rounds: 1, span: Duration::from_secs(3), connections: 64, busy: 100.0 }
+        Self { rounds: 1, span: Duration::from_secs(2), connections: 64, busy: 100.0 }
     }
 }
 
