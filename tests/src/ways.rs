@@ -51,7 +51,7 @@ impl Plan {
         Self {
             rounds: 5,
             calls: 40_000,
-            warm_up: Duration::from_millis(500),
+            warm_up: Duration::from_millis(250),
             only: String::new(),
             leniency: 1.0,
         }
