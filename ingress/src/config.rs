@@ -48,6 +48,9 @@ pub struct IngressConfig {
     /// What this deployment is called in `aud` of tokens (RFC 7519 section 4.1.3); with another name in each, a token of one is none in
     /// another.
     pub token_audience: String,
+    /// How long each further `401` to an address waits that has been refused too often of late, in milliseconds, at most 5000; 0: not
+    /// at all. Nothing else waits.
+    pub guess_wait_ms: u64,
     /// Messages between their check and the queue's confirm, each counted once per 4 KiB begun. One customer gets
     /// half of it at most, and a batch of 1,000 needs 1,000 to 1,512 at once.
     pub publish_in_flight: usize,
@@ -84,6 +87,7 @@ impl Default for IngressConfig {
             trusted_proxies: Vec::new(),
             forwarded_by: ForwardedBy::XForwardedFor,
             token_audience: "naru".to_owned(),
+            guess_wait_ms: 1_000,
             publish_in_flight: 16_384,
             publish_timeout_ms: 5_000,
             envelope_version: WRITTEN,

@@ -270,7 +270,10 @@ impl AsyncRead for Connection {
             ready => {
                 let new = buf.filled_mut().get_mut(before..).unwrap_or_default();
                 if !new.is_empty() {
-                    self.calls.heard.set(true);
+                    // A head that begins has its own time: nothing may have been asked between it and the call before.
+                    if !self.calls.heard.replace(true) {
+                        self.head = None;
+                    }
                     let mut lines = self.calls.lines.get();
                     lines.hold(new);
                     self.calls.lines.set(lines);

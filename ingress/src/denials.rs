@@ -29,8 +29,8 @@ const PAIRS: usize = 1_024;
 enum Whose {
     /// The credential that was named is this customer's; that it was the customer who called is not said.
     Customer(CustomerId),
-    /// No credential was named that is known.
-    Unknown,
+    /// No credential was named that is known. To count it takes as long as to count a customer: it is looked up by a name too.
+    Unknown(Option<CustomerId>),
     /// Customers beyond the bound.
     Others,
 }
@@ -40,7 +40,7 @@ impl Whose {
     fn as_str(&self) -> &str {
         match self {
             Self::Customer(id) => id.as_str(),
-            Self::Unknown => "(unknown)",
+            Self::Unknown(_) => "(unknown)",
             Self::Others => "(others)",
         }
     }
@@ -54,6 +54,7 @@ type Rows = [((Whose, Code), u64)];
 /// The denials of the current minute.
 pub struct Denials {
     table: Mutex<Table>,
+    nobody: Option<CustomerId>,
     counters: HashMap<Code, Counter>,
 }
 
@@ -62,14 +63,14 @@ impl Denials {
     pub fn new() -> Self {
         let denials = Code::ALL.iter().copied().filter(|code| code.is_denial());
         let counters = denials.map(|code| (code, names::DENIALS.of(&[("code", code.as_str())]))).collect();
-        Self { table: Mutex::default(), counters }
+        Self { table: Mutex::default(), nobody: "nobody".parse().ok(), counters }
     }
 
     /// Counts refusals, if their code is a denial.
     pub fn add(&self, customer: Option<&CustomerId>, code: Code, times: u64) {
         let Some(counter) = self.counters.get(&code) else { return };
         counter.increment(times);
-        let whose = customer.cloned().map_or(Whose::Unknown, Whose::Customer);
+        let whose = customer.cloned().map_or_else(|| Whose::Unknown(self.nobody.clone()), Whose::Customer);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (whose, code);
         if let Some(count) = table.get_mut(&key) {
@@ -77,8 +78,14 @@ impl Denials {
             return;
         }
         // Unknown and other callers have a row for each code beyond the bound, so that it is never exceeded by much.
-        let key = if table.len() < PAIRS || key.0 == Whose::Unknown { key } else { (Whose::Others, code) };
+        let is_told = table.len() < PAIRS || matches!(key.0, Whose::Unknown(_));
+        let key = if is_told { key } else { (Whose::Others, code) };
         *table.entry(key).or_default() += times;
+    }
+
+    #[cfg(test)]
+    fn unknown(&self) -> Whose {
+        Whose::Unknown(self.nobody.clone())
     }
 
     /// What was counted since it was last asked.
@@ -128,7 +135,7 @@ mod tests {
         let counted = denials.take();
         assert_eq!(counted.len(), 3, "{counted:?}");
         assert_eq!(counted[&(Whose::Customer(acme), Code::RateLimited)], 4);
-        assert_eq!(counted[&(Whose::Unknown, Code::Unauthorized)], 1);
+        assert_eq!(counted[&(denials.unknown(), Code::Unauthorized)], 1);
         assert!(denials.take().is_empty());
     }
 
@@ -143,7 +150,7 @@ mod tests {
         let counted = denials.take();
         assert!(counted.len() <= PAIRS + 2, "{}", counted.len());
         assert_eq!(counted.values().sum::<u64>(), 30_000);
-        assert_eq!(counted[&(Whose::Unknown, Code::MissingAuthorization)], 10_000);
+        assert_eq!(counted[&(denials.unknown(), Code::MissingAuthorization)], 10_000);
         assert!(counted[&(Whose::Others, Code::Suspended)] > 9_000);
     }
 }

@@ -4,7 +4,11 @@ mod signed;
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{ConnectionType, StatusCode},
+    web,
+};
 use bytes::Bytes;
 use naru_shared::{
     blobs::LARGEST,
@@ -102,12 +106,19 @@ pub async fn exchange(
             "the contract does not say that {call:?} may be answered {code:?}"
         );
     }
+    let from = refused.and_then(|_| {
+        let headers = exchange.request.headers();
+        exchange.front.origin.of(exchange.request.peer_addr(), headers).ok().flatten()
+    });
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
     let mut response = respond(result, &id, &standing, unread.then_some(payload));
     if front.draining.is_cancelled() {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     front.meters.answered(call, response.status(), refused, began.elapsed());
+    if response.status() == StatusCode::UNAUTHORIZED {
+        front.guesses.refused(from, &front.draining).await;
+    }
     response
 }
 
@@ -126,11 +137,14 @@ impl Exchange {
         let from = front.origin.of(self.request.peer_addr(), headers)?;
         let proof = signed.as_ref().map(|signed| signed.credential.clone());
         let caller = authenticate(front, headers, proof, self.environment, (self.call, from)).await;
-        self.customer = match &caller {
-            Ok(caller) => Some(caller.account.customer.clone()),
-            Err(denied) => denied.customer.clone(),
+        let mut caller = match caller {
+            Ok(caller) => caller,
+            Err(denied) => {
+                self.customer = denied.customer;
+                return Err(denied.problem);
+            }
         };
-        let mut caller = caller.map_err(|denied| denied.problem)?;
+        self.customer = Some(caller.account.customer.clone());
         self.simulate = simulate::asked(self.request.headers(), self.environment, self.call)?;
         if let Some(signed) = signed {
             self.spend(&mut caller, signed).await?;

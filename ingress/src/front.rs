@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accept::ContentMarker,
     attachments::Attachments,
-    auth::{Caller, ChosenPasswords, Origin, Tokens, Verifier},
+    auth::{Caller, ChosenPasswords, Origin, Strangers, Tokens, Verifier},
     denials::Denials,
+    guesses::Guesses,
     meters::Meters,
     notices::Notices,
     problem::{Code, Problem},
@@ -40,6 +41,8 @@ pub struct Front {
     pub minter: Minter,
     /// Hashes secrets.
     pub hasher: CredentialHasher,
+    /// Who stands where nobody is known.
+    pub strangers: Strangers,
     /// Verifies signed calls.
     pub signatures: Verifier,
     /// Verifies tokens, and makes them.
@@ -68,6 +71,8 @@ pub struct Front {
     pub meters: Arc<Meters>,
     /// Who was denied what.
     pub denials: Arc<Denials>,
+    /// Who is refused too often to be answered at once.
+    pub guesses: Guesses,
     /// The route of every sandbox message.
     pub sandbox: RouteName,
     /// Whether there is a page to read and try the API.

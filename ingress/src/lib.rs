@@ -71,6 +71,8 @@ mod advice;
 
 mod denials;
 
+mod guesses;
+
 mod meters;
 
 mod uses;

@@ -69,6 +69,7 @@ metrics_table! {
     counter HTTP_UNBEGUN = "naru_http_connections_refused_total", Count, "Connections closed before a call could come, by reason (proxy: no header of the PROXY protocol; stranger: not from a trusted proxy; tls: no handshake that could be agreed on; late: it took more than 5 s)";
     counter TLS_RELOADS = "naru_tls_reloads_total", Count, "Times that the listener's certificate was read after it changed, by outcome (refused: it could not be used, and the one before goes on)";
     counter HTTP_MALFORMED = "naru_http_malformed_total", Count, "What the HTTP library refused before it was a call, by status (400: no HTTP, 408: a head too slow, 431: a head too long)";
+    counter HTTP_GUESSES = "naru_http_guesses_slowed_total", Count, "Answers `401` that waited, because their address had been refused too often of late";
     counter ACCEPTED = "naru_messages_accepted_total", Count, "Messages answered 202, by environment";
     counter ATTACHMENTS = "naru_attachments_total", Count, "Uploads answered 201, by environment";
     counter ATTACHMENT_BYTES = "naru_attachment_bytes_total", Bytes, "Bytes of uploads answered 201, by environment";

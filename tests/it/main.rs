@@ -39,6 +39,8 @@ mod contract;
 #[cfg(test)]
 mod counts;
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod deployment;
@@ -70,6 +72,8 @@ mod forget;
 mod full;
 #[cfg(test)]
 mod gate_redis;
+#[cfg(test)]
+mod guessing;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -131,11 +135,15 @@ mod tidy;
 #[cfg(test)]
 mod time;
 #[cfg(test)]
+mod timing;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod trade;
 #[cfg(test)]
 mod turns;
+#[cfg(test)]
+mod ways;
 #[cfg(test)]
 mod webhooks;
 #[cfg(test)]

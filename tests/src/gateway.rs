@@ -20,6 +20,9 @@ use tempfile::TempDir;
 
 use crate::customer::Customer;
 
+/// The variable that says how long whoever guesses waits.
+pub const GUESS_WAIT: &str = "NARU_INGRESS__GUESS_WAIT_MS";
+
 /// A gateway and what it stands on. Dropping it ends the process and asserts that nothing is left.
 pub struct Gateway {
     programs: Programs,

@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    gateway::{Gateway, Helper, Programs, RouteSpec, Setup},
+    gateway::{GUESS_WAIT, Gateway, Helper, Programs, RouteSpec, Setup},
     journal,
     receiver::journaling::Arrival,
     witness::Journals,
@@ -88,7 +88,9 @@ pub fn run(calls: u64, seed: u64) -> anyhow::Result<Told> {
     let path = journals.arrivals().display().to_string();
     let receiver = Helper::start(&Programs::find()?, &["journaling-receiver", "--journal", &path])?;
     let route = RouteSpec::http("demo", receiver.address, OnUncertain::Fail);
-    let gateway = Gateway::spawn(&Setup { customers: 2, routes: vec![route], ..Setup::default() })?;
+    let mut gateway = Gateway::prepare(&Setup { customers: 2, routes: vec![route], ..Setup::default() })?;
+    // A refusal that waits does no more than one that does not, and takes longer.
+    gateway.start(&[(GUESS_WAIT, "0".to_owned())])?;
     let stage = Stage {
         seed,
         target: Target::of(&gateway)?,

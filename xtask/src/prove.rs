@@ -21,8 +21,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(carriers.success(), "a carrier's report is wrong or missing");
     let turns = release::proof()?.arg("turns").status()?;
     ensure!(turns.success(), "a flood held up others on a slow backend");
-    let hostile = release::proof()?.arg("hostile").args(arguments).status()?;
-    ensure!(hostile.success(), "a call that was meant to harm did");
+    front_door(arguments)?;
     for on in [&["stop"][..], &["stop", "--wide"], &["stop", "--aws"]] {
         let stopped = release::proof()?.args(on).status()?;
         ensure!(stopped.success(), "a stop amid a stream was not exact");
@@ -36,5 +35,20 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let full = ["bench", "--wide", "--only", "fghijk", "--finished", "10000000"];
     let full = release::proof()?.args(full).status()?;
     ensure!(full.success(), "the benchmark beside 10,000,000 finished messages failed or missed a goal");
+    Ok(())
+}
+
+/// What the front door lets in, tells, and costs.
+fn front_door(arguments: &[String]) -> anyhow::Result<()> {
+    let hostile = release::proof()?.arg("hostile").args(arguments).status()?;
+    ensure!(hostile.success(), "a call that was meant to harm did");
+    let timing = release::proof()?.arg("timing").args(arguments).status()?;
+    ensure!(timing.success(), "the time of a refusal tells why, or the measurement would not have found it");
+    let guessing = release::proof()?.arg("guessing").status()?;
+    ensure!(guessing.success(), "guesses are not slowed, or hold up a customer behind the same address");
+    let idle = release::proof()?.arg("idle-connections").status()?;
+    ensure!(idle.success(), "idle connections cost too much, or hold up a customer");
+    let ways = release::proof()?.arg("ways").status()?;
+    ensure!(ways.success(), "a way in costs more beside Basic than it may");
     Ok(())
 }

@@ -3,9 +3,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use data_encoding::BASE64;
-use naru_shared::domain::{ChosenPassword, Credential, CredentialKind, SecretHash};
+use naru_shared::{
+    domain::{ChosenPassword, Credential, CredentialKind, SecretHash},
+    keys::random_bytes,
+};
 
-use super::Denied;
+use super::{Denied, Strangers};
 use crate::{front::Front, problem::Code};
 
 /// What a Basic header holds: the id up to the first colon, the key after the last, the password between.
@@ -26,6 +29,13 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Who stands where nobody is known, with secrets that nobody has.
+pub fn strangers() -> Option<Strangers> {
+    Strangers::new(|_| {
+        Some(CredentialKind::Basic { secret: SecretHash(random_bytes::<32>()), password: None })
+    })
+}
+
 /// The credential that these bytes prove, or the one refusal for every reason that needs a look-up.
 ///
 /// Known or unknown, with a password that Naru made or one that a person chose: two keyed hashes and two comparisons. Only who
@@ -36,23 +46,20 @@ pub async fn verify(encoded: &str, front: &Front, from: Option<IpAddr>) -> Resul
     let parts = Parts::of(text).ok_or(Code::MalformedAuthorization)?;
     let both = front.hasher.basic(parts.id, parts.password, parts.api_key);
     let key = front.hasher.api_key(parts.id, parts.api_key);
-    let credential = front.registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
-    // The comparisons are made whether or not there is something to compare with, so that time does not tell.
-    let (secret, chosen) = credential.as_deref().map_or((SecretHash([0; 32]), None), expected);
+    let known = front.registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
+    // The same is done where there is nobody, with a stranger: time does not tell.
+    let (named, is_known) = front.strangers.or_known(known, parts.id).ok_or(Code::Internal)?;
+    let (secret, chosen) = expected(&named);
     let (of_both, of_key) = (secret == both, secret == key);
-    let live = credential.as_ref().is_some_and(|known| known.revoked_at.is_none());
-    let proved = match (credential.as_deref(), chosen) {
-        (Some(known), Some(kept)) if of_key && live => {
-            let verified = front.chosen.verify(known, kept, parts.password, both, from).await;
-            verified.map_err(|problem| Denied { problem, customer: Some(known.customer.clone()) })?
+    let may = is_known && named.revoked_at.is_none();
+    let proved = match chosen {
+        Some(kept) if of_key && may => {
+            let verified = front.chosen.verify(&named, kept, parts.password, both, from).await;
+            verified.map_err(|problem| Denied { problem, customer: Some(named.customer.clone()) })?
         }
-        (_, chosen) => chosen.is_none() && of_both && live,
+        chosen => chosen.is_none() && of_both && may,
     };
-    match credential {
-        Some(known) if proved => Ok(known),
-        Some(known) => Err(Denied::of(&known.customer, Code::Unauthorized)),
-        None => Err(Code::Unauthorized.into()),
-    }
+    if proved { Ok(named) } else { Err(Denied::unproved(&named, is_known)) }
 }
 
 /// What a credential of this kind is compared with.

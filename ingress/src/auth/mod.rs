@@ -5,11 +5,13 @@ mod chosen;
 mod origin;
 mod permission;
 mod signature;
+mod strangers;
 mod tokens;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{hint::black_box, net::IpAddr, sync::Arc};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+pub use basic::strangers as basic_strangers;
 pub use chosen::ChosenPasswords;
 use naru_shared::{
     domain::{Account, Credential, CustomerId, Environment, SignedCall},
@@ -18,7 +20,10 @@ use naru_shared::{
 pub use origin::Origin;
 pub use tokens::{LONGEST_LIFE, Tokens, of_tokens_made_here};
 
-pub use self::signature::{Claim, Signer, Verifier, is_signed};
+pub use self::{
+    signature::{Claim, Verifier, is_signed},
+    strangers::Strangers,
+};
 use crate::{
     front::Front,
     meters::Call,
@@ -72,6 +77,15 @@ pub struct Denied {
 impl Denied {
     fn of(customer: &CustomerId, code: Code) -> Self {
         Self { problem: code.into(), customer: Some(customer.clone()) }
+    }
+
+    /// The one refusal, after the same work whether whoever was named is known, or a stranger stands in that place.
+    fn unproved(named: &Credential, is_known: bool) -> Self {
+        let mut denied = black_box(Self::of(&named.customer, Code::Unauthorized));
+        if !is_known {
+            denied.customer = None;
+        }
+        denied
     }
 }
 

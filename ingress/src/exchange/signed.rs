@@ -11,7 +11,7 @@ use naru_shared::domain::{Account, Credential, SignedCall};
 
 use super::{Body, Exchange};
 use crate::{
-    auth::{Caller, Claim, Denied, Signer, is_signed},
+    auth::{Caller, Claim, Denied, is_signed},
     content_digest::Digests,
     limits,
     problem::{Code, Problem},
@@ -37,15 +37,15 @@ impl Exchange {
         let front = Arc::clone(&self.front);
         let claim = Claim::read(&self.request, front.clock.now())?;
         let signer = front.signatures.verify(&claim, front.registry.as_ref()).await?;
-        self.customer = signer.named.as_ref().map(|credential| credential.customer.clone());
+        self.customer = signer.customer();
         let most = limits::told_within(self.request.headers(), limits::most(self.call))?;
-        let fits = match &signer {
-            Signer { named: Some(credential), proved: true } => {
+        let fits = match signer.signer() {
+            Some(credential) => {
                 let Credential { customer, environment, .. } = credential.as_ref();
                 let account = Account { customer: customer.clone(), environment: *environment };
                 self.keep(&account, most, claim.digests.clone()).await?
             }
-            _ => self.pass(most, claim.digests.as_ref()).await?,
+            None => self.pass(most, claim.digests.as_ref()).await?,
         };
         if !fits {
             return Err(Code::SignedDigestMismatch.into());

@@ -74,6 +74,8 @@ impl Default for Setup {
             threads: 1,
             publish_timeout_ms: 2_000,
             drain_grace_ms: 500,
+            // Tests are refused more often than anybody who does not guess.
+            guess_wait_ms: 0,
             ..IngressConfig::default()
         };
         Self { rates: Vec::new(), gate_policy: None, quota: None, config, complete: true }

@@ -119,6 +119,19 @@ async fn a_head_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_one_call_follows_another_without_a_pause_is_not_cut_off() {
+    let gateway = Gateway::spawn().await;
+    let mut wire = Wire::open(gateway.addr).await;
+    // Nothing is waited for in such a call, and its answer takes the next one with it: longer than a head may take, in all.
+    let (call, began) = (b"GET /problems/not-found HTTP/1.1\r\nHost: naru\r\n\r\n", Instant::now());
+    while began.elapsed() < Duration::from_secs(6) {
+        wire.send(call).await;
+        let reply = wire.reply().await.unwrap_or_else(|| panic!("cut off after {:?}", began.elapsed()));
+        assert_eq!(reply.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_comes_too_slowly_is_cut_off() {
     let gateway = Gateway::spawn().await;
     let began = Instant::now();

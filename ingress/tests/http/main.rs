@@ -23,6 +23,8 @@ mod framing;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod guesses;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod reads;

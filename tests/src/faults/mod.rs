@@ -9,6 +9,7 @@ mod fuse;
 mod ledger;
 mod outbox;
 mod queue;
+mod registry;
 mod sabotage;
 mod subscriber;
 

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use naru_shared::{
@@ -10,7 +11,7 @@ use naru_shared::{
     ports::{Behind, Ports},
 };
 
-use super::{ledger, outbox, queue};
+use super::{ledger, outbox, queue, registry};
 
 /// A way to break a promise.
 pub(super) enum Sabotage {
@@ -26,6 +27,8 @@ pub(super) enum Sabotage {
     WrongCharge(PathBuf, ledger::Wrong),
     /// Some messages get another's recipient.
     MixedRecipients,
+    /// A credential that is known is answered so much later than one that is not.
+    TellingDoor(Duration),
 }
 
 impl Sabotage {
@@ -40,6 +43,7 @@ impl Sabotage {
             "double-charge" => Self::WrongCharge(PathBuf::from(file), ledger::Wrong::Twice),
             "anothers-charge" => Self::WrongCharge(PathBuf::from(file), ledger::Wrong::Another),
             "mixed-recipients" => Self::MixedRecipients,
+            "telling-door" => Self::TellingDoor(Duration::from_nanos(file.parse()?)),
             _ => return Err(anyhow::anyhow!("there is no sabotage `{text}`")),
         })
     }
@@ -50,13 +54,17 @@ impl Sabotage {
             ports.queue = Arc::new(queue::EarlyAck { inner: ports.queue });
             return ports;
         }
+        if let Self::TellingDoor(later) = self {
+            ports.registry = Arc::new(registry::Telling { inner: ports.registry, later });
+            return ports;
+        }
         ports.behind = ports.behind.map(|behind| self.around_ledger(behind));
         ports
     }
 
     fn around_ledger(self, mut behind: Behind) -> Behind {
         match self {
-            Self::EarlyAck => {}
+            Self::EarlyAck | Self::TellingDoor(_) => {}
             Self::DroppedFence => behind.ledger = twisted(behind.ledger, ledger::Replaying::new(false)),
             Self::KeptFence => behind.ledger = twisted(behind.ledger, ledger::Replaying::new(true)),
             Self::LostEvent => behind.outbox = Arc::new(outbox::Lossy { inner: behind.outbox }),

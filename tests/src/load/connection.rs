@@ -3,11 +3,13 @@
 use std::{
     io::{self, Read, Write},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use mio::net::TcpStream;
+use rustls::{ClientConfig, ClientConnection};
 
-use super::Call;
+use super::{Call, tls};
 
 /// Room for an answer; a batch of 1,000 answers with about 150 KiB.
 const ANSWER: usize = 512 * 1024;
@@ -23,6 +25,7 @@ pub(super) struct Answer {
 /// A connection and its call.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
     request: Vec<u8>,
     written: usize,
     answer: Vec<u8>,
@@ -32,12 +35,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn open(target: SocketAddr) -> io::Result<Self> {
+    pub(super) fn open(target: SocketAddr, config: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
         let stream = std::net::TcpStream::connect_timeout(&target, std::time::Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
+        let tls = config.map(|config| tls::begin(config, &stream)).transpose()?;
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream: TcpStream::from_std(stream),
+            tls,
             request: Vec::new(),
             written: 0,
             answer: vec![0; ANSWER],
@@ -57,20 +62,31 @@ impl Connection {
     /// Writes what the socket takes; the rest goes when it is writable again.
     pub(super) fn write(&mut self) -> io::Result<()> {
         while self.written < self.request.len() {
-            match self.stream.write(&self.request[self.written..]) {
+            let rest = &self.request[self.written..];
+            let wrote = match &mut self.tls {
+                None => self.stream.write(rest),
+                Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).write(rest),
+            };
+            match wrote {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        // What is enciphered may wait for the socket.
+        self.tls.as_mut().map_or(Ok(()), |tls| tls::flush(tls, &mut self.stream))
     }
 
     /// Reads what has come; the answer once it is whole.
     pub(super) fn read(&mut self) -> io::Result<Option<Answer>> {
         loop {
-            match self.stream.read(&mut self.answer[self.filled..]) {
+            let room = &mut self.answer[self.filled..];
+            let read = match &mut self.tls {
+                None => self.stream.read(room),
+                Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read(room),
+            };
+            match read {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.filled += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),

@@ -207,8 +207,8 @@ impl<'a> Driver<'a> {
 }
 
 fn register(poll: &Poll, plan: &Plan, index: usize) -> anyhow::Result<Connection> {
-    let mut connection =
-        Connection::open(plan.target).with_context(|| format!("connecting to {}", plan.target))?;
+    let mut connection = Connection::open(plan.target, plan.tls.as_ref())
+        .with_context(|| format!("connecting to {}", plan.target))?;
     poll.registry().register(
         &mut connection.stream,
         Token(index),

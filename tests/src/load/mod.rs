@@ -9,19 +9,23 @@ mod connection;
 mod driver;
 mod request;
 mod summary;
+mod tls;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use connection::Connection;
 pub use driver::run;
 pub use request::{Call, STAMP, STAMP_DIGITS, stamp_of};
 pub use summary::{Percentiles, Summary};
+pub use tls::trusting;
 
 /// What to do.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The server.
     pub target: SocketAddr,
+    /// Speak TLS, and with whom.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Calls to make, in turn.
     pub calls: Vec<Call>,
     /// Keep-alive connections.

@@ -16,6 +16,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Bytes that go as they are, such as those that were signed.
+    #[must_use]
+    pub const fn as_it_is(bytes: Vec<u8>) -> Self {
+        Self { bytes, stamps: Vec::new() }
+    }
+
     /// A `POST` of JSON. Every `at=` followed by twenty digits in it is a stamp.
     #[must_use]
     pub fn post(host: &str, path: &str, authorization: Option<&str>, body: &str) -> Self {

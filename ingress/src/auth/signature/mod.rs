@@ -11,4 +11,4 @@ mod tests;
 mod verify;
 
 pub use input::{Claim, is_signed};
-pub use verify::{Signer, Verifier};
+pub use verify::Verifier;

@@ -46,13 +46,8 @@ pub fn by_key(sealer: &Sealer, place: &str, key: &TokenKey, signed: &[u8], signa
     }
 }
 
-/// Keys that stand where there is none, so that a call for an unknown id costs what one for a known id costs. Whatever they verify
-/// is refused all the same.
-#[derive(Debug)]
-pub struct Strangers(Vec<TokenKey>);
-
-/// For which place the stranger's secret is sealed.
-pub const NOWHERE: &str = "credential//";
+/// For which place the stranger's secret is sealed: nobody's, without a name.
+const NOWHERE: &str = "credential//";
 
 /// RFC 7515 appendices A.2.1 and A.3.1 and RFC 8037 appendix A.2, as `SubjectPublicKeyInfo`: well known, so that nobody takes them
 /// for ours.
@@ -68,35 +63,25 @@ const PUBLIC: [(TokenAlgorithm, &str); 3] = [
     (TokenAlgorithm::EdDsa, "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),
 ];
 
-impl Strangers {
-    /// Makes them, a secret of this moment among them.
-    ///
-    /// # Errors
-    /// If the cryptography refuses.
-    pub fn new(sealer: &Sealer) -> Result<Self, NotOurs> {
-        let secret = BASE64URL_NOPAD.encode(&random_bytes::<32>());
-        let mut keys =
-            vec![Self::key(TokenAlgorithm::Hs256, KeyMaterial::Sealed(sealer.seal(NOWHERE, &secret)?))?];
-        for (algorithm, der) in PUBLIC {
-            let der = BASE64.decode(der.as_bytes()).map_err(|_| NotOurs)?;
-            keys.push(Self::key(algorithm, KeyMaterial::Public(PublicKey::new(&der)))?);
-        }
-        Ok(Self(keys))
+/// Keys that stand where there is none, one of each algorithm, so that a call for an unknown id costs what one for a known id costs. Whatever
+/// they verify is refused all the same. A secret of this moment is among them.
+///
+/// # Errors
+/// If the cryptography refuses.
+pub fn strangers(sealer: &Sealer) -> Result<Vec<TokenKey>, NotOurs> {
+    let secret = BASE64URL_NOPAD.encode(&random_bytes::<32>());
+    let secret = KeyMaterial::Sealed(sealer.seal(NOWHERE, &secret)?);
+    let mut keys = vec![stranger(TokenAlgorithm::Hs256, secret)?];
+    for (algorithm, der) in PUBLIC {
+        let der = BASE64.decode(der.as_bytes()).map_err(|_| NotOurs)?;
+        keys.push(stranger(algorithm, KeyMaterial::Public(PublicKey::new(&der)))?);
     }
+    Ok(keys)
+}
 
-    fn key(alg: TokenAlgorithm, material: KeyMaterial) -> Result<TokenKey, NotOurs> {
-        Ok(TokenKey {
-            kid: "-".parse().map_err(|_| NotOurs)?,
-            alg,
-            material,
-            added_at: Timestamp::from_millis(0),
-        })
-    }
-
-    /// The one of an algorithm.
-    pub fn of(&self, algorithm: TokenAlgorithm) -> Option<&TokenKey> {
-        self.0.iter().find(|key| key.alg == algorithm)
-    }
+fn stranger(alg: TokenAlgorithm, material: KeyMaterial) -> Result<TokenKey, NotOurs> {
+    let kid = "-".parse().map_err(|_| NotOurs)?;
+    Ok(TokenKey { kid, alg, material, added_at: Timestamp::from_millis(0) })
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn acme() -> Whose {
 fn a_minute_has_few_rows_and_every_denial_is_in_one() {
     let whose = |number| Whose::Customer(format!("c{number}").parse::<CustomerId>().unwrap());
     let mut counted: Vec<_> = (0..1_000).map(|number| ((whose(number), Code::RateLimited), 1)).collect();
-    counted.push(((Whose::Unknown, Code::Unauthorized), 1));
+    counted.push(((Whose::Unknown(None), Code::Unauthorized), 1));
     counted.push(((Whose::Others, Code::RateLimited), 1));
     let rows = gathered(&counted);
     assert_eq!(rows.len(), NAMED + 2);

@@ -8,6 +8,8 @@ use std::{
 use clap::Parser;
 use naru_tests::receiver::answer::First;
 
+use super::door::Door;
+
 /// Any free port of the loopback interface.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -79,15 +81,9 @@ pub enum Command {
         #[arg(long)]
         small: bool,
     },
-    /// Calls that are meant to harm: good ones that something was done to.
-    Hostile {
-        /// Every draw follows from it; without it, from the clock.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// So many.
-        #[arg(long, default_value_t = 1_000_000)]
-        calls: u64,
-    },
+    /// The front door.
+    #[command(flatten)]
+    Door(Door),
     /// An operator stops messages in the middle of a stream, in full size unless told otherwise.
     Stop {
         /// A small run.
@@ -261,6 +257,9 @@ pub struct Load {
     /// The messages' channel.
     #[arg(long, default_value = "sms")]
     pub channel: String,
+    /// Asks for this path instead of sending messages.
+    #[arg(long, conflicts_with = "batch")]
+    pub get: Option<String>,
     /// Messages in a call: more than one goes to the batch call.
     #[arg(long, default_value_t = 1)]
     pub batch: usize,

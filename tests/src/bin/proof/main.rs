@@ -3,6 +3,7 @@
 //! Each prints one line of JSON first (its address) or last (its figures), for the process that started it to read.
 
 mod args;
+mod door;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -19,10 +20,11 @@ use naru_tests::{
         wide::{self, WidePlan},
     },
     engines::Flavour,
-    hostile, idle,
+    idle,
     load::{self, Call, Plan},
     monotonic::nanos,
     place::On,
+    proving::Shape,
     receiver::{answer::Manners, journaling, lean},
     stopping, turns,
 };
@@ -44,7 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Rollout { seed, small } => roll_out(rollout_plan(seed.unwrap_or_else(nanos), small)),
         Command::Carriers { seed, small, rows } => carriers(seed.unwrap_or_else(nanos), small, rows),
         Command::Turns { engine, small } => turns_of(engine.as_deref(), small),
-        Command::Hostile { seed, calls } => hostile_calls(seed.unwrap_or_else(nanos), calls),
+        Command::Door(door) => door::run(door),
         Command::Stop { small, wide, aws } => stop(small, wide, aws),
         Command::Durability { seed, small, wide, aws } => {
             let seed = seed.unwrap_or_else(nanos);
@@ -132,13 +134,6 @@ fn stop(small: bool, wide: bool, aws: bool) -> anyhow::Result<()> {
     say(&stopping::run(on, &plan)?)
 }
 
-fn hostile_calls(seed: u64, calls: u64) -> anyhow::Result<()> {
-    let told = hostile::run(calls, seed)?;
-    say(&serde_json::to_value(&told)?)?;
-    anyhow::ensure!(told.broken.is_empty(), "{} promises were broken", told.broken.len());
-    Ok(())
-}
-
 fn turns_of(engine: Option<&str>, small: bool) -> anyhow::Result<()> {
     let plan = if small { turns::Plan::small() } else { turns::Plan::full() };
     let mut kept = true;
@@ -222,6 +217,7 @@ fn plan(load: &Load) -> anyhow::Result<Plan> {
     let calls = (0..count).map(|i| call(load, credentials[i % credentials.len()], i)).collect();
     Ok(Plan {
         target: load.target,
+        tls: None,
         calls,
         connections: load.connections,
         rate: load.rate,
@@ -234,6 +230,11 @@ fn plan(load: &Load) -> anyhow::Result<Plan> {
 fn call(load: &Load, credential: Option<&str>, index: usize) -> Call {
     let authorization =
         credential.map(|c| format!("Basic {}", data_encoding::BASE64.encode(c.trim().as_bytes())));
+    if let Some(path) = &load.get {
+        let host = load.target.to_string();
+        let shape = Shape { host: &host, method: "GET", path, body: "" };
+        return Call::as_it_is(shape.basic(credential.unwrap_or_default().trim()));
+    }
     let (path, body) = if load.batch > 1 {
         let messages: Vec<_> =
             (0..load.batch).map(|i| Call::message(&load.channel, index * load.batch + i)).collect();

@@ -188,13 +188,13 @@ fn a_key_verifies_by_its_own_algorithm_alone() {
         let forged = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.der()), signed);
         for named in TokenAlgorithm::ALL {
             assert!(!by_public(named, &key, signed, forged.as_ref()));
-            let key = Strangers::key(named, KeyMaterial::Public(key.clone())).unwrap();
+            let key = stranger(named, KeyMaterial::Public(key.clone())).unwrap();
             assert!(!by_key(&sealer, NOWHERE, &key, signed, forged.as_ref()));
         }
     }
     for wrong in [TokenAlgorithm::Rs256, TokenAlgorithm::Es256, TokenAlgorithm::EdDsa] {
         let sealed = KeyMaterial::Sealed(sealer.seal(NOWHERE, &BASE64URL_NOPAD.encode(&[7; 32])).unwrap());
-        assert!(!by_key(&sealer, NOWHERE, &Strangers::key(wrong, sealed).unwrap(), signed, &signature));
+        assert!(!by_key(&sealer, NOWHERE, &stranger(wrong, sealed).unwrap(), signed, &signature));
     }
 }
 
@@ -203,7 +203,7 @@ fn a_secret_opens_in_its_place_alone_and_is_never_short() {
     let sealer = sealer();
     let verifies = |secret: &[u8], sealed_for: &str| {
         let text = sealer.seal(sealed_for, &BASE64URL_NOPAD.encode(secret)).unwrap();
-        let key = Strangers::key(TokenAlgorithm::Hs256, KeyMaterial::Sealed(text)).unwrap();
+        let key = stranger(TokenAlgorithm::Hs256, KeyMaterial::Sealed(text)).unwrap();
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"a.b");
         by_key(&sealer, "credential/acme/a", &key, b"a.b", tag.as_ref())
     };
