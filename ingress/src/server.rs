@@ -147,6 +147,14 @@ fn notices(deps: &IngressDeps, keys: &EnvelopeKeys, time_out: Duration) -> io::R
     notices.ok_or_else(|| refuse("what stands for an unknown provider cannot be made"))
 }
 
+/// What writes envelopes, in the version that is configured.
+fn encoder(config: &IngressConfig, keys: EnvelopeKeys) -> io::Result<PackEncoder> {
+    let encoder = PackEncoder::new(keys, config.envelope_version)
+        .map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
+    metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
+    Ok(encoder)
+}
+
 impl Ingress {
     /// Takes the address and starts the publishing task. No connection is answered before [`Ingress::serve`].
     ///
@@ -162,9 +170,7 @@ impl Ingress {
         let notices = notices(&deps, &keys, time_out)?;
         let signatures = Verifier::new(deps.keyring.sealer())
             .ok_or_else(|| refuse("what stands for an unknown signer cannot be made"))?;
-        let encoder = PackEncoder::new(keys.knowing(deps.formats), config.envelope_version)
-            .map_err(|error| refuse(&format!("ingress.envelope_version: {error}")))?;
-        metrics::ENVELOPE_VERSION.of(&[("use", "written")]).set(config.envelope_version);
+        let encoder = encoder(config, keys.knowing(deps.formats))?;
         let sandbox = "sandbox".parse().map_err(|_| refuse("the sandbox's route cannot be named"))?;
         let listener = listener::listen(config.listen, &deps.runtime)?;
         let addr = listener.local_addr()?;

@@ -81,6 +81,8 @@ mod idle;
 #[cfg(test)]
 mod infra;
 #[cfg(test)]
+mod integrate;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod ledger_postgres;

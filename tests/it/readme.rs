@@ -52,7 +52,7 @@ fn blocks() -> Vec<String> {
 }
 
 /// The program that README's first command builds, as it was built for these tests.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let found = own.ancestors().skip(1).take(2).map(|dir| dir.join("naru")).find(|path| path.is_file());
     let program = found.expect("`naru` is not built: cargo build --bin naru");
@@ -77,7 +77,7 @@ fn shell(command: &str, home: &Path) -> Command {
     bash
 }
 
-fn run(command: &str, home: &Path) -> String {
+pub(crate) fn run(command: &str, home: &Path) -> String {
     let output: Output = shell(command, home).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}: {errors}");
@@ -85,13 +85,13 @@ fn run(command: &str, home: &Path) -> String {
 }
 
 /// A process that is ended when the test is, and the lines it prints.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Process {
-    fn start(command: &str, home: &Path) -> Self {
+    pub(crate) fn start(command: &str, home: &Path) -> Self {
         let mut bash = shell(&format!("exec {command}"), home);
         let log = fs::File::create(home.join("log")).unwrap();
         let mut child = bash.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -101,12 +101,12 @@ impl Process {
         Self { child, lines }
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).unwrap()
     }
 
     /// SIGTERM; it must end with success.
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         let status = within(PATIENCE, "it ends when asked", || self.child.try_wait().unwrap());

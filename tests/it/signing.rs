@@ -158,7 +158,7 @@ fn libraries_of_pypi_and_npm_are_taken_and_with_one_byte_changed_refused() {
 }
 
 /// Every third byte of what is signed: the first line but for the version, the host, the digest, the signature, the body.
-fn changeable(whole: &[u8]) -> Vec<usize> {
+pub(crate) fn changeable(whole: &[u8]) -> Vec<usize> {
     let head = whole.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
     let mut places: Vec<usize> = Vec::new();
     let mut begins = 0;

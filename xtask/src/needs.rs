@@ -11,7 +11,7 @@ use anyhow::{bail, ensure};
 use crate::{run as execute, tools};
 
 /// A Debian package that a test needs, and a file that it brings; `*` stands for one folder's name.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("strace", "/usr/bin/strace"),
     ("curl", "/usr/bin/curl"),
     ("python3", "/usr/bin/python3"),
@@ -23,6 +23,10 @@ const PACKAGES: [(&str, &str); 11] = [
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
     ("mariadb-server", "/usr/sbin/mariadbd"),
     ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),
+    ("jq", "/usr/bin/jq"),
+    ("php-cli", "/usr/bin/php"),
+    ("openjdk-17-jdk-headless", "/usr/bin/javac"),
+    ("libgoogle-gson-java", "/usr/share/java/gson.jar"),
 ];
 
 /// Installs packages without starting the servers that they bring: the tests start their own, on loopback.
