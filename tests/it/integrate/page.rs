@@ -120,7 +120,7 @@ fn assert_came(shown: &str, came: &str) {
         lines
     };
     let (shown, lines) = (sorted(shown), sorted(came));
-    assert_eq!(shown.len(), lines.len(), "{came}");
+    assert_eq!(shown.len(), lines.len(), "{came}\n{shown:?}");
     for (shown, line) in shown.iter().zip(&lines) {
         assert!(fits(shown, line), "{shown} or {line}");
     }
