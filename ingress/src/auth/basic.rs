@@ -41,9 +41,8 @@ pub fn strangers() -> Option<Strangers> {
 /// Known or unknown, with a password that Naru made or one that a person chose: two keyed hashes and two comparisons. Only who
 /// has proved the API key of a password that a person chose goes on to have that verified.
 pub async fn verify(encoded: &str, front: &Front, from: Option<IpAddr>) -> Result<Arc<Credential>, Denied> {
-    let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| Code::MalformedAuthorization)?;
-    let text = str::from_utf8(&bytes).map_err(|_| Code::MalformedAuthorization)?;
-    let parts = Parts::of(text).ok_or(Code::MalformedAuthorization)?;
+    let text = decoded(encoded).ok_or(Code::MalformedAuthorization)?;
+    let parts = Parts::of(&text).ok_or(Code::MalformedAuthorization)?;
     let both = front.hasher.basic(parts.id, parts.password, parts.api_key);
     let key = front.hasher.api_key(parts.id, parts.api_key);
     let known = front.registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
@@ -60,6 +59,11 @@ pub async fn verify(encoded: &str, front: &Front, from: Option<IpAddr>) -> Resul
         chosen => chosen.is_none() && of_both && may,
     };
     if proved { Ok(named) } else { Err(Denied::unproved(&named, is_known)) }
+}
+
+/// The text that the header carries: base64 of UTF-8, as is told to clients (RFC 7617 section 2.1).
+fn decoded(encoded: &str) -> Option<String> {
+    String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()
 }
 
 /// What a credential of this kind is compared with.
@@ -83,6 +87,29 @@ mod tests {
         assert_eq!(parts("id:p:w::key"), Some(("id", "p:w:", "key")));
         for bad in ["", "id", "id:pw", ":pw:key", "id:pw:", "id::key", "id:p\nw:key", "::"] {
             assert_eq!(parts(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_rfc_7617_are_read_and_are_no_credentials_for_want_of_a_key() {
+        // Section 2, and section 2.1: a password that is not of ASCII.
+        for (encoded, user) in
+            [("QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Aladdin:open sesame"), ("dGVzdDoxMjPCow==", "test:123£")]
+        {
+            let text = decoded(encoded).unwrap();
+            assert_eq!((text.as_str(), Parts::of(&text)), (user, None));
+            let (id, password) = user.split_once(':').unwrap();
+            let whole = format!("{text}:key");
+            assert_eq!(Parts::of(&whole), Some(Parts { id, password, api_key: "key" }));
+        }
+        // The same in ISO 8859-1, which is not what was asked for; and base64 that is none.
+        for other in [
+            "dGVzdDoxMjOj",
+            "QWxhZGRpbjpvcGVuIHNlc2FtZQ",
+            "QWxhZGRpbjpvcGVuIHNlc2FtZQ==\n",
+            "QWxhZGRpbjpvcGVuIHNlc2FtZR==",
+        ] {
+            assert_eq!(decoded(other), None, "{other}");
         }
     }
 

@@ -1,12 +1,13 @@
 //! Calls that are refused for what only a look-up can tell: whose id is unknown, whose secret is another, whose credential was revoked.
 
 use std::{
+    fs,
     net::SocketAddr,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use aws_lc_rs::hmac;
 use serde::Serialize;
 
@@ -20,8 +21,8 @@ use crate::{
 /// kind has.
 pub const IDS: usize = 8;
 
-/// How long a revocation may take.
-const REVOKED: Duration = Duration::from_secs(10);
+/// How long a verb may take to be in force.
+const IN_FORCE: Duration = Duration::from_secs(10);
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -111,7 +112,26 @@ fn basic(gateway: &Gateway, host: SocketAddr) -> anyhow::Result<Vec<Kind>> {
         revoke(gateway, &format!("c{}-live", 10 + 2 * IDS + n), call)?;
     }
     add("revoked", Box::new(revoked));
+    // Right or wrong, the password is verified for nobody who has another key.
+    let chosen = 10 + 3 * IDS;
+    for n in 0..IDS {
+        choose_password(gateway, &format!("c{}-live", chosen + n))?;
+    }
+    add("wrong key, chosen password", Box::new(move |n| user(chosen + n, password, "yek-of-{}")));
     Ok(kinds)
+}
+
+/// Makes a credential whose password a person chose, and waits until it is let in.
+fn choose_password(gateway: &Gateway, id: &str) -> anyhow::Result<()> {
+    const CHOSEN: &str = "four words nobody guesses";
+    let file = gateway.home().join(format!("{id}.password"));
+    fs::write(&file, CHOSEN)?;
+    let file = file.display().to_string();
+    let made = gateway.verb(&["credential", "add", "c0", "--id", id, "--password-file", &file, "--json"])?;
+    let made: serde_json::Value = serde_json::from_str(&made)?;
+    let key = made["api_key"].as_str().context("no API key")?;
+    let user = format!("{id}:{CHOSEN}:{key}");
+    becomes(gateway, id, 200, || shape(&gateway.listen().to_string()).basic(&user))
 }
 
 fn hmac(gateway: &Gateway, host: SocketAddr) -> anyhow::Result<Vec<Kind>> {
@@ -172,19 +192,21 @@ fn tokens(
 
 /// Sees that a call is let in, revokes its credential, and waits until it is not.
 fn revoke(gateway: &Gateway, id: &str, call: impl Fn() -> Vec<u8>) -> anyhow::Result<()> {
-    let mut wire = Wire::new(gateway.listen(), REVOKED);
-    let mut becomes = |wanted: u16| {
-        let deadline = Instant::now() + REVOKED;
-        loop {
-            let status = wire.exchange(&call())?.status;
-            if status == wanted {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "{id} is answered {status}, not {wanted}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    };
-    becomes(200)?;
+    becomes(gateway, id, 200, &call)?;
     gateway.verb(&["credential", "revoke", id])?;
-    becomes(401)
+    becomes(gateway, id, 401, &call)
+}
+
+/// Waits until calls of a credential are answered so.
+fn becomes(gateway: &Gateway, id: &str, wanted: u16, call: impl Fn() -> Vec<u8>) -> anyhow::Result<()> {
+    let mut wire = Wire::new(gateway.listen(), IN_FORCE);
+    let deadline = Instant::now() + IN_FORCE;
+    loop {
+        let status = wire.exchange(&call())?.status;
+        if status == wanted {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{id} is answered {status}, not {wanted}");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
