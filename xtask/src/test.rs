@@ -10,6 +10,12 @@ use anyhow::{Context, ensure};
 
 use crate::needs;
 
+/// How many tests run at once, for whoever wants another number.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Tests at once for each processor: most of their time they wait for engines, leases and processes.
+const TESTS_PER_CORE: usize = 3;
+
 /// Installs what is missing and runs every test of the workspace; `more` is passed on. At the end it tells how many there
 /// were in all binaries.
 ///
@@ -21,6 +27,11 @@ pub fn run(more: &[String]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["test", "--locked", "--workspace"]).args(more);
+    // Rust's own runner would take one for each processor.
+    if std::env::var_os(THREADS).is_none() {
+        let cores = std::thread::available_parallelism()?.get();
+        command.env(THREADS, (cores * TESTS_PER_CORE).to_string());
+    }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let told = child.stdout.take().context("its output is piped")?;
     let mut tally = Tally::default();

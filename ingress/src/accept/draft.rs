@@ -138,6 +138,16 @@ pub fn parse_bytes(bytes: &[u8], place: Place, now: Timestamp) -> Result<Draft, 
     }
 }
 
+/// The key of a batch's item that was refused for something else, so that its sender finds it again.
+pub fn key(text: &str) -> Option<Key> {
+    #[derive(Deserialize)]
+    struct Named {
+        key: Option<Key>,
+    }
+    strict_json::check(text.as_bytes()).ok()?;
+    serde_json::from_str::<Named>(text).ok()?.key
+}
+
 /// A plain message that keeps every rule. Serde refuses repeated and unknown fields; nothing in it is nested.
 fn plain(text: &str, place: Place, now: Timestamp) -> Option<Draft> {
     let read: Plain<'_> = serde_json::from_str(text).ok()?;

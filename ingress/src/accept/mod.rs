@@ -12,6 +12,6 @@ mod wish;
 
 pub use admit::{Admission, admit, undo};
 pub use claim::{Claim, Held, Undo};
-pub use draft::{Draft, Place, Plain, malformed, parse, parse_bytes};
+pub use draft::{Draft, Place, Plain, key, malformed, parse, parse_bytes};
 pub use rehearse::{Rehearsal, rehearse};
 pub use repeats::ContentMarker;

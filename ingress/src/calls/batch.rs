@@ -102,7 +102,7 @@ async fn rehearse(
         let draft = match accept::parse(item.get(), Place::InBatch, now) {
             Ok(draft) => draft,
             Err(problem) => {
-                fates.push((None, Fate::Refused(problem)));
+                fates.push((accept::key(item.get()), Fate::Refused(problem)));
                 continue;
             }
         };
@@ -134,7 +134,7 @@ async fn admit(
         let mut draft = match accept::parse(item.get(), Place::InBatch, now) {
             Ok(draft) => draft,
             Err(problem) => {
-                steps.push((None, Step::Done(Fate::Refused(problem))));
+                steps.push((accept::key(item.get()), Step::Done(Fate::Refused(problem))));
                 continue;
             }
         };

@@ -16,7 +16,7 @@ fn keyed(key: &str, body: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_item_of_a_batch_stands_on_its_own() {
     let gateway = Gateway::spawn().await;
-    let mut bad = sms("b");
+    let mut bad = keyed("bad", "b");
     bad["recipient"] = json!("010");
     let items = json!([
         keyed("a-1", "a"), bad, keyed("a-1", "a"), keyed("a-1", "changed"), 5, sms("plain"), {"channel": "sms"}
@@ -38,6 +38,10 @@ async fn each_item_of_a_batch_stands_on_its_own() {
     assert_eq!((results[0]["key"].as_str(), results[0]["index"].as_u64()), (Some("a-1"), Some(0)));
     assert_eq!(results[0]["id"], results[2]["id"]);
     assert_eq!(code(1), Some("invalid-recipient"));
+    // Its sender finds each again by its key, where it has one that can be read.
+    let keys: Vec<Option<&str>> = results.iter().map(|result| result["key"].as_str()).collect();
+    let known = Some("a-1");
+    assert_eq!(keys, [known, Some("bad"), known, known, None, None, None, None]);
     assert_eq!(code(3), Some("idempotency-conflict"));
     assert_eq!(code(4), Some("invalid-message"));
     assert_eq!(results[5]["result"], "accepted");
