@@ -7,6 +7,8 @@ use naru_tests::{
 };
 use serde_json::{Value, json};
 
+use crate::stage::beside_others;
+
 /// One call of the AWS command line through the proxy.
 fn aws(emulator: &AwsEmulator, proxy: &AwsProxy, arguments: &[&str]) -> Result<Value, String> {
     let mut command = tool("pip/bin/aws").unwrap();
@@ -22,6 +24,7 @@ fn aws(emulator: &AwsEmulator, proxy: &AwsProxy, arguments: &[&str]) -> Result<V
 
 #[test]
 fn calls_are_counted_and_batches_fail_in_part() {
+    let _beside = beside_others();
     let emulator = AwsEmulator::shared().unwrap();
     let proxy = AwsProxy::start(emulator.port()).unwrap();
     let run = |arguments: &[&str]| aws(emulator, &proxy, arguments);
@@ -64,6 +67,7 @@ fn calls_are_counted_and_batches_fail_in_part() {
 
 #[test]
 fn topics_and_objects_go_through_as_they_are() {
+    let _beside = beside_others();
     let emulator = AwsEmulator::shared().unwrap();
     let proxy = AwsProxy::start(emulator.port()).unwrap();
     let run = |arguments: &[&str]| aws(emulator, &proxy, arguments);

@@ -12,6 +12,8 @@ use naru_shared::{
 use naru_tests::conformance::registry::Fixture;
 use tokio_util::sync::CancellationToken;
 
+use crate::stage::beside_others;
+
 struct Memory(Arc<MemoryRegistry>);
 
 impl Fixture for Memory {
@@ -33,6 +35,7 @@ naru_tests::registry_conformance!(Memory);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_in_the_catalog_is_in_force_within_a_second() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("catalog.db");
     let (catalog, command) = (Arc::new(SqliteCatalog::open(&path)?), SqliteCatalog::open(&path)?);
@@ -144,6 +147,7 @@ mod redis {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_change_is_in_force_within_a_second_in_every_process() -> anyhow::Result<()> {
+        let _beside = crate::stage::beside_others();
         let settings = shared_redis()?.settings(PATIENCE);
         let (catalog, _dir) = catalog()?;
         let (first, filling) = open_redis(&settings, &catalog)?;
@@ -163,6 +167,7 @@ mod redis {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_late_projector_undoes_nothing_that_a_newer_one_wrote() -> anyhow::Result<()> {
+        let _beside = crate::stage::beside_others();
         let settings = shared_redis()?.settings(PATIENCE);
         let (projection, keeping) = kept(Projection::new(&settings)?).await?;
         let ended = |ended, version| {
@@ -183,6 +188,7 @@ mod redis {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_emptied_redis_is_incomplete_until_everything_is_there_again() -> anyhow::Result<()> {
+        let _beside = crate::stage::beside_others();
         let redis = Redis::start()?;
         let settings = redis.settings(PATIENCE);
         let (projection, keeping) = kept(Projection::new(&settings)?).await?;
@@ -226,6 +232,7 @@ mod redis {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn without_redis_the_catalog_is_followed_and_with_it_again_nothing_is_lost() -> anyhow::Result<()> {
+        let _beside = crate::stage::beside_others();
         let mut redis = Redis::start()?;
         let settings = redis.settings(PATIENCE);
         redis.stop(naru_tests::engines::Stop::Kill)?;
@@ -254,6 +261,7 @@ mod redis {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_projection_that_lacks_a_document_is_not_believed() -> anyhow::Result<()> {
+        let _beside = crate::stage::beside_others();
         let settings = shared_redis()?.settings(PATIENCE);
         let (projection, keeping) = kept(Projection::new(&settings)?).await?;
         let (catalog, _dir) = catalog()?;

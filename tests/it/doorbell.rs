@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::stage::beside_others;
+
 const ANSWER: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(10);
 
@@ -27,6 +29,7 @@ async fn until(bell: &mut Receiver<Heard>, is_so: impl FnMut(&Heard) -> bool) ->
 
 #[tokio::test]
 async fn a_ring_is_heard_at_once_and_only_where_it_was_meant() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = tokio::task::spawn_blocking(shared_redis).await??.settings(ANSWER);
     let (here, there) = (open(&settings)?, open(&settings)?);
     let (mut bell, mut other) = (there.listen("a"), there.listen("b"));
@@ -45,6 +48,7 @@ async fn a_ring_is_heard_at_once_and_only_where_it_was_meant() -> anyhow::Result
 #[tokio::test]
 async fn what_was_rung_while_redis_was_away_is_told_and_nobody_believes_that_it_hears() -> anyhow::Result<()>
 {
+    let _beside = beside_others();
     let mut redis = tokio::task::spawn_blocking(Redis::start).await??;
     let settings = redis.settings(ANSWER);
     let (here, there) = (open(&settings)?, open(&settings)?);
@@ -74,6 +78,7 @@ async fn what_was_rung_while_redis_was_away_is_told_and_nobody_believes_that_it_
 
 #[tokio::test]
 async fn a_redis_that_does_not_answer_is_noticed() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = tokio::task::spawn_blocking(Redis::start).await??;
     let bell = open(&redis.settings(ANSWER))?;
     let mut heard = bell.listen("a");

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use naru_tests::engines::{AwsEmulator, Flavour, Postgres, RabbitMq, Redis, Stop};
 
+use crate::stage::beside_others;
+
 fn is_gone(pid: Option<u32>) -> bool {
     let path = format!("/proc/{}", pid.unwrap());
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -18,6 +20,7 @@ fn is_gone(pid: Option<u32>) -> bool {
 
 #[test]
 fn a_private_redis_starts_again_with_what_it_had_and_leaves_nothing() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut redis = Redis::start()?;
     redis.stop(Stop::Orderly)?;
     redis.begin()?;
@@ -31,6 +34,7 @@ fn a_private_redis_starts_again_with_what_it_had_and_leaves_nothing() -> anyhow:
 
 #[test]
 fn a_private_postgres_survives_an_immediate_stop_and_leaves_nothing() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut postgres = Postgres::start()?;
     postgres.psql("postgres", "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")?;
     postgres.stop(Stop::Immediate)?;
@@ -44,6 +48,7 @@ fn a_private_postgres_survives_an_immediate_stop_and_leaves_nothing() -> anyhow:
 
 #[test]
 fn a_private_rabbitmq_survives_a_kill_and_leaves_nothing() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut rabbit = RabbitMq::start()?;
     rabbit.stop(Stop::Kill)?;
     rabbit.begin()?;
@@ -57,6 +62,7 @@ fn a_private_rabbitmq_survives_a_kill_and_leaves_nothing() -> anyhow::Result<()>
 /// Each emulator of AWS starts, keeps its address over a restart, and listens on loopback only.
 #[test]
 fn emulators_of_aws_listen_on_loopback_only() {
+    let _beside = beside_others();
     for flavour in [Flavour::Ministack, Flavour::Fauxqs, Flavour::FauxqsOnDisk] {
         let mut emulator = AwsEmulator::start(flavour).unwrap();
         emulator.stop(Stop::Kill).unwrap();

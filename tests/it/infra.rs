@@ -13,6 +13,8 @@ use naru_tests::{
 };
 use serde_json::{Value, json};
 
+use crate::stage::beside_others;
+
 /// An account of its own, and a configuration with queue, topic and blobs there.
 struct Cloud {
     emulator: AwsEmulator,
@@ -100,6 +102,7 @@ const COPIES: &str = "naru-main-copies-archive";
 
 #[test]
 fn whoever_adds_the_first_webhook_is_told_what_its_subscription_needs() {
+    let _beside = beside_others();
     let cloud = Cloud::start(Flavour::Ministack);
     cloud.well(&["infra", "apply"]);
     let added = cloud.well(&["webhook", "add", "acme", "main", "https://acme.example/naru"]);
@@ -117,6 +120,7 @@ fn whoever_adds_the_first_webhook_is_told_what_its_subscription_needs() {
 
 #[test]
 fn what_is_missing_is_made_once_and_a_second_apply_changes_nothing() {
+    let _beside = beside_others();
     let cloud = Cloud::start(Flavour::Ministack);
     let planned = cloud.naru(&["infra", "plan"]);
     assert_eq!(planned.code, 1, "{}{}", planned.out, planned.errors);
@@ -153,6 +157,7 @@ fn what_is_missing_is_made_once_and_a_second_apply_changes_nothing() {
 
 #[test]
 fn a_route_that_is_added_later_and_what_is_not_ours_are_told() {
+    let _beside = beside_others();
     let cloud = Cloud::start(Flavour::Ministack);
     cloud.well(&["infra", "apply"]);
     let added = cloud.naru(&["route", "add", "carrier-b", "simulator"]);
@@ -171,6 +176,7 @@ fn a_route_that_is_added_later_and_what_is_not_ours_are_told() {
 
 #[test]
 fn what_drifted_is_told_attribute_by_attribute_and_mended() {
+    let _beside = beside_others();
     let cloud = Cloud::start(Flavour::Ministack);
     cloud.well(&["infra", "apply"]);
     let (packs, copies) = (cloud.queue_url(PACKS), cloud.queue_url(COPIES));
@@ -219,6 +225,7 @@ fn what_drifted_is_told_attribute_by_attribute_and_mended() {
 /// A store that speaks only a part of S3's language: what it does not know of is told, and is no work to do.
 #[test]
 fn what_a_store_does_not_speak_of_is_told_and_does_not_stop_the_rest() {
+    let _beside = beside_others();
     let cloud = Cloud::start(Flavour::Fauxqs);
     cloud.well(&["infra", "apply"]);
     let planned = cloud.well(&["infra", "plan"]);

@@ -9,6 +9,8 @@ use ops::{Op, ops};
 use proptest::prelude::{ProptestConfig, proptest};
 use twins::Twins;
 
+use crate::stage::beside_others;
+
 async fn live_through(bed: &Bed, ops: Vec<Op>) -> anyhow::Result<()> {
     let mut twins = Twins::new(bed)?;
     for op in ops {
@@ -23,6 +25,7 @@ proptest! {
 
     #[test]
     fn the_ledger_lives_as_its_model_says(ops in ops()) {
+        let _beside = beside_others();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let run = Bed::run(
             |clock| Box::pin(crate::conformance_ledger::sqlite(clock)),
@@ -37,6 +40,7 @@ proptest! {
 
     #[test]
     fn the_ledger_in_postgres_lives_as_its_model_says(ops in ops()) {
+        let _beside = beside_others();
         let run = Bed::run(
             |clock| Box::pin(crate::conformance_ledger_postgres::postgres(clock)),
             |bed| Box::pin(live_through(bed, ops)),
@@ -46,6 +50,7 @@ proptest! {
 
     #[test]
     fn the_ledger_in_postgres_lives_so_with_the_archive_too(ops in ops()) {
+        let _beside = beside_others();
         let run = Bed::run(
             |clock| Box::pin(crate::conformance_ledger_postgres::tidied(clock)),
             |bed| Box::pin(live_through(bed, ops)),

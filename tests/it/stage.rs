@@ -1,6 +1,7 @@
 //! What tests of whole processes share: whether they run alone, a receiver that writes down, and patience.
 
 use std::{
+    cell::Cell,
     thread,
     time::{Duration, Instant},
 };
@@ -12,19 +13,72 @@ use naru_tests::{
     receiver::journaling::Arrival,
     witness::Journals,
 };
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
 
-static STAGE: RwLock<()> = RwLock::new(());
-
-/// For what measures time or needs the whole machine: no other test of whole processes runs meanwhile.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    STAGE.write()
+/// Who is on the stage.
+struct Stage {
+    beside: usize,
+    alone: bool,
+    /// They wait to be alone.
+    waiting: usize,
+    /// It is the turn of those who are alone, until none of them waits.
+    their_turn: bool,
 }
 
-/// For what waits more than it works: such tests run beside each other, as many as there are threads for tests.
-pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
-    STAGE.read()
+static STAGE: Mutex<Stage> = Mutex::new(Stage { beside: 0, alone: false, waiting: 0, their_turn: false });
+static CHANGED: Condvar = Condvar::new();
+
+thread_local! {
+    /// Whether this thread's test is on the stage: one that entered twice would wait for itself.
+    static ENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A test that has the stage for itself.
+pub(crate) struct Alone;
+
+/// A test that shares it.
+pub(crate) struct Beside;
+
+/// For what measures time or needs the whole machine: no other test that is on the stage runs meanwhile. Such tests wait until no other can
+/// begin, and then take their turns one after the other: for each of them alone to wait for the longest of the others would take most of the time.
+pub(crate) fn alone() -> Alone {
+    assert!(!ENTERED.replace(true), "this test is on the stage already");
+    let mut stage = STAGE.lock();
+    stage.waiting += 1;
+    CHANGED.wait_while(&mut stage, |stage| stage.alone || stage.beside > 0);
+    stage.waiting -= 1;
+    stage.alone = true;
+    Alone
+}
+
+/// For what waits more than it works: such tests run beside each other, three for each processor.
+pub(crate) fn beside_others() -> Beside {
+    assert!(!ENTERED.replace(true), "this test is on the stage already");
+    let room = 3 * thread::available_parallelism().unwrap().get();
+    let mut stage = STAGE.lock();
+    CHANGED.wait_while(&mut stage, |stage| stage.alone || stage.their_turn || stage.beside >= room);
+    stage.beside += 1;
+    Beside
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        ENTERED.set(false);
+        let mut stage = STAGE.lock();
+        stage.alone = false;
+        stage.their_turn = stage.waiting > 0;
+        CHANGED.notify_all();
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        ENTERED.set(false);
+        let mut stage = STAGE.lock();
+        stage.beside -= 1;
+        CHANGED.notify_all();
+    }
 }
 
 /// A receiver and its journal.

@@ -119,6 +119,9 @@ const ATTEMPT_MS: u32 = 1_200;
 /// One message in so many has a file attached.
 const ATTACHED: usize = 8;
 
+/// So many times the plan's messages there may be: a window that is not passed is tried again, and somebody must pass it then.
+const RESERVE: usize = 3;
+
 /// Customers of the run: enough for one to be told, or charged, what is another's.
 const CUSTOMERS: usize = 2;
 
@@ -139,11 +142,12 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
         let ledger = gateway.home().join("data/ledger.db");
         environment.push((faults::SABOTAGE, format!("{sabotage}={}", ledger.display())));
     }
-    let crowd = Crowd::gather(plan.seed, plan.messages, Some(ATTACHED), &gateway);
+    let crowd = Crowd::gather(plan.seed, RESERVE * plan.messages, Some(ATTACHED), &gateway);
     let mut outcome = Outcome::default();
     rounds::all(plan, &mut gateway, &environment, &crowd, &receiver, &mut outcome, say)?;
     say("all harm is done; waiting until everything has ended");
     gateway.start(&environment)?;
+    crowd.enough(plan.messages);
     outcome.evidence.wishes = crowd.disperse()?;
     witness::gather(&mut gateway, &journals, plan.patience, &mut outcome.evidence)?;
     outcome.findings = checker::check(&outcome.evidence);

@@ -13,8 +13,8 @@ use crate::needs;
 /// How many tests run at once, for whoever wants another number.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// Tests at once for each processor: most of their time they wait for engines, leases and processes.
-const TESTS_PER_CORE: usize = 3;
+/// Tests at once for each processor: most of their time they wait for engines, leases and processes, or for each other.
+const TESTS_PER_CORE: usize = 8;
 
 /// Installs what is missing and runs every test of the workspace; `more` is passed on. At the end it tells how many there
 /// were in all binaries.

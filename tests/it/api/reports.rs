@@ -12,7 +12,7 @@ use naru_tests::{
 use serde_json::{Value, json};
 
 use super::{PATIENCE, refusal};
-use crate::stage::{accept, message, until};
+use crate::stage::{accept, beside_others, message, until};
 
 /// What the documentation says.
 const LEASE: Duration = Duration::from_secs(60);
@@ -33,6 +33,7 @@ fn acknowledge(customer: &mut Customer, reports: &[Value]) -> Value {
 /// Waits for a minute and uses next to nothing meanwhile: others may run beside it.
 #[test]
 fn a_report_comes_again_after_its_lease_unless_it_was_acknowledged() {
+    let _beside = beside_others();
     let gateway = Gateway::spawn(&Setup { customers: 2, ..Setup::default() }).unwrap();
     let mut customer = gateway.customer(0);
     let ids: Vec<_> = ["a", "b", "c"].map(|name| accept(&mut customer, &message("sms", name), None)).to_vec();

@@ -10,7 +10,10 @@ use naru_shared::{
 };
 use naru_tests::conformance::audit::key;
 
-use crate::postgres::{database, psql, runtime};
+use crate::{
+    postgres::{database, psql, runtime},
+    stage::beside_others,
+};
 
 /// A catalog in which five things were done, its record, and its anchored head.
 async fn acted() -> anyhow::Result<(PostgresSettings, Arc<dyn Audit>, Anchor)> {
@@ -42,6 +45,7 @@ async fn verify(audit: &dyn Audit, anchor: &Anchor) -> anyhow::Result<Result<i64
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_psql_does_to_the_table_is_found_at_its_row() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let harms = [
         ("UPDATE naru.audit SET record = replace(record, 'kim', 'lee') WHERE sequence = 3", 3, "edited"),
         ("DELETE FROM naru.audit WHERE sequence = 2", 2, "missing"),
@@ -74,6 +78,7 @@ async fn whatever_psql_does_to_the_table_is_found_at_its_row() -> anyhow::Result
 #[tokio::test(flavor = "multi_thread")]
 async fn the_narrow_role_adds_counts_of_denials_and_reads_neither_those_nor_the_record() -> anyhow::Result<()>
 {
+    let _beside = beside_others();
     let settings = database().await?;
     migrate(&settings, Some("naru_ingress_audit")).await?;
     let as_narrow = move |statement: &str| {

@@ -9,6 +9,8 @@ use naru_shared::{
 };
 use tokio::runtime::Handle;
 
+use crate::stage::beside_others;
+
 const VISIBILITY: Duration = Duration::from_millis(400);
 const SOON: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,7 @@ impl Site {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_too_large_is_kept_as_a_blob_and_both_come_out_as_they_went_in() {
+    let _beside = beside_others();
     let site = Site::new(10);
     assert!(site.publish(&["short", "longer than ten"]).await.iter().all(Result::is_ok));
     assert!(site.blob("longer than ten").exists() && !site.blob("short").exists());
@@ -69,6 +72,7 @@ async fn only_what_is_too_large_is_kept_as_a_blob_and_both_come_out_as_they_went
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_gone_or_damaged_or_no_check_is_set_aside_and_the_rest_goes_on() {
+    let _beside = beside_others();
     let site = Site::new(0);
     assert!(site.publish(&["gone", "damaged", "sound"]).await.iter().all(Result::is_ok));
     std::fs::remove_file(site.blob("gone")).unwrap();
@@ -85,6 +89,7 @@ async fn what_is_gone_or_damaged_or_no_check_is_set_aside_and_the_rest_goes_on()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_blobs_are_away_nothing_is_published_and_what_was_comes_again() {
+    let _beside = beside_others();
     let site = Site::new(0);
     assert!(site.publish(&["waits"]).await[0].is_ok());
     let (blobs, elsewhere) = (site.dir.path().join("blobs"), site.dir.path().join("elsewhere"));

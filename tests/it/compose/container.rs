@@ -11,7 +11,7 @@ use naru_shared::key_file;
 use naru_tests::gateway::free_address;
 
 use super::{composed, file, text, words};
-use crate::stage::within;
+use crate::{stage::beside_others, stage::within};
 
 /// What the run image has of libraries (glibc 2.36, libgcc).
 const LIBRARIES: [&str; 7] = [
@@ -42,6 +42,7 @@ fn said(instruction: &str) -> Vec<String> {
 
 #[test]
 fn the_builder_is_given_all_that_the_workspace_is_built_of_and_by_its_own_toolchain() {
+    let _beside = beside_others();
     let manifest: toml::Table = toml::from_str(&text("Cargo.toml")).unwrap();
     let package = &manifest["workspace"]["package"];
     let version = package["rust-version"].as_str().unwrap();
@@ -84,6 +85,7 @@ fn the_builder_is_given_all_that_the_workspace_is_built_of_and_by_its_own_toolch
 
 #[test]
 fn the_program_that_is_copied_is_the_one_that_is_run_and_asked() {
+    let _beside = beside_others();
     let copied = said("COPY").pop().unwrap();
     assert_eq!(copied, format!("--from=build /out/naru {PROGRAM}"));
     assert!(said("RUN").concat().contains("cargo build --release --locked --bin naru"));
@@ -117,6 +119,7 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn the_program_needs_no_library_that_its_image_lacks() {
+    let _beside = beside_others();
     let program = built();
     let needed = libraries(&program);
     assert!(needed.len() >= 3, "{needed:?}");
@@ -184,6 +187,7 @@ impl Drop for Ended {
 
 #[test]
 fn ingress_runs_and_is_asked_and_ends_in_a_read_only_root_without_a_shell_as_nobody_in_particular() {
+    let _beside = beside_others();
     let root = Root::make();
     let (listen, operator) = (free_address().unwrap(), free_address().unwrap());
     let config = text("compose/naru.toml").replace("0.0.0.0:8080", &listen.to_string());

@@ -15,6 +15,8 @@ use serde_json::{Map, Value};
 
 use super::{VARIANTS, Variant, text};
 
+use crate::stage::beside_others;
+
 /// Run to their end and not again.
 const ONCE: [&str; 3] = ["infra", "migrate", "naru"];
 
@@ -40,6 +42,7 @@ fn seconds(value: &Value) -> u64 {
 
 #[test]
 fn every_service_is_confined_and_bounded() {
+    let _beside = beside_others();
     let all: Vec<(String, Value)> = VARIANTS.iter().flat_map(services).collect();
     assert_eq!(all.len(), 8 + 9);
     for (name, service) in &all {
@@ -70,6 +73,7 @@ fn every_service_is_confined_and_bounded() {
 
 #[test]
 fn nothing_is_published_but_the_balancer_and_that_to_this_machine_only() {
+    let _beside = beside_others();
     VARIANTS.iter().for_each(published);
 }
 
@@ -92,6 +96,7 @@ fn published(variant: &Variant) {
 
 #[test]
 fn who_is_asked_to_stop_gets_more_time_than_it_takes() {
+    let _beside = beside_others();
     VARIANTS.iter().for_each(stopped);
 }
 
@@ -116,6 +121,7 @@ fn stopped(variant: &Variant) {
 
 #[test]
 fn whoever_needs_another_waits_until_that_one_can_be_used() {
+    let _beside = beside_others();
     waiting(&VARIANTS[0], "rabbitmq", "service_healthy");
     waiting(&VARIANTS[1], "infra", "service_completed_successfully");
 }
@@ -139,6 +145,7 @@ fn waiting(variant: &Variant, carrier: &str, condition: &str) {
 
 #[test]
 fn every_process_has_settings_that_are_right_and_the_secrets_they_name() {
+    let _beside = beside_others();
     let home = tempfile::tempdir().unwrap();
     fs::copy(source().join("secrets.sh"), home.path().join("secrets.sh")).unwrap();
     for _again in 0..2 {
@@ -188,6 +195,7 @@ fn settings(variant: &Variant, home: &Path) {
 
 #[test]
 fn secrets_are_made_once_for_their_owner_only_and_every_one_that_is_mounted() {
+    let _beside = beside_others();
     let home = tempfile::tempdir().unwrap();
     let script = home.path().join("secrets.sh");
     fs::copy(source().join("secrets.sh"), &script).unwrap();

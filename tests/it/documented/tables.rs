@@ -1,5 +1,7 @@
 //! Reads what documents say out of their tables.
 
+use crate::stage::beside_others;
+
 /// The rows of the table whose head begins with these cells, cell by cell.
 pub(super) fn table(document: &str, head: &[&str]) -> Vec<Vec<String>> {
     let mut rows = document
@@ -26,6 +28,7 @@ fn cells(line: &str) -> Vec<String> {
 
 #[test]
 fn a_table_is_read_cell_by_cell() {
+    let _beside = beside_others();
     let text =
         "x\n| a | b |\n|---|---|\n| `one`, `two` | 2 |\n| three | |\n\n| c | d |\n|---|---|\n| 5 | 6 |\n";
     assert_eq!(table(text, &["a", "b"]), [vec!["`one`, `two`", "2"], vec!["three", ""]]);

@@ -16,6 +16,8 @@ use super::{
     quotas::{DAY, quota},
 };
 
+use crate::stage::beside_others;
+
 /// As the default is.
 const TIMEOUT: Duration = Duration::from_millis(25);
 
@@ -44,6 +46,7 @@ async fn accept(front: &Front, number: u32) -> anyhow::Result<(RateVerdict, bool
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_a_frozen_redis_and_all_is_well_when_it_thaws() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = Redis::start()?;
     let settings = redis.settings(TIMEOUT);
     redis_known_for_long(&settings).await?;
@@ -88,6 +91,7 @@ async fn nobody_waits_for_a_frozen_redis_and_all_is_well_when_it_thaws() -> anyh
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_starts_before_redis_is_connected_when_it_comes() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut redis = Redis::start()?;
     let settings = redis.settings(TIMEOUT);
     redis.stop(Stop::Kill)?;
@@ -118,6 +122,7 @@ async fn a_gate_that_starts_before_redis_is_connected_when_it_comes() -> anyhow:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_redis_is_found_again_and_has_its_keys() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut redis = Redis::start()?;
     let settings = redis.settings(Duration::from_millis(500));
     redis_known_for_long(&settings).await?;

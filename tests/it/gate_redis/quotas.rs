@@ -17,6 +17,8 @@ use naru_tests::engines::{redis_known_for_long, shared_redis};
 
 use super::front::{Front, acme};
 
+use crate::stage::beside_others;
+
 pub(super) const DAY: Day = Day::from_i32(20_261_122);
 
 pub(super) fn quota(limit: u64) -> anyhow::Result<Quota> {
@@ -70,6 +72,7 @@ impl Bed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sum_of_fronts_is_never_over_a_quota() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let bed = Bed::new(3, 1_000).await?;
     // By turns, so that each has some in hand that the others must not have.
     let mut sum = 0;
@@ -87,6 +90,7 @@ async fn the_sum_of_fronts_is_never_over_a_quota() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_is_whole_again_a_minute_after_a_front_was_killed() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let bed = Bed::new(2, 1_000).await?;
     for _ in 0..40 {
         assert!(bed.one(0).await?);
@@ -105,6 +109,7 @@ async fn a_quota_is_whole_again_a_minute_after_a_front_was_killed() -> anyhow::R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_ledger_saw_before_the_front_told_of_it_is_counted_once() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let bed = Bed::new(2, 10_000).await?;
     for _ in 0..50 {
         assert!(bed.one(0).await?);

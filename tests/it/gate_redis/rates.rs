@@ -13,6 +13,8 @@ use naru_tests::engines::{Redis, redis_known_for_long};
 
 use super::front::{Front, Journal, acme, assert_within};
 
+use crate::stage::beside_others;
+
 /// A call may wait this long in these tests: the machine is busy.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -47,16 +49,19 @@ async fn hammered(limit: u32, burst: u32) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_fronts_and_a_third_and_one_that_dies_are_within_one_wide_limit() -> anyhow::Result<()> {
+    let _beside = beside_others();
     hammered(2_000, 1_000).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_fronts_and_a_third_and_one_that_dies_are_within_one_narrow_limit() -> anyhow::Result<()> {
+    let _beside = beside_others();
     hammered(20, 8).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_redis_gives_nobody_another_burst() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = Redis::start()?;
     let settings = redis.settings(TIMEOUT);
     redis_known_for_long(&settings).await?;
@@ -87,6 +92,7 @@ async fn an_emptied_redis_gives_nobody_another_burst() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_in_hand_when_redis_was_emptied_does_not_come_on_top_of_a_new_burst() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = Redis::start()?;
     let settings = redis.settings(TIMEOUT);
     redis_known_for_long(&settings).await?;
@@ -118,6 +124,7 @@ async fn what_was_in_hand_when_redis_was_emptied_does_not_come_on_top_of_a_new_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_steady_customer_costs_few_round_trips() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = Redis::start()?;
     let settings = redis.settings(TIMEOUT);
     redis_known_for_long(&settings).await?;
@@ -146,6 +153,7 @@ async fn a_steady_customer_costs_few_round_trips() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_beyond_the_limit_is_refused_without_asking() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = Redis::start()?;
     let settings = redis.settings(TIMEOUT);
     redis_known_for_long(&settings).await?;

@@ -9,6 +9,8 @@ use proptest::{
 };
 use redis::{Connection, Script};
 
+use crate::stage::beside_others;
+
 const LEASE: u64 = 30_000_000;
 const BEGIN: u64 = 1_700_000_000_000_000;
 
@@ -103,6 +105,7 @@ fn with_script(test: impl FnOnce(&mut Connection, &Script, String)) -> anyhow::R
 /// Whoever leases nothing is let in exactly when exact arithmetic says so, and told exactly how long to wait.
 #[test]
 fn without_leases_the_script_is_exact() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_script(|connection, script, prefix| {
         let connection = std::cell::RefCell::new(connection);
         let steps = prop::collection::vec((0_u64..200_000, 1_u32..8), 1..60);
@@ -139,6 +142,7 @@ fn without_leases_the_script_is_exact() -> anyhow::Result<()> {
 /// Three processes that lease, use at any moment of a lease, give back, or forget: no window holds too many.
 #[test]
 fn whatever_is_leased_and_whenever_it_is_used_no_window_holds_too_many() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_script(|connection, script, prefix| {
         let connection = std::cell::RefCell::new(connection);
         let steps = prop::collection::vec(step(), 1..60);

@@ -10,12 +10,15 @@ use naru_tests::engines::{Redis, until};
 
 use super::front::{Front, acme};
 
+use crate::stage::beside_others;
+
 fn settings(url: String, ca_file: Option<PathBuf>) -> RedisSettings {
     RedisSettings { url, ca_file, prefix: "tls".to_owned(), timeout: Duration::from_secs(2) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_another_authority_or_for_another_name_is_not_talked_to() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = Redis::start_tls()?;
     let (url, ca) = redis.tls("localhost")?;
     let (numbered, _) = redis.tls("127.0.0.1")?;

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::{Cloud, Said};
 
+use crate::stage::beside_others;
+
 /// Of nobody's.
 const ACCOUNT: &str = "210987654321";
 
@@ -47,6 +49,7 @@ impl Cloud {
 
 #[test]
 fn policies_for_an_account_are_printed_without_credentials_and_without_asking_anybody() {
+    let _beside = beside_others();
     let cloud = Cloud::start(Flavour::Ministack);
     drop(cloud.proxy.take_calls());
     let said = cloud.naru_as(None, &["infra", "iam", "workers", "--account", ACCOUNT]);
@@ -75,6 +78,7 @@ fn policies_for_an_account_are_printed_without_credentials_and_without_asking_an
 
 #[test]
 fn a_bucket_that_may_not_be_looked_at_is_told_with_the_permission_that_is_missing() {
+    let _beside = beside_others();
     let cloud = Cloud::start(Flavour::MinistackWithPolicies);
     cloud.well(&["infra", "apply"]);
     let (id, secret) = cloud.user("whole", |_| true);

@@ -10,7 +10,7 @@ use naru_shared::{
 use naru_tests::conformance::ledger::live;
 
 use super::{DAY, MINUTE, tidy, with_bed};
-use crate::postgres::psql;
+use crate::{postgres::psql, stage::beside_others};
 
 fn delivered() -> Next {
     Next::end(State::Delivered, Code::Ok, "")
@@ -18,6 +18,7 @@ fn delivered() -> Next {
 
 #[tokio::test]
 async fn a_message_that_was_moved_is_neither_sent_nor_charged_again() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let entry = bed.entry("acme", Disposition::Start)?;
@@ -53,6 +54,7 @@ async fn a_message_that_was_moved_is_neither_sent_nor_charged_again() -> anyhow:
 
 #[tokio::test]
 async fn what_lies_in_the_archive_is_read_found_and_corrected() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let row = bed.start("acme").await?;
@@ -89,6 +91,7 @@ async fn what_lies_in_the_archive_is_read_found_and_corrected() -> anyhow::Resul
 
 #[tokio::test]
 async fn texts_are_removed_in_time_and_months_are_dropped_whole() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let old = bed.entry("acme", Disposition::Start)?;

@@ -24,6 +24,8 @@ use naru_tests::{
 
 use super::{faces, open};
 
+use crate::stage::beside_others;
+
 /// Tried until it has an answer, as workers do; how often it had none.
 async fn insist<T, F: Future<Output = Result<T, LedgerError>>>(
     unanswered: &AtomicUsize,
@@ -133,6 +135,7 @@ async fn exact_after(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn immediate_stops_and_kills_of_the_server_lose_and_double_nothing() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut kill = false;
     exact_after(6, move |server| {
         kill = !kill;
@@ -144,6 +147,7 @@ async fn immediate_stops_and_kills_of_the_server_lose_and_double_nothing() -> an
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_the_server_ends_lose_and_double_nothing() -> anyhow::Result<()> {
+    let _beside = beside_others();
     exact_after(8, |server| {
         let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'naru-%'";
         server.psql("postgres", ended).map(drop)

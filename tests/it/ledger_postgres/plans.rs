@@ -6,7 +6,10 @@ use naru_shared::{
     postgres::PostgresSettings,
 };
 
-use crate::postgres::{database, psql};
+use crate::{
+    postgres::{database, psql},
+    stage::beside_others,
+};
 
 /// Finished, waiting, sending and archived messages, events, reports, as a large ledger has them.
 const FILL: &str = "SET search_path = naru;
@@ -73,6 +76,7 @@ fn reads_whole(plan: &str) -> bool {
 
 #[tokio::test]
 async fn no_query_on_the_way_of_a_message_scans_in_postgres() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = database().await?;
     psql(&settings, FILL)?;
     let statements = postgres_statements();
@@ -87,6 +91,7 @@ async fn no_query_on_the_way_of_a_message_scans_in_postgres() -> anyhow::Result<
 /// A session keeps its plans while the tables grow.
 #[tokio::test]
 async fn a_plan_made_while_the_tables_are_empty_serves_large_ones() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = database().await?;
     psql(
         &settings,
@@ -116,6 +121,7 @@ const SESSION: &str = "SET search_path = naru; SET plan_cache_mode = force_gener
 
 #[tokio::test]
 async fn callbacks_that_are_not_due_cost_nobody_who_looks_for_those_that_are() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = database().await?;
     psql(&settings, DEAD_TARGETS)?;
     for (name, statement) in postgres_callback_statements() {

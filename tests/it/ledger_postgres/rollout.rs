@@ -19,7 +19,10 @@ use naru_tests::{
 };
 
 use super::{MINUTE, open, tidy, with_bed};
-use crate::postgres::{database, psql};
+use crate::{
+    postgres::{database, psql},
+    stage::beside_others,
+};
 
 /// What the next release's `naru migrate` does.
 fn migration(patience: Duration) -> Migration<'static> {
@@ -79,6 +82,7 @@ async fn lives(bed: &Bed) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_release_before_works_on_newer_tables_in_the_sessions_that_it_has() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             lives(bed).await?;
@@ -95,6 +99,7 @@ async fn the_release_before_works_on_newer_tables_in_the_sessions_that_it_has() 
 #[tokio::test]
 async fn a_newer_release_refuses_older_tables_and_goes_on_by_itself_once_they_are_there() -> anyhow::Result<()>
 {
+    let _beside = beside_others();
     let settings = database().await?;
     let newer = PostgresSettings { tables: next::release().tables(), ..settings.clone() };
     let ledger = open(&newer, Arc::new(SystemClock))?;
@@ -118,6 +123,7 @@ async fn a_newer_release_refuses_older_tables_and_goes_on_by_itself_once_they_ar
 
 #[tokio::test]
 async fn a_migration_waits_for_its_turn_and_then_says_whose_turn_it_is() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = database().await?;
     let holding = beside(
         &settings,
@@ -191,6 +197,7 @@ async fn hindered(bed: &Bed, settings: &PostgresSettings) -> anyhow::Result<Hind
 
 #[tokio::test]
 async fn a_migration_never_makes_others_wait_behind_a_long_transaction() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             bed.start("acme").await?;

@@ -16,7 +16,10 @@ use naru_shared::{
 use naru_tests::conformance::ledger::{LEASE, live};
 
 use super::{open, with_bed};
-use crate::postgres::{database, empty_database, psql, runtime};
+use crate::{
+    postgres::{database, empty_database, psql, runtime},
+    stage::beside_others,
+};
 
 fn sentence(error: &LedgerError) -> String {
     match error {
@@ -27,6 +30,7 @@ fn sentence(error: &LedgerError) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_are_made_once_whoever_comes_first() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = empty_database().await?;
     let mut makers = Vec::new();
     for _ in 0..4 {
@@ -45,6 +49,7 @@ async fn tables_are_made_once_whoever_comes_first() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn tables_of_another_time_are_refused_if_older_and_used_if_newer() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = empty_database().await?;
     let ledger = open(&settings, Arc::new(SystemClock))?;
     let refused = ledger.incarnations().await.err().context("there are no tables")?;
@@ -70,6 +75,7 @@ async fn tables_of_another_time_are_refused_if_older_and_used_if_newer() -> anyh
 
 #[tokio::test]
 async fn a_server_that_may_lose_what_it_committed_is_refused() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let settings = database().await?;
     let name = settings.url.rsplit('/').next().unwrap_or_default();
     psql(&settings, &format!("ALTER DATABASE {name} SET synchronous_commit = off"))?;
@@ -83,6 +89,7 @@ async fn a_server_that_may_lose_what_it_committed_is_refused() -> anyhow::Result
 
 #[tokio::test]
 async fn opening_waits_for_nothing_and_calls_answer_at_once_while_it_is_away() -> anyhow::Result<()> {
+    let _beside = beside_others();
     // Nobody listens on the discard port of loopback.
     let settings = PostgresSettings::at("postgres://nobody@127.0.0.1:9/none");
     let begun = Instant::now();
@@ -98,6 +105,7 @@ async fn opening_waits_for_nothing_and_calls_answer_at_once_while_it_is_away() -
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_waited_for_no_longer_than_set() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
     let url = format!("postgres://nobody@{}/none", silent.local_addr()?);
     let settings = PostgresSettings { acquire_ms: 300, ..PostgresSettings::at(&url) };
@@ -111,6 +119,7 @@ async fn a_server_that_does_not_answer_is_waited_for_no_longer_than_set() -> any
 /// Ingress's role reads, hands out, acknowledges and cancels; it sees no text and changes nothing else.
 #[tokio::test]
 async fn the_narrow_role_can_do_what_ingress_does_and_nothing_more() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, ledger, settings| {
         Box::pin(async move {
             let role = format!("reader_{}", settings.url.rsplit('_').next().unwrap_or_default());
@@ -163,6 +172,7 @@ async fn the_narrow_role_can_do_what_ingress_does_and_nothing_more() -> anyhow::
 
 #[tokio::test]
 async fn psql_shows_what_the_documents_say() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let row = bed.start("acme").await?;

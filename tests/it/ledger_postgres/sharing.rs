@@ -13,7 +13,7 @@ use naru_shared::{
 use naru_tests::conformance::ledger::{LEASE, live, quota};
 
 use super::{open, with_bed};
-use crate::postgres::psql;
+use crate::{postgres::psql, stage::beside_others};
 
 fn request(max: usize, now: naru_shared::domain::Timestamp) -> anyhow::Result<TakeRequest> {
     Ok(TakeRequest {
@@ -31,6 +31,7 @@ fn request(max: usize, now: naru_shared::domain::Timestamp) -> anyhow::Result<Ta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_never_take_the_same_row_and_together_take_all() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, ledger, settings| {
         Box::pin(async move {
             for customer in ["a", "b", "c"] {
@@ -66,6 +67,7 @@ async fn two_processes_never_take_the_same_row_and_together_take_all() -> anyhow
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_together_never_exceed_a_limit() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, ledger, settings| {
         Box::pin(async move {
             let other = open(&settings, Arc::clone(&bed.clock) as _)?;
@@ -93,6 +95,7 @@ async fn two_processes_together_never_exceed_a_limit() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_envelope_at_two_processes_at_once_is_recorded_once() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, ledger, settings| {
         Box::pin(async move {
             let other = open(&settings, Arc::clone(&bed.clock) as _)?;
@@ -115,6 +118,7 @@ async fn the_same_envelope_at_two_processes_at_once_is_recorded_once() -> anyhow
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_process_reports_ends_a_poll_soon() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let row = bed.start("acme").await?;
@@ -138,6 +142,7 @@ async fn what_another_process_reports_ends_a_poll_soon() -> anyhow::Result<()> {
 /// However many transactions told of changes, there are few rows left, and their sum is what waits.
 #[tokio::test]
 async fn the_backlog_is_summed_up_and_stays_exact() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, ledger, settings| {
         Box::pin(async move {
             for _ in 0..150 {
@@ -170,6 +175,7 @@ async fn the_backlog_is_summed_up_and_stays_exact() -> anyhow::Result<()> {
 /// has it, and so knows of what was written meanwhile.
 #[tokio::test]
 async fn an_intake_looks_at_lists_after_whoever_writes_one_is_done() -> anyhow::Result<()> {
+    let _beside = beside_others();
     with_bed(|bed, _ledger, settings| {
         Box::pin(async move {
             let (lock, recipient) = (0x6e61_7275_0007_i64, "+821012345678");

@@ -3,8 +3,11 @@
 use naru_shared::postgres::{PostgresSettings, migrate};
 use naru_tests::engines::Postgres;
 
+use crate::stage::beside_others;
+
 #[tokio::test]
 async fn tls_to_postgresql_is_spoken_only_with_the_right_name_and_a_known_authority() -> anyhow::Result<()> {
+    let _beside = beside_others();
     // Another test may have set it already; it is the same.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let server = Postgres::start_with_tls()?;

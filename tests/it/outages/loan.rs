@@ -10,10 +10,10 @@ use naru_tests::{
     deployment::{Deployment, Shape},
     gateway::Setup,
 };
-use parking_lot::{Mutex, MutexGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::PATIENCE;
-use crate::stage::{alone, within};
+use crate::stage::{Alone, alone, within};
 
 /// How many tests borrow it; whoever is last ends it, and it is judged then as any other.
 const BORROWERS: usize = 7;
@@ -24,7 +24,7 @@ static LEFT: AtomicUsize = AtomicUsize::new(BORROWERS);
 /// The deployment for as long as a test lasts. A test that fails leaves none to others: they begin another.
 pub(super) struct Loan {
     site: MutexGuard<'static, Option<Deployment>>,
-    _alone: RwLockWriteGuard<'static, ()>,
+    _alone: Alone,
 }
 
 /// Customers that no two tests share, by number.

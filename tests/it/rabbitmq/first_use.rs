@@ -4,8 +4,11 @@ use futures_util::future::join_all;
 
 use super::{VISIBILITY, name, publish_one, shared};
 
+use crate::stage::beside_others;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_make_the_same_queue_do_not_cost_each_other_their_connections() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let first = shared().await?;
     let all =
         [first.clone(), first.another(VISIBILITY)?, first.another(VISIBILITY)?, first.another(VISIBILITY)?];

@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 
 use super::{SOON, VISIBILITY, drain, eventually, name, one, own, publish_one};
 
+use crate::stage::beside_others;
+
 fn on(broker: &RabbitMq, call_timeout_ms: u64) -> anyhow::Result<OnRabbitMq> {
     let namespace = format!("t{:016x}", fastrand::u64(..)).parse()?;
     let settings =
@@ -47,6 +49,7 @@ async fn publisher(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_confirmed_is_lost_when_the_broker_is_killed_again_and_again() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut own = own().await?;
     let broker = own.as_mut().unwrap();
     let (sender, receiver) = (on(broker, 4_000)?, on(broker, 4_000)?);
@@ -91,6 +94,7 @@ async fn nothing_confirmed_is_lost_when_the_broker_is_killed_again_and_again() -
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_starts_after_us_is_found() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut own = own().await?;
     let broker = own.as_mut().unwrap();
     tokio::task::block_in_place(|| broker.stop(Stop::Orderly))?;
@@ -111,6 +115,7 @@ async fn a_broker_that_starts_after_us_is_found() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_does_not_answer_leaves_a_publish_in_doubt_in_time_and_is_used_again()
 -> anyhow::Result<()> {
+    let _beside = beside_others();
     let own = own().await?;
     let broker = own.as_ref().unwrap();
     let (on, at) = (on(broker, 1_000)?, name("r")?);
@@ -133,6 +138,7 @@ async fn a_broker_that_does_not_answer_leaves_a_publish_in_doubt_in_time_and_is_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_stays_silent_is_dropped_after_two_heartbeats() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let own = own().await?;
     let broker = own.as_ref().unwrap();
     let namespace = format!("t{:016x}", fastrand::u64(..)).parse()?;
@@ -175,6 +181,7 @@ fn threads() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_short_of_memory_refuses_at_once_and_still_delivers() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let own = own().await?;
     let broker = own.as_ref().unwrap();
     let (on, at) = (on(broker, 1_000)?, name("r")?);

@@ -10,10 +10,13 @@ use naru_tests::{
 
 use super::{VISIBILITY, ack, name, one, publish_one};
 
+use crate::stage::beside_others;
+
 const WATCHED: Duration = Duration::from_secs(12);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_queues_cost_heartbeats_and_nothing_else() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let broker = tokio::task::spawn_blocking(RabbitMq::shared).await??;
     let wire = CountingWire::start(broker.port())?;
     let settings = RabbitMqSettings {

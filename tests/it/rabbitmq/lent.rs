@@ -11,8 +11,11 @@ use super::{
     text,
 };
 
+use crate::stage::beside_others;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_takes_goes_back_for_others() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let (first, at) = (shared().await?, name("r")?);
     let second = first.another(VISIBILITY)?;
     let packs = (0..20).map(|i| pack(&at, i.to_string())).collect::<anyhow::Result<_>>()?;
@@ -32,6 +35,7 @@ async fn what_nobody_takes_goes_back_for_others() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_held_by_a_process_that_died_is_counted_and_comes_to_another() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let (mut first, at) = (shared().await?, name("r")?);
     publish_one(&*first.queue, &at, "a").await?;
     for times in 1..=3 {
@@ -47,6 +51,7 @@ async fn what_was_held_by_a_process_that_died_is_counted_and_comes_to_another() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_broker_throws_out_is_received_as_one_that_came_often() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let (on, at) = (shared().await?, name("r")?);
     publish_one(&*on.queue, &at, "thrown out").await?;
     let (_connection, channel) = stranger(&on.settings().url).await?;
@@ -64,6 +69,7 @@ async fn what_the_broker_throws_out_is_received_as_one_that_came_often() -> anyh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_was_deleted_is_made_again_and_nothing_is_confirmed_into_nowhere() -> anyhow::Result<()>
 {
+    let _beside = beside_others();
     let (on, at) = (shared().await?, name("r")?);
     let (_connection, channel) = stranger(&on.settings().url).await?;
     for round in 0..5 {
@@ -89,6 +95,7 @@ async fn a_queue_that_was_deleted_is_made_again_and_nothing_is_confirmed_into_no
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_an_event_is_set_aside_and_others_come() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let on = shared().await?;
     let subscription = "a".parse()?;
     on.topic.subscribe(&subscription).await?;
@@ -112,6 +119,7 @@ async fn what_is_not_an_event_is_set_aside_and_others_come() -> anyhow::Result<(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_that_the_broker_lost_is_made_again_before_the_next_event() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let on = shared().await?;
     let subscription = "a".parse()?;
     on.topic.subscribe(&subscription).await?;
@@ -134,6 +142,7 @@ const MUCH_LATER: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_many_are_put_off_those_behind_them_come_and_a_death_loses_none() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let (mut on, at) = (shared().await?, name("r")?);
     // More than the broker leaves in the hands of one process, in front of one that can be read.
     let most = usize::from(on.settings().prefetch) + 50;

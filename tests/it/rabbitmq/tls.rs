@@ -5,8 +5,11 @@ use naru_tests::engines::OnRabbitMq;
 
 use super::{VISIBILITY, eventually, name, one, own, publish_one, text};
 
+use crate::stage::beside_others;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_spoken_only_with_the_right_name_and_a_known_authority() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let own = own().await?;
     let broker = own.as_ref().unwrap();
     // Another test may have set it already; it is the same.

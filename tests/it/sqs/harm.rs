@@ -18,6 +18,8 @@ use super::{
     with_bell,
 };
 
+use crate::stage::beside_others;
+
 const PACKS: usize = 40;
 
 fn texts() -> impl Iterator<Item = String> {
@@ -26,6 +28,7 @@ fn texts() -> impl Iterator<Item = String> {
 
 #[tokio::test]
 async fn an_entry_that_failed_is_sent_again_and_nothing_is_told_that_is_not_so() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = shared().await?;
     let proxy = proxied(emulator).await?;
     let mut settings = settings(emulator)?;
@@ -49,6 +52,7 @@ async fn an_entry_that_failed_is_sent_again_and_nothing_is_told_that_is_not_so()
 
 #[tokio::test]
 async fn what_was_written_and_answered_as_a_failure_is_in_doubt() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = shared().await?;
     let proxy = proxied(emulator).await?;
     let mut settings = settings(emulator)?;
@@ -65,6 +69,7 @@ async fn what_was_written_and_answered_as_a_failure_is_in_doubt() -> anyhow::Res
 
 #[tokio::test]
 async fn an_acknowledgement_that_fails_in_part_is_made_again() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = shared().await?;
     let proxy = proxied(emulator).await?;
     let mut settings = settings(emulator)?;
@@ -80,6 +85,7 @@ async fn an_acknowledgement_that_fails_in_part_is_made_again() -> anyhow::Result
 
 #[tokio::test]
 async fn nothing_confirmed_is_lost_when_the_engine_is_killed() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut emulator = own(Flavour::FauxqsOnDisk).await?;
     let (queue, at) = (open(&settings(&emulator)?), express()?);
     publish_one(&*queue, &at, "first").await?;
@@ -119,6 +125,7 @@ async fn nothing_confirmed_is_lost_when_the_engine_is_killed() -> anyhow::Result
 
 #[tokio::test]
 async fn an_engine_that_does_not_answer_holds_nobody_up_for_ever_and_is_used_again() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = own(Flavour::Fauxqs).await?;
     let rhythm = Rhythm { poll: Duration::from_secs(2), ..Rhythm::default() };
     let (queue, at) = (with_bell(&settings(&emulator)?, Arc::new(NoDoorbell), rhythm), express()?);

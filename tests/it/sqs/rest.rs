@@ -32,6 +32,8 @@ use tokio::{
 
 use super::{express, name, one, open, proxied, publish_one, settings, shared, text, with_bell};
 
+use crate::stage::beside_others;
+
 /// SQS counts whole seconds: a poll cannot be shorter.
 const RHYTHM: Rhythm =
     Rhythm { poll: Duration::from_secs(1), settle: Duration::from_secs(2), rest: Duration::from_secs(6) };
@@ -148,6 +150,7 @@ impl Site {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_rest_hardly_anything_is_asked_and_a_message_is_received_within_a_second() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = tokio::task::spawn_blocking(shared_redis).await??.settings(ANSWER);
     let site = Site::start(&redis).await?;
     sleep(SETTLED * 2).await;
@@ -169,6 +172,7 @@ async fn at_rest_hardly_anything_is_asked_and_a_message_is_received_within_a_sec
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_doorbell_cannot_be_heard_every_queue_is_asked_all_the_time() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let mut redis = tokio::task::spawn_blocking(Redis::start).await??;
     let site = Site::start(&redis.settings(ANSWER)).await?;
     sleep(SETTLED).await;
@@ -189,6 +193,7 @@ async fn while_the_doorbell_cannot_be_heard_every_queue_is_asked_all_the_time() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_died_in_another_s_hands_is_received_though_nobody_rings() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let redis = tokio::task::spawn_blocking(shared_redis).await??.settings(ANSWER);
     let emulator = shared().await?;
     let visibility = Duration::from_secs(10);

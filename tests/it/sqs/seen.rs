@@ -15,6 +15,8 @@ use super::{
     VISIBILITY, distinct, drain, express, one, open, publish, publish_one, settings, shared, text, with_bell,
 };
 
+use crate::stage::beside_others;
+
 /// The command line of AWS.
 fn aws(emulator: &AwsEmulator, arguments: &[&str]) -> anyhow::Result<Value> {
     let mut command = tool("pip/bin/aws")?;
@@ -39,6 +41,7 @@ fn first_of(emulator: &AwsEmulator, queue: &str) -> anyhow::Result<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_of_aws_sees_whose_a_pack_is_and_why_one_was_set_aside() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = shared().await?;
     let settings = settings(emulator)?;
     let (queue, at) = (open(&settings), express()?);
@@ -75,6 +78,7 @@ async fn the_command_line_of_aws_sees_whose_a_pack_is_and_why_one_was_set_aside(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_program_puts_there_is_given_out_to_be_set_aside() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = shared().await?;
     let settings = settings(emulator)?;
     let (queue, at) = (open(&settings), express()?);
@@ -89,6 +93,7 @@ async fn what_another_program_puts_there_is_given_out_to_be_set_aside() -> anyho
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_sqs_moved_away_is_received_as_one_that_came_often() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = shared().await?;
     let settings = sqs_settings(&emulator.settings(), Duration::from_secs(1))?;
     let rhythm = Rhythm { poll: Duration::from_secs(1), rest: Duration::from_secs(2), ..Rhythm::default() };
@@ -119,6 +124,7 @@ async fn what_sqs_moved_away_is_received_as_one_that_came_often() -> anyhow::Res
 
 #[tokio::test]
 async fn whoever_stops_receiving_gives_back_what_it_had_received_ahead() -> anyhow::Result<()> {
+    let _beside = beside_others();
     let emulator = shared().await?;
     let settings = settings(emulator)?;
     let (leaving, staying, at) = (open(&settings), open(&settings), express()?);

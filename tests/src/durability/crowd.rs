@@ -69,11 +69,12 @@ impl Crowd {
         Self { threads: threads.collect(), board }
     }
 
-    /// Lets the clients try so many wishes more.
-    pub(super) fn release(&self, more: usize) {
+    /// Lets the clients try so many wishes more; whether there were that many.
+    pub(super) fn release(&self, more: usize) -> bool {
         let most = self.board.wishes.len();
         let released = self.board.released.load(Ordering::SeqCst);
         self.board.released.store((released + more).min(most), Ordering::SeqCst);
+        released + more <= most
     }
 
     /// Wishes that were answered for good.
@@ -91,8 +92,9 @@ impl Crowd {
         self.board.open.load(Ordering::SeqCst)
     }
 
-    /// No wish is tried beside those that were let go.
-    pub(super) fn enough(&self) {
+    /// No wish is tried beside those that were let go, which are so many at the least.
+    pub(super) fn enough(&self, least: usize) {
+        self.release(least.saturating_sub(self.released()));
         self.board.end.store(self.released(), Ordering::SeqCst);
     }
 

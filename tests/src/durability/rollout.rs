@@ -98,7 +98,7 @@ pub fn run(plan: RolloutPlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Rolle
         ends.store(true, Ordering::SeqCst);
         done
     });
-    crowd.enough();
+    crowd.enough(0);
     done.inspect_err(|_| say(&site.log_tails()))?;
     say("the roll-out is done; waiting until everything has ended");
     rolled.evidence.wishes = crowd.disperse()?;

@@ -86,7 +86,7 @@ impl Stage<'_> {
         }
         self.gateway.launch(&environment)?;
         let goal = self.crowd.decided() + self.rng.usize(self.per_round / 8..=self.per_round * 3 / 4);
-        self.crowd.release(self.per_round);
+        ensure!(self.crowd.release(self.per_round), "no wishes are left for {round:?}");
         let done = match round {
             Round::Kill => self.kill_at(goal)?,
             Round::Stop => self.stop_at(goal)?,

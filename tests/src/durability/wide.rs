@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stage::Stage;
 
-use super::{ATTACHED, Outcome, crowd::Crowd, setup};
+use super::{ATTACHED, Outcome, RESERVE, crowd::Crowd, setup};
 use crate::{
     checker,
     deployment::{Carrier, Carries, Deployment, Shape},
@@ -129,7 +129,7 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
     site.start(&environment)?;
     // Only these engines keep files that processes share.
     let attached = matches!(site.carrier, Carrier::Aws(_)).then_some(ATTACHED);
-    let crowd = Crowd::gather(plan.seed, plan.messages, attached, &site);
+    let crowd = Crowd::gather(plan.seed, RESERVE * plan.messages, attached, &site);
     let mut outcome = Outcome::default();
     outcome.evidence.commit_ms = COMMIT_MS;
     outcome.evidence.outside = outside.as_ref().map(|_| Vec::new());
@@ -138,6 +138,7 @@ pub fn run(plan: &WidePlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome
     stage.make_well()?;
     let well = Instant::now();
     say("all harm is done; waiting until everything has ended");
+    crowd.enough(plan.messages);
     outcome.evidence.wishes = crowd.disperse()?;
     let gathered =
         witness::gather_at(&mut site, &journals, plan.patience, &mut outcome.evidence, &mut || {

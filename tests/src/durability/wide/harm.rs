@@ -18,7 +18,7 @@ use crate::{
 
 /// Wishes let go while a process is awaited at a window, and how often.
 const TRICKLE: usize = 4;
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = Duration::from_millis(200);
 
 impl Stage<'_> {
     /// Whether it came to what it was for.

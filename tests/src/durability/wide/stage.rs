@@ -23,6 +23,9 @@ use crate::{
 /// How long an act may wait for its moment.
 pub(super) const MOMENT: Duration = Duration::from_secs(10);
 
+/// Wishes let go for each act, also where few of the plan's are left.
+const LEAST: usize = 16;
+
 /// Everything that takes part.
 pub(super) struct Stage<'a> {
     pub(super) site: &'a mut Deployment,
@@ -62,8 +65,9 @@ impl<'a> Stage<'a> {
             let began = Instant::now();
             // Some are left for the end, when nothing is in the way any more.
             let share = plan.messages.saturating_sub(self.crowd.released()) / (acts.len() + 2);
+            let share = share.max(LEAST);
             let goal = self.crowd.decided() + self.rng.usize(share / 8..=share * 3 / 4);
-            self.crowd.release(share);
+            ensure!(self.crowd.release(share), "no wishes are left for {act:?}");
             self.await_goal(goal)?;
             let done = self.do_harm(act).with_context(|| format!("{act:?}"))?;
             say(&format!(
