@@ -77,6 +77,10 @@ mod meters;
 
 mod uses;
 
+#[cfg(any(test, feature = "foreign"))]
+#[expect(clippy::expect_used, reason = "a reader panics where something comes out that never may")]
+pub mod foreign;
+
 pub use config::{ForwardedBy, IngressConfig};
 pub use openapi::{document as contract, listed as contract_codes};
 pub use problem::table as problems;

@@ -78,3 +78,7 @@ pub mod data_files;
 pub mod telemetry;
 
 pub mod metrics;
+
+#[cfg(any(test, feature = "foreign"))]
+#[expect(clippy::expect_used, reason = "a reader panics where something comes out that never may")]
+pub mod foreign;

@@ -13,14 +13,18 @@ use crate::{front::Front, problem::Code};
 
 /// What a Basic header holds: the id up to the first colon, the key after the last, the password between.
 #[derive(Debug, PartialEq, Eq)]
-struct Parts<'a> {
-    id: &'a str,
-    password: &'a str,
-    api_key: &'a str,
+pub struct UserParts<'a> {
+    /// Who.
+    pub id: &'a str,
+    /// Its password.
+    pub password: &'a str,
+    /// Its key.
+    pub api_key: &'a str,
 }
 
-impl<'a> Parts<'a> {
-    fn of(text: &'a str) -> Option<Self> {
+impl<'a> UserParts<'a> {
+    /// Takes a text apart.
+    pub fn of(text: &'a str) -> Option<Self> {
         let (id, rest) = text.split_once(':')?;
         let (password, api_key) = rest.rsplit_once(':')?;
         let whole = !id.is_empty() && !password.is_empty() && !api_key.is_empty();
@@ -42,7 +46,7 @@ pub fn strangers() -> Option<Strangers> {
 /// has proved the API key of a password that a person chose goes on to have that verified.
 pub async fn verify(encoded: &str, front: &Front, from: Option<IpAddr>) -> Result<Arc<Credential>, Denied> {
     let text = decoded(encoded).ok_or(Code::MalformedAuthorization)?;
-    let parts = Parts::of(&text).ok_or(Code::MalformedAuthorization)?;
+    let parts = UserParts::of(&text).ok_or(Code::MalformedAuthorization)?;
     let both = front.hasher.basic(parts.id, parts.password, parts.api_key);
     let key = front.hasher.api_key(parts.id, parts.api_key);
     let known = front.registry.credential(parts.id).await.map_err(|_| Code::Unavailable)?;
@@ -62,7 +66,7 @@ pub async fn verify(encoded: &str, front: &Front, from: Option<IpAddr>) -> Resul
 }
 
 /// The text that the header carries: base64 of UTF-8, as is told to clients (RFC 7617 section 2.1).
-fn decoded(encoded: &str) -> Option<String> {
+pub fn decoded(encoded: &str) -> Option<String> {
     String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()
 }
 
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_id_ends_at_the_first_colon_and_the_key_begins_after_the_last() {
-        let parts = |text| Parts::of(text).map(|p| (p.id, p.password, p.api_key));
+        let parts = |text| UserParts::of(text).map(|p| (p.id, p.password, p.api_key));
         assert_eq!(parts("id:pw:key"), Some(("id", "pw", "key")));
         assert_eq!(parts("id:p:w::key"), Some(("id", "p:w:", "key")));
         for bad in ["", "id", "id:pw", ":pw:key", "id:pw:", "id::key", "id:p\nw:key", "::"] {
@@ -97,10 +101,10 @@ mod tests {
             [("QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Aladdin:open sesame"), ("dGVzdDoxMjPCow==", "test:123£")]
         {
             let text = decoded(encoded).unwrap();
-            assert_eq!((text.as_str(), Parts::of(&text)), (user, None));
+            assert_eq!((text.as_str(), UserParts::of(&text)), (user, None));
             let (id, password) = user.split_once(':').unwrap();
             let whole = format!("{text}:key");
-            assert_eq!(Parts::of(&whole), Some(Parts { id, password, api_key: "key" }));
+            assert_eq!(UserParts::of(&whole), Some(UserParts { id, password, api_key: "key" }));
         }
         // The same in ISO 8859-1, which is not what was asked for; and base64 that is none.
         for other in [
@@ -117,12 +121,12 @@ mod tests {
         #[test]
         fn what_was_put_together_comes_apart(id in "[a-z0-9]{1,9}", pw in "[^\\p{Cc}]{1,9}", key in "[a-z0-9]{1,9}") {
             let text = format!("{id}:{pw}:{key}");
-            prop_assert_eq!(Parts::of(&text), Some(Parts { id: &id, password: &pw, api_key: &key }));
+            prop_assert_eq!(UserParts::of(&text), Some(UserParts { id: &id, password: &pw, api_key: &key }));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,40}") {
-            if let Some(parts) = Parts::of(&text) {
+            if let Some(parts) = UserParts::of(&text) {
                 prop_assert_eq!(format!("{}:{}:{}", parts.id, parts.password, parts.api_key), text);
             }
         }

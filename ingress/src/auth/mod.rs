@@ -12,12 +12,16 @@ use std::{hint::black_box, net::IpAddr, sync::Arc};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 pub use basic::strangers as basic_strangers;
+#[cfg(any(test, feature = "foreign"))]
+pub use basic::{UserParts, decoded};
 pub use chosen::ChosenPasswords;
 use naru_shared::{
     domain::{Account, Credential, CustomerId, Environment, SignedCall},
     registry::Profile,
 };
 pub use origin::Origin;
+#[cfg(any(test, feature = "foreign"))]
+pub use tokens::{Claims, Parts as Token};
 pub use tokens::{LONGEST_LIFE, Tokens, of_tokens_made_here};
 
 pub use self::{

@@ -11,7 +11,7 @@ pub mod contract;
 pub mod docs;
 pub mod message;
 pub mod problem_page;
-mod query;
+pub mod query;
 pub mod quota;
 mod reading;
 pub mod report_ack;

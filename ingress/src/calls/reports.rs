@@ -26,9 +26,11 @@ pub const WAIT: (u64, u64) = (0, 20);
 
 /// What the query asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Ask {
-    limit: usize,
-    wait: u64,
+pub struct Ask {
+    /// Reports at the most.
+    pub limit: usize,
+    /// Seconds to wait for the first.
+    pub wait: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -56,7 +58,8 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
     Answer::json(StatusCode::OK, &page)
 }
 
-fn parse(query: &str) -> Result<Ask, Problem> {
+/// Reads the query.
+pub fn parse(query: &str) -> Result<Ask, Problem> {
     let (mut limit, mut wait) = (None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -51,7 +51,7 @@ pub async fn call(exchange: &mut Exchange) -> Result<Answer, Problem> {
 }
 
 /// The life that a body asks for.
-fn life(body: &[u8]) -> Result<u32, Problem> {
+pub fn life(body: &[u8]) -> Result<u32, Problem> {
     strict_json::check(body).map_err(|error| malformed(&error))?;
     let Value::Object(fields) = serde_json::from_slice(body).map_err(|error| malformed(&error))? else {
         return Err(Problem::new(Code::InvalidMessage, "The body is an object."));

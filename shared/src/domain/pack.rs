@@ -198,7 +198,8 @@ impl EnvelopeKeys {
         Ok(self.sealed(NOTICES, |out| out.extend_from_slice(&body)))
     }
 
-    fn sealed(&self, version: u32, write: impl FnOnce(&mut Vec<u8>)) -> Envelope {
+    /// An envelope of whatever is written.
+    pub(crate) fn sealed(&self, version: u32, write: impl FnOnce(&mut Vec<u8>)) -> Envelope {
         let (id, key) = &self.signing;
         let mut out = format!("{version}.{id}.").into_bytes();
         // The tag is written last, into the place that is kept for it here.

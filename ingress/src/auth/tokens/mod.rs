@@ -11,9 +11,9 @@ mod signature;
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
-use claims::Claims;
-pub use claims::LONGEST_LIFE;
-use compact::{Form, Header, Parts, malformed};
+pub use claims::{Claims, LONGEST_LIFE};
+pub use compact::Parts;
+use compact::{Form, Header, malformed};
 use naru_shared::{
     domain::{Credential, CredentialKind, Timestamp, TokenAlgorithm, TokenKey},
     keys::Keyring,
