@@ -87,6 +87,8 @@ pub struct Calls {
     heard: Cell<bool>,
     /// The ends of lines of the heads that come in.
     lines: Cell<Lines>,
+    /// One had a head that ends the connection: what came behind it is no call.
+    over: Cell<bool>,
 }
 
 /// A call that is under way, until it is dropped.
@@ -106,6 +108,19 @@ impl UnderWay {
             calls.heard.set(false);
         }
         Self { calls, body: limits::told_length(request.headers()) }
+    }
+
+    /// No call that follows on the connection is made. The HTTP library would make those that have come already, though it
+    /// was told that the connection ends (RFC 9112 section 9.6).
+    pub fn end(&self) {
+        if let Some(calls) = &self.calls {
+            calls.over.set(true);
+        }
+    }
+
+    /// Whether an earlier call ended the connection.
+    pub fn is_over(&self) -> bool {
+        self.calls.as_ref().is_some_and(|calls| calls.over.get())
     }
 }
 

@@ -73,7 +73,7 @@ pub async fn exchange(
     run: impl AsyncFnOnce(&mut Exchange) -> Result<Answer, Problem>,
 ) -> HttpResponse {
     let began = Instant::now();
-    let _under_way = UnderWay::begin(&request);
+    let under_way = UnderWay::begin(&request);
     let id = RequestId::random();
     let mut exchange = Exchange {
         front,
@@ -89,10 +89,12 @@ pub async fn exchange(
         customer: None,
         messages: u64::from(call == Call::Message),
     };
+    let head = head(&exchange.request, &under_way);
+    let ends = head.is_err();
     let result = if call.accepts() && exchange.front.draining.is_cancelled() {
         Err(Code::Draining.into())
     } else {
-        match limits::head(&exchange.request) {
+        match head {
             Ok(()) => patiently(BEFORE, run(&mut exchange)).await,
             Err(problem) => Err(problem),
         }
@@ -112,7 +114,7 @@ pub async fn exchange(
     });
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
     let mut response = respond(result, &id, &standing, unread.then_some(payload));
-    if front.draining.is_cancelled() {
+    if ends || front.draining.is_cancelled() {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     front.meters.answered(call, response.status(), refused, began.elapsed());
@@ -120,6 +122,16 @@ pub async fn exchange(
         front.guesses.refused(from, &front.draining).await;
     }
     response
+}
+
+/// Refuses a head that cannot be taken, and ends its connection: whoever writes such a head may mean another end of it as well.
+fn head(request: &HttpRequest, under_way: &UnderWay) -> Result<(), Problem> {
+    if under_way.is_over() {
+        let sentence =
+            "An earlier call on this connection had a head that ended it. Nothing behind that is a call.";
+        return Err(Problem::new(Code::MalformedHead, sentence));
+    }
+    limits::head(request).inspect_err(|_| under_way.end())
 }
 
 impl Exchange {
