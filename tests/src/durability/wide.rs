@@ -99,7 +99,9 @@ impl WidePlan {
     /// Nobody but a saboteur does harm, except for so many kills of workers.
     #[must_use]
     pub const fn sabotaged(seed: u64, sabotage: &'static str, kills: usize) -> Self {
-        let (workers_only, sabotage, patience) = (true, Some(sabotage), Duration::from_secs(20));
+        // Who kills loses messages, for which one would wait in vain.
+        let patience = Duration::from_secs(if kills > 0 { 20 } else { 90 });
+        let (workers_only, sabotage) = (true, Some(sabotage));
         let calm = Self { stops: 0, windows: 0, restarts: 0, faults: 0, ..Self::small(seed) };
         Self { messages: 600, kills, workers_only, sabotage, patience, ..calm }
     }
