@@ -115,6 +115,8 @@ mod reference;
 #[cfg(test)]
 mod rollout;
 #[cfg(test)]
+mod security;
+#[cfg(test)]
 mod seeing;
 #[cfg(test)]
 mod signing;

@@ -1,0 +1,158 @@
+//! Paths that others may read otherwise than we do.
+
+use super::stage::{Answer, Visit, must_be_alike, text};
+
+/// Everything under a base that lies about where it leads: none of it is a route, whoever else would make one of it.
+fn strange(base: &str, other: &str) -> Vec<(&'static str, Vec<String>)> {
+    vec![
+        (
+            "dots",
+            vec![
+                format!("{base}/../v1.0/messages"),
+                format!("{base}/messages/../messages"),
+                format!("{base}/./messages"),
+                format!("{base}/messages/."),
+                format!("{base}/messages/.."),
+                format!("{base}/x/..{other}/messages"),
+                format!("/..{base}/messages"),
+                format!("{base}/..\\..{other}/messages"),
+            ],
+        ),
+        (
+            "escaped dots",
+            vec![
+                format!("{base}/%2e%2e/v1.0/messages"),
+                format!("{base}/messages/%2e%2e/messages"),
+                format!("{base}/%2E%2E%2Fv1.0/messages"),
+                format!("{base}/.%2e/v1.0/messages"),
+                format!("{base}/%2e/messages"),
+                format!("{base}/messages/%2e"),
+            ],
+        ),
+        (
+            "escaped twice",
+            vec![
+                format!("{base}/%252e%252e/v1.0/messages"),
+                format!("{base}/%256dessages"),
+                format!("{base}%252fmessages"),
+                format!("{base}/messages%2500"),
+                format!("{base}/%25%36%64essages"),
+                format!("{base}/%c0%ae%c0%ae/v1.0/messages"),
+            ],
+        ),
+        (
+            "slashes twice",
+            vec![
+                format!("/{base}/messages"),
+                format!("{base}//messages"),
+                format!("{base}/messages/"),
+                format!("{base}/messages//"),
+                format!("{base}/messages//batch"),
+                "//messages".to_owned(),
+            ],
+        ),
+        (
+            "semicolons",
+            vec![
+                format!("{base}/messages;a=b"),
+                format!("{base};a=b/messages"),
+                format!("{base}/messages;/batch"),
+                format!("{base}/..;/v1.0/messages"),
+                format!("{base}/messages%3b"),
+            ],
+        ),
+        (
+            "escaped slashes",
+            vec![
+                format!("{base}%2fmessages"),
+                format!("{base}%2Fmessages"),
+                format!("{base}/messages%2fbatch"),
+                format!("{base}/messages%2f"),
+                format!("{base}/messages%5cbatch"),
+                format!("%2f{}/messages", &base[1..]),
+            ],
+        ),
+        (
+            "NUL and the like",
+            vec![
+                format!("{base}/messages%00"),
+                format!("{base}/messages%00.json"),
+                format!("{base}%00/messages"),
+                format!("{base}/messages%0d%0aX-Odd:%20a"),
+                format!("{base}/messages%20"),
+                format!("{base}/messages%ff"),
+                format!("{base}/messages%"),
+                format!("{base}/messages%2"),
+                format!("{base}/messages%zz"),
+            ],
+        ),
+        ("capitals", vec![format!("{base}/MESSAGES"), format!("{}/messages", base.to_uppercase())]),
+    ]
+}
+
+/// Whichever user calls, no such path is a route.
+fn no_route(kind: &str) {
+    let visit = Visit::begin();
+    let mut told: Vec<(String, Answer)> = Vec::new();
+    for (base, other) in [("/v1.0", "/sandbox/v1.0"), ("/sandbox/v1.0", "/v1.0")] {
+        let lists = strange(base, other);
+        let (_, paths) = lists.iter().find(|(name, _)| *name == kind).unwrap();
+        for (path, user) in paths.iter().flat_map(|path| [(path, visit.live()), (path, visit.sandbox())]) {
+            let case = format!("{path} by {}", user.split(':').next().unwrap());
+            let body = text("strayed").to_string();
+            let proof = naru_tests::customer::basic(user);
+            let head = format!("POST {path} HTTP/1.1\r\nHost: naru\r\nAuthorization: {proof}\r\n");
+            let own = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+            let answer = visit.answer(&case, format!("{head}{own}{body}").as_bytes());
+            eprintln!("{case}: {} {}", answer.status, answer.code());
+            if answer.status != 405 && !answer.body.is_empty() {
+                told.push((case, answer));
+            }
+        }
+    }
+    for (case, answer) in &told {
+        assert_eq!((answer.status, answer.code().as_str()), (404, "not-found"), "{case}");
+    }
+    must_be_alike(&told);
+    visit.made(0, 0);
+}
+
+#[test]
+fn dots_lead_nowhere() {
+    no_route("dots");
+}
+
+#[test]
+fn escaped_dots_lead_nowhere() {
+    no_route("escaped dots");
+}
+
+#[test]
+fn what_is_escaped_twice_leads_nowhere() {
+    no_route("escaped twice");
+}
+
+#[test]
+fn slashes_twice_lead_nowhere() {
+    no_route("slashes twice");
+}
+
+#[test]
+fn semicolons_lead_nowhere() {
+    no_route("semicolons");
+}
+
+#[test]
+fn escaped_slashes_lead_nowhere() {
+    no_route("escaped slashes");
+}
+
+#[test]
+fn a_nul_and_the_like_lead_nowhere() {
+    no_route("NUL and the like");
+}
+
+#[test]
+fn capitals_lead_nowhere() {
+    no_route("capitals");
+}
