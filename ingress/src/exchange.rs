@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{ConnectionType, StatusCode},
+    http::{ConnectionType, Method, StatusCode},
     web,
 };
 use bytes::Bytes;
@@ -110,9 +110,11 @@ pub async fn exchange(
         let headers = exchange.request.headers();
         exchange.front.origin.of(exchange.request.peer_addr(), headers).ok().flatten()
     });
+    // Who asks for an echo is no caller: what may stand behind it is not read.
+    let ends = exchange.request.method() == Method::TRACE || exchange.front.draining.is_cancelled();
     let Exchange { front, id, payload, unread, standing, .. } = exchange;
     let mut response = respond(result, &id, &standing, unread.then_some(payload));
-    if front.draining.is_cancelled() {
+    if ends {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     front.meters.answered(call, response.status(), refused, began.elapsed());
