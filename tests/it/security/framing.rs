@@ -144,24 +144,22 @@ fn extensions_of_a_chunk_that_are_none() {
     all_are_damaged(&visit, &cases);
 }
 
+/// The last chunk and its trailers must end as lines do: a good call that stands behind less is not one.
 #[test]
-fn trailers_that_are_none() {
+fn trailers_that_do_not_end() {
     let visit = Visit::begin();
     let body = text("framed").to_string();
     let size = format!("{:x}", body.len());
-    let ends = [
-        "0\r\nX: a\nY: b\r\n\r\n",
-        "0\r\nX: a\rY: b\r\n\r\n",
-        "0\r\nno colon\r\n\r\n",
-        "0\r\nX: a\0\r\n\r\n",
-        "0\r\n X: a\r\n\r\n",
-        "0\r\n\n",
-        "0\n\n",
-    ];
-    let cases = ends.map(|end| (end, format!("{size}\r\n{body}\r\n{end}")));
-    for (case, chunks) in &cases {
-        eprintln!("{case:?}: {:?}", visit.closes(case, &chunked(&visit, chunks)));
+    let ends = ["0\r\n\n", "0\n\n", "0\n\r\n", "0\r\nX: a\n\n", "0\r\r\n", "0\r\nX: a\r\r"];
+    let mut made = 0;
+    for end in ends {
+        let answers = visit.all(end, &chunked(&visit, &format!("{size}\r\n{body}\r\n{end}")));
+        eprintln!("{end:?}: {:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+        let accepted = answers.iter().filter(|answer| answer.status == 202).count();
+        assert!(accepted <= 1, "{end:?}: what stood behind it was executed");
+        made += accepted;
     }
+    visit.made(made, 0);
 }
 
 /// What RFC 9112 lets a caller send is passed over, and is never taken for anything else.
@@ -317,7 +315,7 @@ fn an_echo_and_a_tunnel() {
 fn methods_that_a_path_does_not_take() {
     let visit = Visit::begin();
     let mut told = Vec::new();
-    for method in ["BREW", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "post", "PRI"] {
+    for method in ["BREW", "PUT", "PATCH", "DELETE", "OPTIONS", "post", "PRI"] {
         let head = visit.head(method, "/v1.0/messages");
         let answer = visit.answer(method, format!("{head}Connection: close\r\n\r\n").as_bytes());
         assert_eq!(answer.status, 405, "{method}");

@@ -117,6 +117,13 @@ fn no_route(kind: &str) {
                     405 => assert!(method == "POST" && path.contains("/messages/"), "{case}"),
                     // The HTTP library knows no address that does not begin with a slash.
                     400 => assert!(answer.body.is_empty() && !path.starts_with('/'), "{case}"),
+                    // Who is of the other environment is told so before any id is looked at.
+                    403 => {
+                        assert!(
+                            path.contains("/messages/") && answer.code() == "wrong-environment",
+                            "{case}"
+                        );
+                    }
                     _ => told.push((case, answer)),
                 }
             }

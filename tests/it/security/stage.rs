@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -123,6 +123,23 @@ impl Visit {
         assert!(behind.is_empty(), "{case}: what was behind it was answered: {}", lossy(&behind));
         answer.must_be_proper(case, self);
         answer
+    }
+
+    /// Sends bytes with a good call right behind them and says that no more comes; every answer until the connection ends.
+    pub(super) fn all(&self, case: &str, bytes: &[u8]) -> Vec<Answer> {
+        let mut stream = self.open();
+        drop(stream.write_all(&[bytes, &self.good()].concat()));
+        drop(stream.shutdown(Shutdown::Write));
+        let mut answered = Vec::new();
+        let ended = stream.read_to_end(&mut answered);
+        assert!(!ended.is_err_and(|error| error.kind() != io::ErrorKind::ConnectionReset), "{case}: no end");
+        let mut answers = Vec::new();
+        while let Some((answer, end)) = Answer::of(&answered) {
+            answer.must_be_proper(case, self);
+            answers.push(answer);
+            answered.drain(..end);
+        }
+        answers
     }
 
     /// Sends bytes and reads one answer.
