@@ -5,93 +5,101 @@ use naru_tests::customer::basic;
 use super::stage::{Answer, Visit, must_be_alike, text};
 
 /// Everything under a base that lies about where it leads: none of it is a route, whoever else would make one of it.
-fn strange(base: &str, other: &str) -> Vec<(&'static str, Vec<String>)> {
-    vec![
-        (
-            "dots",
-            vec![
-                format!("{base}/../v1.0/messages"),
-                format!("{base}/../..{other}/messages"),
-                format!("/sandbox/..{base}/messages"),
-                format!("{base}/messages/../messages"),
-                format!("{base}/./messages"),
-                format!("{base}/messages/."),
-                format!("{base}/messages/.."),
-                format!("{base}/x/..{other}/messages"),
-                format!("/..{base}/messages"),
-                format!("{base}/..\\..{other}/messages"),
-            ],
-        ),
-        (
-            "escaped dots",
-            vec![
-                format!("{base}/%2e%2e/v1.0/messages"),
-                format!("{base}/messages/%2e%2e/messages"),
-                format!("{base}/%2E%2E%2Fv1.0/messages"),
-                format!("{base}/.%2e/v1.0/messages"),
-                format!("{base}/%2e/messages"),
-                format!("{base}/messages/%2e"),
-            ],
-        ),
-        (
-            "escaped twice",
-            vec![
-                format!("{base}/%252e%252e/v1.0/messages"),
-                format!("{base}/%256dessages"),
-                format!("{base}%252fmessages"),
-                format!("{base}/messages%2500"),
-                format!("{base}/%25%36%64essages"),
-                format!("{base}/%c0%ae%c0%ae/v1.0/messages"),
-            ],
-        ),
-        (
-            "slashes twice",
-            vec![
-                format!("/{base}/messages"),
-                format!("{base}//messages"),
-                format!("{base}/messages/"),
-                format!("{base}/messages//"),
-                format!("{base}/messages//batch"),
-                "//messages".to_owned(),
-            ],
-        ),
-        (
-            "semicolons",
-            vec![
-                format!("{base}/messages;a=b"),
-                format!("{base};a=b/messages"),
-                format!("{base}/messages;/batch"),
-                format!("{base}/..;/v1.0/messages"),
-                format!("{base}/messages%3b"),
-            ],
-        ),
-        (
-            "escaped slashes",
-            vec![
-                format!("{base}%2fmessages"),
-                format!("{base}%2Fmessages"),
-                format!("{base}/messages%2fbatch"),
-                format!("{base}/messages%2f"),
-                format!("{base}/messages%5cbatch"),
-                format!("%2f{}/messages", &base[1..]),
-            ],
-        ),
-        (
-            "NUL and the like",
-            vec![
-                format!("{base}/messages%00"),
-                format!("{base}/messages%00.json"),
-                format!("{base}%00/messages"),
-                format!("{base}/messages%0d%0aX-Odd:%20a"),
-                format!("{base}/messages%20"),
-                format!("{base}/messages%ff"),
-                format!("{base}/messages%"),
-                format!("{base}/messages%2"),
-                format!("{base}/messages%zz"),
-            ],
-        ),
-        ("capitals", vec![format!("{base}/MESSAGES"), format!("{}/messages", base.to_uppercase())]),
-    ]
+const STRANGE: &[(&str, &[&str])] = &[
+    (
+        "dots",
+        &[
+            "{base}/../v1.0/messages",
+            "{base}/../..{other}/messages",
+            "/sandbox/..{base}/messages",
+            "{base}/messages/../messages",
+            "{base}/./messages",
+            "{base}/messages/.",
+            "{base}/messages/..",
+            "{base}/x/..{other}/messages",
+            "/..{base}/messages",
+            "{base}/..\\..{other}/messages",
+        ],
+    ),
+    (
+        "escaped dots",
+        &[
+            "{base}/%2e%2e/v1.0/messages",
+            "{base}/messages/%2e%2e/messages",
+            "{base}/%2E%2E%2Fv1.0/messages",
+            "{base}/.%2e/v1.0/messages",
+            "{base}/%2e/messages",
+            "{base}/messages/%2e",
+        ],
+    ),
+    (
+        "escaped twice",
+        &[
+            "{base}/%252e%252e/v1.0/messages",
+            "{base}/%256dessages",
+            "{base}%252fmessages",
+            "{base}/messages%2500",
+            "{base}/%25%36%64essages",
+            "{base}/%c0%ae%c0%ae/v1.0/messages",
+        ],
+    ),
+    (
+        "slashes twice",
+        &[
+            "/{base}/messages",
+            "{base}//messages",
+            "{base}/messages/",
+            "{base}/messages//",
+            "{base}/messages//batch",
+            "//messages",
+        ],
+    ),
+    (
+        "semicolons",
+        &[
+            "{base}/messages;a=b",
+            "{base};a=b/messages",
+            "{base}/messages;/batch",
+            "{base}/..;/v1.0/messages",
+            "{base}/messages%3b",
+        ],
+    ),
+    (
+        "escaped slashes",
+        &[
+            "{base}%2fmessages",
+            "{base}%2Fmessages",
+            "{base}/messages%2fbatch",
+            "{base}/messages%2f",
+            "{base}/messages%5cbatch",
+            "%2f{bare}/messages",
+        ],
+    ),
+    (
+        "NUL and the like",
+        &[
+            "{base}/messages%00",
+            "{base}/messages%00.json",
+            "{base}%00/messages",
+            "{base}/messages%0d%0aX-Odd:%20a",
+            "{base}/messages%20",
+            "{base}/messages%ff",
+            "{base}/messages%",
+            "{base}/messages%2",
+            "{base}/messages%zz",
+        ],
+    ),
+    ("capitals", &["{base}/MESSAGES", "{upper}/messages"]),
+];
+
+/// Such paths below a base.
+fn strange(kind: &str, base: &str, other: &str) -> Vec<String> {
+    let (_, paths) = STRANGE.iter().find(|(name, _)| *name == kind).unwrap();
+    let written = |path: &&str| {
+        let path = path.replace("{base}", base).replace("{other}", other);
+        path.replace("{bare}", &base[1..]).replace("{upper}", &base.to_uppercase())
+    };
+    paths.iter().map(written).collect()
 }
 
 fn call(method: &str, path: &str, user: &str) -> Vec<u8> {
@@ -106,8 +114,7 @@ fn no_route(kind: &str) {
     let visit = Visit::begin();
     let mut told: Vec<(String, Answer)> = Vec::new();
     for (base, other) in [("/v1.0", "/sandbox/v1.0"), ("/sandbox/v1.0", "/v1.0")] {
-        let lists = strange(base, other);
-        let (_, paths) = lists.iter().find(|(name, _)| *name == kind).unwrap();
+        let paths = strange(kind, base, other);
         for (path, user) in paths.iter().flat_map(|path| [(path, visit.live()), (path, visit.sandbox())]) {
             for method in ["POST", "GET", "DELETE"] {
                 let case = format!("{method} {path} by {}", user.split(':').next().unwrap());

@@ -1,6 +1,7 @@
 //! One gateway for the whole room, a customer for each test, and what holds for every refusal.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
     sync::{
@@ -236,15 +237,17 @@ impl Answer {
     }
 
     /// All of it that may not differ between failures that are equivalent.
-    pub(super) fn but_for_instance(&self) -> (u16, Vec<(String, String)>, Value) {
+    pub(super) fn but_for_instance(&self) -> (u16, BTreeSet<(String, String)>, Value) {
         // Whether more of a body was to come is the caller's own doing.
         let own = ["date", "request-id", "content-length", "connection"];
         let headers = self.headers.iter().filter(|(name, _)| !own.contains(&name.as_str())).cloned();
+        // In which order they come is the library's own doing.
+        let headers: BTreeSet<(String, String)> = headers.collect();
         let mut problem = self.json();
         if let Some(members) = problem.as_object_mut() {
             members.remove("instance");
         }
-        (self.status, headers.collect(), problem)
+        (self.status, headers, problem)
     }
 
     /// What holds for every answer, and for every refusal.
