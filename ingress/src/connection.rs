@@ -290,8 +290,10 @@ impl AsyncRead for Connection {
                         self.head = None;
                     }
                     let mut lines = self.calls.lines.get();
-                    lines.hold(new);
+                    let read_on = lines.hold(new);
                     self.calls.lines.set(lines);
+                    // Where nothing is left of what came, it is as if the caller had ended.
+                    buf.set_filled(before + read_on);
                 }
                 ready
             }

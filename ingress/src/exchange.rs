@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{ConnectionType, StatusCode},
+    http::{ConnectionType, Method, StatusCode},
     web,
 };
 use bytes::Bytes;
@@ -90,7 +90,7 @@ pub async fn exchange(
         messages: u64::from(call == Call::Message),
     };
     let head = head(&exchange.request, &under_way);
-    let ends = head.is_err();
+    let ends = under_way.is_over();
     let result = if call.accepts() && exchange.front.draining.is_cancelled() {
         Err(Code::Draining.into())
     } else {
@@ -130,6 +130,10 @@ fn head(request: &HttpRequest, under_way: &UnderWay) -> Result<(), Problem> {
         let sentence =
             "An earlier call on this connection had a head that ended it. Nothing behind that is a call.";
         return Err(Problem::new(Code::MalformedHead, sentence));
+    }
+    if request.method() == Method::TRACE {
+        // Who asks for an echo is no caller, whatever stands behind it.
+        under_way.end();
     }
     limits::head(request).inspect_err(|_| under_way.end())
 }

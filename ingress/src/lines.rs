@@ -4,11 +4,16 @@
 //! not, and would see another head in the same bytes. Where a head begins behind a chunked body, or behind a call that
 //! was not waited for, is known to the library alone: from there on a connection is not looked at.
 
+/// How the head of a call begins that asks for an echo.
+const ECHO: &[u8; 6] = b"TRACE ";
+
 /// How far a connection is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lines {
     /// Of the bytes CR, LF, CR, LF that end a head, so many came last; 4: the head is over.
     ended: u8,
+    /// Of [`ECHO`], so many bytes were the first of the head; more than it has: it begins otherwise.
+    echo: u8,
     /// Bytes that came behind it.
     behind: usize,
     /// It is not known any more where a head begins.
@@ -18,21 +23,35 @@ pub struct Lines {
 impl Lines {
     /// A call is over whose body had so many bytes, if that is known: the next head begins.
     pub fn next(self, body: Option<usize>) -> Self {
+        if self.is_over() {
+            return self;
+        }
         let lost = self.lost || self.ended < 4 || body != Some(self.behind);
         Self { lost, ..Self::default() }
     }
 
-    /// Looks at bytes that came. A bare LF becomes what no head may hold, so that the library refuses it.
-    pub fn hold(&mut self, bytes: &mut [u8]) {
-        if self.lost {
-            return;
-        }
+    /// Whether nothing more is read: behind a call for an echo, which has no body and is none of ours, stands nothing that was
+    /// meant for us.
+    const fn is_over(self) -> bool {
+        !self.lost && self.ended == 4 && self.echo as usize == ECHO.len()
+    }
+
+    /// Looks at bytes that came, and tells how many of them may be read on. A bare LF becomes what no head may hold, so that the
+    /// library refuses it.
+    pub fn hold(&mut self, bytes: &mut [u8]) -> usize {
         let all = bytes.len();
+        if self.lost {
+            return all;
+        }
         for (at, byte) in bytes.iter_mut().enumerate() {
+            if self.is_over() {
+                return at;
+            }
+            self.begin(*byte);
             self.ended = match (self.ended, *byte) {
                 (4, _) => {
                     self.behind += all - at;
-                    return;
+                    return all;
                 }
                 (0, b'\r') | (1, b'\r') => 1,
                 (2, b'\r') => 3,
@@ -44,6 +63,18 @@ impl Lines {
                 (3, b'\r') => 1,
                 _ => 0,
             };
+        }
+        all
+    }
+
+    /// Looks at a byte for how the head begins; empty lines before it are passed over (RFC 9112 section 2.2).
+    fn begin(&mut self, byte: u8) {
+        let at = usize::from(self.echo);
+        match ECHO.get(at) {
+            Some(&expected) if expected == byte => self.echo += 1,
+            Some(_) if at == 0 && matches!(byte, b'\r' | b'\n') => {}
+            Some(_) => self.echo = u8::MAX,
+            None => {}
         }
     }
 }
@@ -80,6 +111,29 @@ mod tests {
             lines.hold(&mut bytes);
             assert_eq!(&bytes, b"\nGET\n\n");
         }
+    }
+
+    #[test]
+    fn behind_a_call_for_an_echo_nothing_is_read() {
+        let (head, behind) = (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n");
+        let mut together = [head.as_slice(), behind].concat();
+        let mut lines = Lines::default();
+        assert_eq!(lines.hold(&mut together), head.len());
+        assert_eq!(lines.hold(&mut behind.to_vec()), 0);
+        assert_eq!(lines.next(Some(0)).hold(&mut behind.to_vec()), 0, "nor when it was answered");
+        for other in
+            ["TRACER / HTTP/1.1\r\n\r\n", "trace / HTTP/1.1\r\n\r\n", "TRAC", "POST /TRACE HTTP/1.1\r\n\r\n"]
+        {
+            let mut bytes = [other.as_bytes(), behind].concat();
+            assert_eq!(Lines::default().hold(&mut bytes), bytes.len(), "{other}");
+        }
+        // In pieces, behind an empty line, and behind another call.
+        let mut lines = Lines::default();
+        lines.hold(&mut behind.to_vec());
+        lines = lines.next(Some(0));
+        let pieces = [b"\r\nTR".as_slice(), b"ACE / HTTP/1.1\r\n", b"\r\nX"]
+            .map(|piece| lines.hold(&mut piece.to_vec()));
+        assert_eq!(pieces, [4, 16, 2]);
     }
 
     #[test]

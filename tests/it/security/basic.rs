@@ -1,23 +1,19 @@
-//! Passwords and keys that are wrong, whoever they are for.
-
-use std::time::Duration;
+//! Passwords and keys that are wrong, whoever they are for, and credentials that are none.
 
 use naru_tests::customer::basic;
 
-use super::room::{AT_ONCE, Room, lasting};
+use super::stage::{Answer, Visit, must_be_alike};
 
-fn call(header: &str) -> Vec<u8> {
-    format!("GET /v1.0/quota HTTP/1.1\r\nHost: localhost\r\nAuthorization: {header}\r\n\r\n").into_bytes()
+fn call(proof: &str) -> Vec<u8> {
+    format!("GET /v1.0/quota HTTP/1.1\r\nHost: naru\r\nAuthorization: {proof}\r\n\r\n").into_bytes()
 }
 
 #[test]
 fn whoever_is_refused_is_told_the_same() {
-    let room = Room::open();
-    let [id, password, key] = room.user().split(':').collect::<Vec<_>>()[..] else { panic!("three parts") };
-    let sandbox = &room.gateway.users.sandbox[0];
-    let first = room.refuses("nobody", &call(&basic("nobody:pw:key")), &[401], false);
-    assert_eq!(first.code(), "unauthorized");
-    for (case, user) in [
+    let visit = Visit::begin();
+    let [id, password, key] = visit.live().split(':').collect::<Vec<_>>()[..] else { panic!("three parts") };
+    let cases = [
+        ("nobody", "nobody:pw:key".to_owned()),
         ("another password", format!("{id}:wrong:{key}")),
         ("another key", format!("{id}:{password}:wrong")),
         ("both", format!("{id}:wrong:wrong")),
@@ -25,47 +21,46 @@ fn whoever_is_refused_is_told_the_same() {
         ("more than the password", format!("{id}:{password}x:{key}")),
         ("other letters", format!("{id}:{}:{key}", password.to_uppercase())),
         ("an id in other letters", format!("{}:{password}:{key}", id.to_uppercase())),
-        ("the secrets of the sandbox", sandbox.replacen("sandbox", "live", 1)),
+        ("the secrets of the sandbox", visit.sandbox().replacen("sandbox", "live", 1)),
         ("an id that is a path", format!("../{id}:{password}:{key}")),
         ("an id for a database", format!("{id}' OR '1'='1:{password}:{key}")),
-    ] {
-        let answer = room.refuses(case, &call(&basic(&user)), &[401], false);
-        assert_eq!(lasting(&answer), lasting(&first), "{case}");
-        let head = |answer: &super::room::Answer| {
-            let lines = answer
-                .head
-                .lines()
-                .filter(|line| !line.starts_with("date") && !line.starts_with("request-id"));
-            lines.map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(head(&answer), head(&first), "{case}");
-    }
+    ];
+    let answers: Vec<(String, Answer)> =
+        cases.iter().map(|(case, user)| ((*case).to_owned(), visit.answer(case, &call(&basic(user))))).collect();
+    assert_eq!((answers[0].1.status, answers[0].1.code().as_str()), (401, "unauthorized"));
+    must_be_alike(&answers);
+    // Who was guessed for is not locked out.
+    visit.made(0, 0);
 }
 
 #[test]
 fn what_is_no_credential() {
-    let room = Room::open();
+    let visit = Visit::begin();
     let coded = |bytes: &[u8]| format!("Basic {}", data_encoding::BASE64.encode(bytes));
-    let own = basic(room.user());
-    for (case, header) in [
-        ("no colon", coded(b"acme")),
-        ("one colon", coded(b"acme:password")),
-        ("nothing before the colon", coded(b":pw:key")),
-        ("no base64", "Basic ***".to_owned()),
-        ("base64 without its end", own.trim_end_matches('=').to_owned() + "A"),
+    let canary = "canary5f2e";
+    for (case, proof) in [
+        ("no colon", coded(canary.as_bytes())),
+        ("one colon", coded(b"acme:canary5f2e")),
+        ("nothing before the colon", coded(b":canary5f2e:key")),
+        ("colons alone", coded(b":::")),
+        ("no base64", format!("Basic {canary}!!")),
+        ("base64 without its end", "Basic YTpiOmNhbmFyeTVmMmU".to_owned()),
         ("bits left over", "Basic YTpiOmN=".to_owned()),
-        ("no UTF-8", coded(b"\xff\xfe:pw:key")),
-        ("a zero byte", coded(b"a:p\0w:key")),
-        ("a line feed", coded(b"a:p\nw:key")),
-        ("a huge password", coded(format!("acme:{}:key", "a".repeat(8_000)).as_bytes())),
+        ("too much of its end", "Basic Yw=====".to_owned()),
+        ("no UTF-8", coded(b"\xff\xfe:canary5f2e:key")),
+        ("a zero byte", coded(b"a:canary5f2e\0:key")),
+        ("a line feed", coded(b"a:canary5f2e\n:key")),
+        ("a huge password", coded(format!("acme:{}:key", canary.repeat(800)).as_bytes())),
         ("nothing", "Basic ".to_owned()),
-        ("another scheme", "Negotiate YTpiOmM=".to_owned()),
-        ("two credentials", format!("{own}, {own}")),
+        ("no more than the scheme", "Basic".to_owned()),
+        ("another scheme", format!("Digest {canary}")),
+        ("two credentials", format!("{0}, {0}", basic("a:canary5f2e:c"))),
     ] {
-        let answer = room.refuses(case, &call(&header), &[401], false);
-        assert!(answer.after < Duration::from_secs(2), "{case}");
+        let answer = visit.answer(case, &call(&proof));
+        assert_eq!(answer.status, 401, "{case}: {answer:?}");
+        assert!(answer.header("www-authenticate").is_some(), "{case}: {answer:?}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains(canary), "{case}: {answer:?}");
     }
-    let none = room.refuses("none", b"GET /v1.0/quota HTTP/1.1\r\nHost: localhost\r\n\r\n", &[401], false);
-    assert!(none.head.to_lowercase().contains("www-authenticate: basic"), "{none:?}");
-    assert_eq!(room.tell(&call(&own), AT_ONCE).unwrap().status, 200, "who was guessed for is not locked out");
+    assert!(!visit.gateway().log_tail().contains(canary));
+    visit.made(0, 0);
 }

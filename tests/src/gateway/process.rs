@@ -14,6 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::engines::free_port;
 
+/// The variable that names a directory of programs which are tested in place of those beside the tests.
+const PROGRAMS: &str = "NARU_PROGRAMS";
+
 /// The programs of this workspace, wherever they were built.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -24,18 +27,26 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Beside the running program, or, for a test, one directory above it.
+    /// Beside the running program, or, for a test, one directory above it; a directory that [`PROGRAMS`] names goes before, and
+    /// may hold `naru` itself in place of the one with decorators.
     ///
     /// # Errors
     /// If they are not there.
     pub fn find() -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
-        let find = |name: &str| {
-            let beside =
-                own.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
-            beside.with_context(|| format!("`{name}` is not built beside {}", own.display()))
+        let beside = |name: &str| {
+            let path = own.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
+            path.with_context(|| format!("`{name}` is not built beside {}", own.display()))
         };
-        Ok(Self { gateway: find("gateway")?, proof: find("proof")? })
+        let Some(named) = std::env::var_os(PROGRAMS).map(PathBuf::from) else {
+            return Ok(Self { gateway: beside("gateway")?, proof: beside("proof")? });
+        };
+        let there = |name: &str| Some(named.join(name)).filter(|path| path.is_file());
+        let gateway = there("gateway").or_else(|| there("naru"));
+        let gateway = gateway.with_context(|| {
+            format!("neither `gateway` nor `naru` is in {}, which {PROGRAMS} names", named.display())
+        })?;
+        Ok(Self { gateway, proof: there("proof").map_or_else(|| beside("proof"), Ok)? })
     }
 }
 
