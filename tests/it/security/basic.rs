@@ -25,8 +25,10 @@ fn whoever_is_refused_is_told_the_same() {
         ("an id that is a path", format!("../{id}:{password}:{key}")),
         ("an id for a database", format!("{id}' OR '1'='1:{password}:{key}")),
     ];
-    let answers: Vec<(String, Answer)> =
-        cases.iter().map(|(case, user)| ((*case).to_owned(), visit.answer(case, &call(&basic(user))))).collect();
+    let answers: Vec<(String, Answer)> = cases
+        .iter()
+        .map(|(case, user)| ((*case).to_owned(), visit.answer(case, &call(&basic(user)))))
+        .collect();
     assert_eq!((answers[0].1.status, answers[0].1.code().as_str()), (401, "unauthorized"));
     must_be_alike(&answers);
     // Who was guessed for is not locked out.

@@ -1,4 +1,4 @@
-//! A webhook into an inner network is refused where it is set up, however its address is spelled.
+//! A webhook or a route into an inner network is refused where it is set up, however its address is spelled.
 
 use naru_tests::gateway::{Gateway, Setup};
 
@@ -44,4 +44,27 @@ fn no_webhook_is_made_into_an_inner_network_or_by_another_scheme() {
     assert!(!listed.contains("https:"), "{listed}");
     // The same call with nothing wrong about its URL is taken.
     gateway.verb(&["webhook", "add", "c0", "w", "https://a.example/"]).unwrap();
+}
+
+#[test]
+fn no_route_leads_into_an_inner_network_unless_that_is_named() {
+    let _beside = beside_others();
+    let gateway = Gateway::spawn(&Setup::default()).unwrap();
+    let reason = |url: &str| gateway.verb(&["route", "add", "r", "http", url]).unwrap_err().to_string();
+    for url in INNER {
+        let reason = reason(url);
+        assert!(reason.contains("is private, loopback or reserved: allow its network"), "{url}: {reason}");
+    }
+    // Unlike a webhook, a route may lead over plain HTTP.
+    for url in NO_WEB.iter().filter(|url| !url.starts_with("http://")) {
+        let reason = reason(url);
+        assert!(!reason.contains("is private"), "{url}: {reason}");
+    }
+    assert!(!gateway.verb(&["route", "list", "--json"]).unwrap().contains("\"r\""));
+    gateway
+        .verb(&["route", "add", "r", "http", "https://10.0.0.1/", "--allow-network", "10.0.0.0/24"])
+        .unwrap();
+    let beside = ["route", "add", "s", "http", "https://10.0.1.1/", "--allow-network", "10.0.0.0/24"];
+    let reason = gateway.verb(&beside).unwrap_err().to_string();
+    assert!(reason.contains("is private, loopback or reserved"), "{reason}");
 }
