@@ -40,12 +40,21 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Some of the tests.
+fn tests(which: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["test", "--locked", "--workspace"]).args(which);
+    command
+}
+
 /// What the front door lets in, tells, and costs.
 fn front_door(arguments: &[String]) -> anyhow::Result<()> {
-    let readers = ["test", "--locked", "--workspace", "--lib", "--", "foreign::"];
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let readers = Command::new(cargo).args(readers).env("NARU_MUTATIONS", "1000000").status()?;
+    let readers = tests(&["--lib", "--", "foreign::"]).env("NARU_MUTATIONS", "1000000").status()?;
     ensure!(readers.success(), "a reader of foreign bytes panicked, or made something up");
+    // Built by now, for the runs before.
+    let programs = release::target()?.join("release");
+    let tried = tests(&["--test", "it", "--", "security::"]).env("NARU_PROGRAMS", programs).status()?;
+    ensure!(tried.success(), "something that is tried at the door is not refused by the release's program");
     let hostile = release::proof()?.arg("hostile").args(arguments).status()?;
     ensure!(hostile.success(), "a call that was meant to harm did");
     let timing = release::proof()?.arg("timing").args(arguments).status()?;
