@@ -272,6 +272,9 @@ mod tests {
         let path = |name: &str| dir.path().join(name);
         let open = |name: &str| Db::open(&path(name), SCHEMA, std::time::Duration::ZERO).unwrap();
         let (first, second) = (open("a.db"), open("b.db"));
+        for db in [&first, &second] {
+            db.write(|c| c.execute("INSERT INTO t (v) VALUES (x'07')", [])).await.unwrap();
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let writer = tokio::spawn({
             let stop = Arc::clone(&stop);
