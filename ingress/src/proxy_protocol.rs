@@ -43,7 +43,8 @@ async fn rest_of_v1(io: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> i
         }
         bytes.push(io.read_u8().await?);
     }
-    Ok(())
+    // The parser takes a space in place of the carriage return; the protocol does not (section 2.1).
+    if bytes.ends_with(b"\r\n") { Ok(()) } else { Err(refused()) }
 }
 
 /// Version, family and length, and as many bytes as these say.
@@ -141,6 +142,7 @@ mod tests {
             b"PROXY TCP4 192.0.2.1 198.51.100.7 80808 443\r\n",
             b"PROXY TCP4 192.0.2.1\r\nGET / HTTP/1.1\r\n",
             b"PROXY TCP4 192.0.2.1 198.51.100.7 8080 443\nGET / HTTP/1.1\r\n",
+            b"PROXY TCP4 192.0.2.1 198.51.100.7 8080 443 \nGET / HTTP/1.1\r\n",
             b"PROXYTCP4 192.0.2.1 198.51.100.7 8080 443\r\n",
             b"\r\n\r\n\0\r\nQUIT\n\x31\x11\x00\x00",
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00",
