@@ -27,7 +27,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Beside the running program, or, for a test, one directory above it; a directory that [`PROGRAMS`] names goes before, and
+    /// Beside the running program, or, for a test, one directory above it; a directory that `NARU_PROGRAMS` names goes before, and
     /// may hold `naru` itself in place of the one with decorators.
     ///
     /// # Errors
