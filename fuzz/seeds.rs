@@ -6,10 +6,12 @@ use std::{
     path::Path,
 };
 
+mod all;
+
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let mut told = io::stdout().lock();
-    for reader in naru_ingress::foreign::READERS.iter().chain(naru_shared::foreign::READERS) {
+    for reader in all::readers() {
         let folder = corpus.join(reader.name);
         fs::create_dir_all(&folder)?;
         for (number, sample) in (reader.samples)().iter().enumerate() {

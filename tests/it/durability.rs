@@ -2,7 +2,7 @@
 
 use naru_tests::durability::{Outcome, Plan, run};
 
-use crate::stage::{alone, beside_others};
+use crate::stage::{beside_few, beside_others};
 
 fn play(plan: &Plan) -> Outcome {
     let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
@@ -23,7 +23,7 @@ fn seed() -> u64 {
 
 #[test]
 fn what_was_accepted_survives_kills_stops_and_every_window() {
-    let _alone = alone();
+    let _beside = beside_few();
     let plan = Plan::small(seed());
     let outcome = play(&plan);
     assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);

@@ -5,7 +5,7 @@ use naru_tests::durability::{
     wide::{WidePlan, run},
 };
 
-use crate::stage::{alone, beside_others};
+use crate::stage::{beside_few, beside_others};
 
 fn play(plan: &WidePlan) -> Outcome {
     let outcome = run(plan, &mut |line| eprintln!("{line}")).unwrap();
@@ -20,7 +20,7 @@ fn seed() -> u64 {
 
 #[test]
 fn what_several_fronts_accepted_survives_kills_stops_restarts_and_a_failing_network() {
-    let _alone = alone();
+    let _beside = beside_few();
     let plan = WidePlan::small(seed());
     let outcome = play(&plan);
     assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);
@@ -35,7 +35,7 @@ fn what_several_fronts_accepted_survives_kills_stops_restarts_and_a_failing_netw
 /// The emulator keeps what it holds on disk; a program of boto3 listens outside.
 #[test]
 fn what_was_accepted_on_aws_survives_kills_partial_failures_and_an_emulator_that_stands_still() {
-    let _alone = alone();
+    let _beside = beside_few();
     let plan = WidePlan::small(seed()).on_aws();
     let outcome = play(&plan);
     assert_eq!(outcome.findings.broken, Vec::<String>::new(), "seed {}", plan.seed);

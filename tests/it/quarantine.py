@@ -1,4 +1,4 @@
-"""Whoever may write to a queue and knows no key: copies the envelope that lies there, forged and cut.
+"""Whoever may write to a queue and knows no key: copies the envelope that lies there, forged, cut and swollen.
 
 usage: quarantine.py sqlite FILE
        quarantine.py rabbitmq URL QUEUE
@@ -10,9 +10,10 @@ import sqlite3
 import sys
 
 
-def harmed(envelope):
-    """The same with another last byte, its first half, and something else entirely."""
-    return [envelope[:-1] + bytes([envelope[-1] ^ 1]), envelope[: len(envelope) // 2], b"what is this?"]
+def harmed(envelope, bytes_more):
+    """The same with another last byte, its first half, the same and many bytes more, and something else entirely."""
+    forged = envelope[:-1] + bytes([envelope[-1] ^ 1])
+    return [forged, envelope[: len(envelope) // 2], envelope + b" " * bytes_more, b"what is this?"]
 
 
 def in_sqlite(file):
@@ -20,7 +21,7 @@ def in_sqlite(file):
         route, lane, group, at, envelope = queue.execute(
             "SELECT route, lane, grp, published_at, envelope FROM pack"
         ).fetchone()
-        for body in harmed(envelope):
+        for body in harmed(envelope, 8 << 20):
             queue.execute(
                 "INSERT INTO pack (route, lane, grp, published_at, envelope) VALUES (?, ?, ?, ?, ?)",
                 (route, lane, group, at, body),
@@ -34,7 +35,7 @@ def on_rabbitmq(url, queue):
     channel.confirm_delivery()
     method, _, envelope = channel.basic_get(queue)
     channel.basic_reject(method.delivery_tag, requeue=True)
-    for body in harmed(envelope):
+    for body in harmed(envelope, 8 << 20):
         channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2), mandatory=True)
 
 
@@ -50,10 +51,11 @@ def on_sqs(endpoint, region, queue):
     )
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     found = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5, VisibilityTimeout=30)["Messages"][0]
-    forged, cut, other = harmed(base64.b64decode(found["Body"]))
-    bodies = [base64.b64encode(forged).decode(), base64.b64encode(cut).decode(), other.decode()]
-    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
-    assert not sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed")
+    # As many as a message of SQS has room for, beside its base64.
+    *wrapped, other = harmed(base64.b64decode(found["Body"]), 180 << 10)
+    bodies = [*(base64.b64encode(body).decode() for body in wrapped), other.decode()]
+    for body in bodies:
+        sqs.send_message(QueueUrl=url, MessageBody=body)
     sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=found["ReceiptHandle"], VisibilityTimeout=0)
 
 

@@ -18,7 +18,11 @@ use serde_json::{Value, json};
 
 /// Who is on the stage.
 struct Stage {
-    beside: usize,
+    /// Places that are taken by those who share it.
+    taken: usize,
+    /// Who shares it enters in the order in which they came: who needs more places would else wait for ever.
+    came: u64,
+    entered: u64,
     alone: bool,
     /// They wait to be alone.
     waiting: usize,
@@ -26,7 +30,8 @@ struct Stage {
     their_turn: bool,
 }
 
-static STAGE: Mutex<Stage> = Mutex::new(Stage { beside: 0, alone: false, waiting: 0, their_turn: false });
+static STAGE: Mutex<Stage> =
+    Mutex::new(Stage { taken: 0, came: 0, entered: 0, alone: false, waiting: 0, their_turn: false });
 static CHANGED: Condvar = Condvar::new();
 
 thread_local! {
@@ -37,8 +42,11 @@ thread_local! {
 /// A test that has the stage for itself.
 pub(crate) struct Alone;
 
-/// A test that shares it.
-pub(crate) struct Beside;
+/// A test that shares it, and takes so many places.
+pub(crate) struct Beside(usize);
+
+/// Places for each processor.
+const PLACES: usize = 3;
 
 /// For what measures time or needs the whole machine: no other test that is on the stage runs meanwhile. Such tests wait until no other can
 /// begin, and then take their turns one after the other: for each of them alone to wait for the longest of the others would take most of the time.
@@ -46,7 +54,7 @@ pub(crate) fn alone() -> Alone {
     assert!(!ENTERED.replace(true), "this test is on the stage already");
     let mut stage = STAGE.lock();
     stage.waiting += 1;
-    CHANGED.wait_while(&mut stage, |stage| stage.alone || stage.beside > 0);
+    CHANGED.wait_while(&mut stage, |stage| stage.alone || stage.taken > 0);
     stage.waiting -= 1;
     stage.alone = true;
     Alone
@@ -54,12 +62,27 @@ pub(crate) fn alone() -> Alone {
 
 /// For what waits more than it works: such tests run beside each other, three for each processor.
 pub(crate) fn beside_others() -> Beside {
+    share(1)
+}
+
+/// For what works as much as it waits, and minds no other: as many of them as there are processors, or one in the place of three lighter ones.
+pub(crate) fn beside_few() -> Beside {
+    share(PLACES)
+}
+
+fn share(places: usize) -> Beside {
     assert!(!ENTERED.replace(true), "this test is on the stage already");
-    let room = 3 * thread::available_parallelism().unwrap().get();
+    let room = PLACES * thread::available_parallelism().unwrap().get();
     let mut stage = STAGE.lock();
-    CHANGED.wait_while(&mut stage, |stage| stage.alone || stage.their_turn || stage.beside >= room);
-    stage.beside += 1;
-    Beside
+    let turn = stage.came;
+    stage.came += 1;
+    CHANGED.wait_while(&mut stage, |stage| {
+        stage.alone || stage.their_turn || stage.entered != turn || stage.taken + places > room
+    });
+    stage.entered += 1;
+    stage.taken += places;
+    CHANGED.notify_all();
+    Beside(places)
 }
 
 impl Drop for Alone {
@@ -76,7 +99,7 @@ impl Drop for Beside {
     fn drop(&mut self) {
         ENTERED.set(false);
         let mut stage = STAGE.lock();
-        stage.beside -= 1;
+        stage.taken -= self.0;
         CHANGED.notify_all();
     }
 }

@@ -1,7 +1,11 @@
 //! The rules of the trade, as customers and operators meet them: what a message counts, in whose name it may be sent, who wants none,
 //! and what comes twice. Embedded, and wide with two fronts and two workers.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use naru_shared::domain::{Clock, SystemClock};
 use naru_tests::{
@@ -352,4 +356,33 @@ fn lists_of_opt_outs_come_from_files_and_go_back() {
     assert_eq!((&done["recipients"], &done["new"]), (&json!(5_000), &json!(0)), "{done}");
     let found = gateway.naru(&["opt-out", "list", "--recipient", "+821060000007", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&found).unwrap().as_array().unwrap().len(), 1);
+}
+
+/// As Python's `csv` reads it: a spreadsheet would compute what begins so, unless it is a number.
+#[test]
+fn what_a_spreadsheet_would_take_for_a_formula_is_exported_as_text_and_comes_back_as_it_was() {
+    let _beside = beside_others();
+    let gateway = Gateway::spawn(&setup()).unwrap();
+    let names =
+        ["=HYPERLINK(\"http://127.0.0.1/\",\"y\")", "=cmd|' /C calc'!A0", "@SUM(1,2)", "+1+2", "-2+3"];
+    gateway.naru(&[&["opt-out", "add", "c0/chat", "--"], &names[..]].concat());
+    let file = gateway.home().join("list.csv");
+    std::fs::write(&file, gateway.naru(&["opt-out", "export", "c0"])).unwrap();
+    let program = "import csv, json, sys\n\
+                   print(json.dumps([row['recipient'] for row in csv.DictReader(sys.stdin, strict=True)]))\n";
+    let read =
+        Command::new("python3").args(["-c", program]).stdin(File::open(&file).unwrap()).output().unwrap();
+    let cells: Vec<String> = serde_json::from_slice(&read.stdout).unwrap();
+    assert_eq!(cells.len(), names.len(), "{cells:?}");
+    assert!(cells.iter().all(|cell| cell.starts_with('\'')), "{cells:?}");
+    gateway.naru(&[&["opt-out", "remove", "c0/chat", "--"], &names[..]].concat());
+    assert_eq!(gateway.naru(&["opt-out", "list", "c0", "--json"]).trim(), "[]");
+    gateway.naru(&["opt-out", "import", file.to_str().unwrap()]);
+    let listed: Vec<Value> =
+        serde_json::from_str(&gateway.naru(&["opt-out", "list", "c0", "--json"])).unwrap();
+    let mut back: Vec<&str> = listed.iter().map(|entry| entry["recipient"].as_str().unwrap()).collect();
+    back.sort_unstable();
+    let mut names = names;
+    names.sort_unstable();
+    assert_eq!(back, names);
 }

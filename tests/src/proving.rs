@@ -52,23 +52,7 @@ impl Shape<'_> {
     /// Signed with a secret (RFC 9421), now and once.
     #[must_use]
     pub fn signed(&self, id: &str, secret: &hmac::Key) -> Vec<u8> {
-        let Self { host, method, path, body } = self;
-        let (mut covered, mut lines, mut digest) =
-            (r#""@method" "@authority" "@path" "@query""#.to_owned(), String::new(), String::new());
-        if !body.is_empty() {
-            let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
-            let value = format!("sha-256=:{}:", BASE64.encode(sum.as_ref()));
-            covered.push_str(r#" "content-digest""#);
-            lines = format!("\"content-digest\": {value}\n");
-            digest = format!("Content-Digest: {value}\r\n");
-        }
-        let nonce = nonce();
-        let params = format!("({covered});created={};nonce=\"{nonce}\";keyid=\"{id}\"", unix_seconds());
-        let base = format!(
-            "\"@method\": {method}\n\"@authority\": {host}\n\"@path\": {path}\n\"@query\": ?\n{lines}\"@signature-params\": {params}"
-        );
-        let tag = BASE64.encode(hmac::sign(secret, base.as_bytes()).as_ref());
-        self.bytes(&format!("{digest}Signature-Input: sig1={params}\r\nSignature: sig1=:{tag}:\r\n"))
+        Signing::now(*self, id, secret).call(self)
     }
 
     /// With a token of its own (RFC 7519).
@@ -77,6 +61,57 @@ impl Shape<'_> {
     /// If the cryptography refuses.
     pub fn token(&self, issuer: &str, key: &TokenKey) -> anyhow::Result<Vec<u8>> {
         Ok(self.bytes(&format!("Authorization: Bearer {}\r\n", key.token(issuer)?)))
+    }
+}
+
+/// How a call is signed; whatever is not as it should be is made so by changing it.
+#[derive(Debug, Clone)]
+pub struct Signing<'a> {
+    /// What is signed, as if it were sent.
+    pub signs: Shape<'a>,
+    /// Whose signature it says it is.
+    pub id: &'a str,
+    /// What it is made with.
+    pub secret: &'a hmac::Key,
+    /// When it says that it was made, in Unix seconds.
+    pub created: i64,
+    /// What makes it the only one of its kind.
+    pub nonce: String,
+    /// Whether the digest of a body is signed too.
+    pub covers_digest: bool,
+    /// More parameters, each with its semicolon.
+    pub more: &'a str,
+}
+
+impl<'a> Signing<'a> {
+    /// As it should be.
+    #[must_use]
+    pub fn now(signs: Shape<'a>, id: &'a str, secret: &'a hmac::Key) -> Self {
+        Self { signs, id, secret, created: unix_seconds(), nonce: nonce(), covers_digest: true, more: "" }
+    }
+
+    /// The bytes of a call with this signature.
+    #[must_use]
+    pub fn call(&self, sent: &Shape<'_>) -> Vec<u8> {
+        let Self { signs, id, secret, created, nonce, covers_digest, more } = self;
+        let Shape { host, method, path, body } = signs;
+        let (mut covered, mut lines, mut digest) =
+            (r#""@method" "@authority" "@path" "@query""#.to_owned(), String::new(), String::new());
+        if !body.is_empty() {
+            let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+            let value = format!("sha-256=:{}:", BASE64.encode(sum.as_ref()));
+            if *covers_digest {
+                covered.push_str(r#" "content-digest""#);
+                lines = format!("\"content-digest\": {value}\n");
+            }
+            digest = format!("Content-Digest: {value}\r\n");
+        }
+        let params = format!("({covered});created={created};nonce=\"{nonce}\";keyid=\"{id}\"{more}");
+        let base = format!(
+            "\"@method\": {method}\n\"@authority\": {host}\n\"@path\": {path}\n\"@query\": ?\n{lines}\"@signature-params\": {params}"
+        );
+        let tag = BASE64.encode(hmac::sign(secret, base.as_bytes()).as_ref());
+        sent.bytes(&format!("{digest}Signature-Input: sig1={params}\r\nSignature: sig1=:{tag}:\r\n"))
     }
 }
 

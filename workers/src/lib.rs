@@ -42,6 +42,10 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "foreign"))]
+#[expect(clippy::expect_used, reason = "a reader panics where something comes out that never may")]
+pub mod foreign;
+
 pub use backend::{
     BEHAVIOURS, Backend, BackendError, BackendFactory, Behaviour, Description, ProviderError, Report,
     Reports, ReportsError, StandardBackends, TemplateError, check_provider, check_sealed_provider,

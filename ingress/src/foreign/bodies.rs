@@ -1,14 +1,20 @@
 //! Bodies of calls.
 
+use std::fmt;
+
 use naru_shared::domain::Timestamp;
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Value, json};
 
 use super::texts;
 use crate::{
     accept::{self, Place},
     auth::LONGEST_LIFE,
     calls::{
-        batch_body::{revisions, split},
+        batch_body::{Revision, revisions, split},
         token::{SHORTEST_LIFE, life},
     },
     strict_json,
@@ -25,18 +31,76 @@ pub(super) fn json_samples() -> Vec<Vec<u8>> {
     ])
 }
 
-/// What is taken means one thing: it is read as a value, and that is written and read again as the same.
+/// What is taken means one thing: nothing in it is hidden by what comes later, and it is read as a value, which is written and read again as the same.
 pub(super) fn json(bytes: &[u8]) -> bool {
     if strict_json::check(bytes).is_err() {
         return false;
     }
     let value: Value = serde_json::from_slice(bytes).expect("it was checked");
     assert!(depth(&value) <= 32);
+    let written_out: Everything = serde_json::from_slice(bytes).expect("it was checked");
+    assert_eq!(written_out.0, everything(&value), "a name is there twice in {}", bytes.escape_ascii());
     let written = serde_json::to_vec(&value).expect("it is JSON");
     assert!(strict_json::check(&written).is_ok(), "{}", written.escape_ascii());
     let again: Value = serde_json::from_slice(&written).expect("it was checked");
     assert_eq!(again, value);
     true
+}
+
+/// How many values a text has, whether or not one of the same name comes later.
+struct Everything(usize);
+
+impl<'de> Deserialize<'de> for Everything {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counter;
+        impl<'de> Visitor<'de> for Counter {
+            type Value = usize;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> Result<usize, E> {
+                Ok(1)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<usize, E> {
+                Ok(1)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<usize, E> {
+                Ok(1)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<usize, E> {
+                Ok(1)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<usize, E> {
+                Ok(1)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<usize, E> {
+                Ok(1)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<usize, A::Error> {
+                let mut all = 1;
+                while let Some(Everything(more)) = items.next_element()? {
+                    all += more;
+                }
+                Ok(all)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<usize, A::Error> {
+                let mut all = 1;
+                while let Some((_, Everything(more))) = fields.next_entry::<String, _>()? {
+                    all += more;
+                }
+                Ok(all)
+            }
+        }
+        deserializer.deserialize_any(Counter).map(Self)
+    }
+}
+
+fn everything(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(everything).sum::<usize>(),
+        Value::Object(fields) => 1 + fields.values().map(everything).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
 }
 
 fn depth(value: &Value) -> usize {
@@ -109,6 +173,12 @@ pub(super) fn acknowledgement_samples() -> Vec<Vec<u8>> {
 pub(super) fn acknowledgement(bytes: &[u8]) -> bool {
     let Ok(list) = revisions(bytes) else { return false };
     assert!((1..=1_000).contains(&list.len()));
+    let pairs = |list: Vec<Revision>| list.into_iter().map(|one| (one.id, one.revision)).collect::<Vec<_>>();
+    let list = pairs(list);
+    let reports: Vec<Value> =
+        list.iter().map(|(id, revision)| json!({ "id": id, "revision": revision })).collect();
+    let written = json!({ "reports": reports }).to_string();
+    assert_eq!(revisions(written.as_bytes()).map(pairs).ok(), Some(list), "{written}");
     true
 }
 

@@ -14,6 +14,9 @@ pub use readers::READERS;
 /// The variable that says how many changed samples each reader is given.
 pub const MUTATIONS: &str = "NARU_MUTATIONS";
 
+/// The variable that says from which seed they are changed.
+pub const SEED: &str = "NARU_SEED";
+
 /// So many unless it is said: a few seconds for each crate, without optimisation.
 const USUAL: u64 = 20_000;
 
@@ -54,6 +57,20 @@ impl Drop for Witness<'_> {
                 eprintln!("{name}, seed {seed}: {}", bytes.escape_ascii());
             }
         }
+    }
+}
+
+/// Gives each reader its samples and what the seed of [`SEED`], else 1, makes of them; prints what became of them.
+///
+/// # Panics
+/// If one takes none of them, or all, and as [`try_out`].
+#[expect(clippy::print_stdout, reason = "how much was tried is what a test without a subscriber shows")]
+pub fn try_all(readers: &[Reader]) {
+    let seed = env::var(SEED).map_or(1, |text| text.parse().expect("a seed"));
+    for reader in readers {
+        let tried = try_out(reader, seed);
+        println!("{}, seed {seed}: {tried:?}", reader.name);
+        assert!(tried.refused > 0 && tried.taken > 0, "{}: {tried:?}", reader.name);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The readers of this crate.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use super::Reader;
 use crate::{
+    blobs::Sha256Sum,
     domain::{
         Account, Content, Envelope, EnvelopeKeys, Environment, FORMATS, Fingerprint, Lane, Message,
         MessageId, Notice, NoticePack, Opened, PackEncoder, PackHead, RouteName, Simulation, Timestamp,
@@ -11,12 +12,14 @@ use crate::{
     },
     keys::Secret,
     notices::Shape,
+    queue::claim_check_again,
 };
 
 /// All of them.
 pub const READERS: &[Reader] = &[
     Reader { name: "envelope", samples: envelopes, read: envelope },
     Reader { name: "envelope_content", samples: contents, read: content },
+    Reader { name: "claim_check", samples: checks, read: check },
     Reader { name: "notice_json", samples: notices, read: |bytes| notice(bytes, false) },
     Reader { name: "notice_form", samples: forms, read: |bytes| notice(bytes, true) },
     Reader { name: "simulation", samples: simulations, read: simulation },
@@ -129,6 +132,17 @@ fn content(bytes: &[u8]) -> bool {
     }
 }
 
+fn checks() -> Vec<Vec<u8>> {
+    texts(&[&format!("claim.1.{}.300000\n", Sha256Sum::of(b"a large pack"))])
+}
+
+/// What stands for a large envelope is written, and read again as the same.
+fn check(bytes: &[u8]) -> bool {
+    let Some(written) = claim_check_again(bytes) else { return false };
+    assert_eq!(claim_check_again(&written), Some(written.clone()));
+    true
+}
+
 fn notices() -> Vec<Vec<u8>> {
     texts(&[
         r#"{"id":"msg_01kf3m2qz8fx5v6w7y8r9t0abc","status":"delivered","time":"2026-11-22T09:00:00Z"}"#,
@@ -166,8 +180,18 @@ fn simulations() -> Vec<Vec<u8>> {
     ])
 }
 
+/// Nothing waits longer, or is told more often, than is documented.
 fn simulation(bytes: &[u8]) -> bool {
-    text(bytes).is_some_and(|text| text.parse::<Simulation>().is_ok())
+    let Some(read) = text(bytes).and_then(|text| text.parse::<Simulation>().ok()) else { return false };
+    let hour = Duration::from_secs(3_600);
+    assert!(read.delay <= Duration::from_secs(10) && read.report_in() <= Some(hour), "{read:?}");
+    assert!((1..=5).contains(&read.times) && (1..=3_600).contains(&read.retry_after), "{read:?}");
+    let code = read.code.as_deref().unwrap_or("none");
+    assert!(
+        (1..=32).contains(&code.len()) && code.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+        "{read:?}"
+    );
+    true
 }
 
 /// An id is written in one way only.

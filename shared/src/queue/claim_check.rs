@@ -62,6 +62,13 @@ impl Check {
     }
 }
 
+/// As what a check is written that was read, if it can be: for what gives it foreign bytes.
+#[cfg(any(test, feature = "foreign"))]
+pub(crate) fn again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let check = Check::read(&Envelope(bytes.to_vec().into()))??;
+    Some(check.write().0.to_vec())
+}
+
 /// Why what a check stands for was not read.
 pub(super) enum Lost {
     /// It never will be: the check is set aside.

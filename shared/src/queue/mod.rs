@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use claim_check::ClaimChecks;
+#[cfg(any(test, feature = "foreign"))]
+pub(crate) use claim_check::again as claim_check_again;
 pub use peek::{QueueStatus, ask, peek};
 pub use quarantine::{
     Aside, Finding, Quarantine, RabbitMqQuarantine, SetAside, SqliteQuarantine, SqsQuarantine, Verifier,

@@ -162,6 +162,13 @@ impl Mapping {
     }
 }
 
+/// What a whole answer comes to by a mapping in TOML: for what gives it foreign bytes.
+#[cfg(any(test, feature = "foreign"))]
+pub(crate) fn outcome_by(mapping: &str, status: u16, body: &[u8]) -> Option<Outcome> {
+    let mapping = Mapping::parse(&toml::from_str(mapping).ok()?).ok()?;
+    Some(mapping.outcome(AnswerHead { status, retry_after: None }, &Body::Whole(body.to_vec())))
+}
+
 fn uncertain(detail: &str, why: &str) -> Outcome {
     Outcome::Uncertain { detail: line(&format!("{detail}; {why}")) }
 }

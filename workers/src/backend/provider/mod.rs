@@ -28,6 +28,8 @@ pub use template::TemplateError;
 use tokio::time::Instant;
 use url::Url;
 
+#[cfg(any(test, feature = "foreign"))]
+pub(crate) use self::answer::outcome_by;
 use self::{
     answer::{Body, Mapping},
     auth::{Moment, Proof},
