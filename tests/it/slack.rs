@@ -19,7 +19,7 @@ use naru_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::stage::{alone, within};
+use crate::stage::{alone, beside_few, within};
 
 /// Messages in one call.
 const BATCH: usize = 100;
@@ -206,7 +206,7 @@ fn slack_may_ask_to_wait_and_go_away_and_the_process_may_die_and_no_event_is_los
 
 #[test]
 fn workers_on_rabbitmq_share_the_events_and_the_death_of_one_loses_none() {
-    let _alone = alone();
+    let _beside = beside_few();
     let target = Target::start(Manner::status(200)).unwrap();
     let mut site = Deployment::spawn(&Shape { setup: setup(&target, ""), ..Shape::default() }).unwrap();
     opened(|arguments| site.verb(arguments));

@@ -12,7 +12,7 @@ use naru_tests::{
 };
 
 use super::{PATIENCE, add, show, verb};
-use crate::stage::{accept, alone, message, within};
+use crate::stage::{accept, alone, beside_few, message, within};
 
 const MESSAGES: usize = 300;
 
@@ -96,7 +96,7 @@ fn targets_that_mean_harm_are_refused_or_cut_and_nobody_else_waits_for_them() {
 
 #[test]
 fn every_event_reaches_the_target_under_one_id_though_the_process_is_killed() {
-    let _alone = alone();
+    let _beside = beside_few();
     let mut gateway = Gateway::spawn(&Setup::default()).unwrap();
     let target = Target::start(Manner::well()).unwrap();
     add(&gateway, "main", &target.url(), &[]);

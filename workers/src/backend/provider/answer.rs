@@ -175,12 +175,15 @@ fn uncertain(detail: &str, why: &str) -> Outcome {
 
 /// One line of at most 200 characters; what a person could not read is escaped, quotation marks are left as they are.
 fn line(text: &str) -> String {
-    let mut line = String::new();
-    for (one, _) in text.chars().zip(0..DETAIL_CHARS) {
-        match one {
-            '\'' | '"' | '\\' => line.push(one),
-            other => line.extend(other.escape_debug()),
+    let (mut line, mut room) = (String::new(), DETAIL_CHARS);
+    for one in text.chars() {
+        let plain = matches!(one, '\'' | '"' | '\\');
+        let taken = if plain { 1 } else { one.escape_debug().count() };
+        if taken > room {
+            break;
         }
+        room -= taken;
+        if plain { line.push(one) } else { line.extend(one.escape_debug()) }
     }
     line
 }
@@ -290,6 +293,14 @@ mod tests {
             assert!(Mapping::parse(&toml::from_str(wrong).unwrap()).is_err(), "{wrong}");
         }
         assert!(toml::from_str::<Answers>("ids = \"/a\"").is_err());
+    }
+
+    #[test]
+    fn words_are_a_line_of_two_hundred_characters_however_they_are_escaped() {
+        let long = line(&"\u{202e}".repeat(300));
+        assert_eq!((long.len(), &long[..8]), (200, "\\u{202e}"));
+        assert_eq!(line(&"수".repeat(300)).chars().count(), 200);
+        assert_eq!(line("say \"hi\"\n"), "say \"hi\"\\n");
     }
 
     proptest! {
