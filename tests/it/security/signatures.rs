@@ -37,7 +37,7 @@ fn what_is_not_signed_as_it_should_be_is_a_401_and_has_no_effect() {
         let bytes = now().call(&good);
         (ask(&bytes).status == 202).then_some(bytes)
     });
-    assert_eq!(told(&ask(&first)), (401, "replayed-signature".to_owned()));
+    assert_eq!(told(&ask(&first)), (401, "nonce-replayed".to_owned()));
     let created_now = now().created;
     let wrong = |code: &str, call: Vec<u8>, what: &str| {
         assert_eq!(told(&ask(&call)), (401, code.to_owned()), "{what}");
