@@ -146,8 +146,7 @@ impl EnvelopeKeys {
     pub fn open_any(&self, envelope: &Envelope) -> Result<Opened, EnvelopeError> {
         let (head, body) = split_head(&envelope.0).ok_or(EnvelopeError::Forged("no head"))?;
         let mut parts = head.split('.');
-        let version =
-            parts.next().and_then(|v| v.parse::<u32>().ok()).ok_or(EnvelopeError::Forged("no version"))?;
+        let version = parts.next().and_then(version_of).ok_or(EnvelopeError::Forged("no version"))?;
         if version > self.newest() && version != NOTICES {
             return Err(EnvelopeError::Newer { version, newest: self.newest() });
         }
@@ -212,6 +211,11 @@ impl EnvelopeKeys {
         data_encoding::BASE64URL_NOPAD.encode_mut(&tag, &mut out[tag_at..tag_at + TAG]);
         Envelope(out.into())
     }
+}
+
+/// A version in the one way in which it is signed: without a sign or zeros before it.
+fn version_of(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|version: &u32| version.to_string() == text)
 }
 
 fn split_head(bytes: &[u8]) -> Option<(&str, &[u8])> {

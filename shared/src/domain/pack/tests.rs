@@ -73,6 +73,10 @@ fn every_changed_byte_is_noticed() {
     for length in 0..envelope.0.len() {
         assert!(keys.open(&Envelope(envelope.0.slice(..length))).is_err(), "cut at {length}");
     }
+    for before in ["0", "+", "00"] {
+        let more = [before.as_bytes(), &envelope.0].concat();
+        assert!(matches!(keys.open(&Envelope(more.into())), Err(EnvelopeError::Forged(_))), "{before}");
+    }
 }
 
 #[test]
