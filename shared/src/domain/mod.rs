@@ -76,7 +76,7 @@ pub use table::{
     InvalidMapping, InvalidTableUrl, PRESETS, TableBackend, TableColumns, TableEngine, TableKey,
     TableMapping, TableResults, TableStatus, TableUrl, Verdict, preset,
 };
-pub use time::{Clock, ManualClock, SystemClock, TimeZone, Timestamp};
+pub use time::{Clock, InvalidTimestamp, ManualClock, SystemClock, TimeZone, Timestamp};
 pub use token_key::{InvalidKeyId, KeyId, KeyMaterial, PublicKey, TOKEN_KEYS, TokenAlgorithm, TokenKey};
 pub use trade::{TextRule, Trade};
 pub use transition::{Facts, Next, next_state};

@@ -68,13 +68,49 @@ impl fmt::Display for Timestamp {
     }
 }
 
-impl FromStr for Timestamp {
-    type Err = jiff::Error;
+/// Text that is no moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected an RFC 3339 time such as 2026-11-22T09:00:00Z")]
+pub struct InvalidTimestamp;
 
-    /// RFC 3339 with an offset or `Z`.
-    fn from_str(text: &str) -> Result<Self, jiff::Error> {
-        text.parse().map(Self::from_jiff)
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    /// RFC 3339 (section 5.6) with an offset or `Z`, and nothing else that could be meant as a time.
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        if !is_date_time(text) {
+            return Err(InvalidTimestamp);
+        }
+        text.parse().map(Self::from_jiff).map_err(|_| InvalidTimestamp)
     }
+}
+
+/// Whether it has the form of RFC 3339's `date-time`.
+fn is_date_time(text: &str) -> bool {
+    /// Digits stand where these do, everything else is as it is here.
+    const MOMENT: &[u8] = b"0000-00-00T00:00:00";
+    const OFFSET: &[u8] = b"00:00";
+    let fits = |text: &[u8], form: &[u8]| {
+        text.len() == form.len()
+            && text.iter().zip(form).all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                other => byte.eq_ignore_ascii_case(other),
+            })
+    };
+    let Some((moment, mut rest)) = text.as_bytes().split_at_checked(MOMENT.len()) else { return false };
+    if let [b'.', fraction @ ..] = rest {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return false;
+        }
+        rest = &fraction[digits..];
+    }
+    let is_offset = match rest {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', offset @ ..] => fits(offset, OFFSET) && offset <= b"23:59".as_slice(),
+        _ => false,
+    };
+    fits(moment, MOMENT) && is_offset
 }
 
 impl Serialize for Timestamp {
@@ -86,7 +122,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|_| de::Error::custom("expected an RFC 3339 time such as 2026-11-22T09:00:00Z"))
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -236,6 +272,43 @@ mod tests {
             "2025-11-22T18:00:00.12+09:00".parse::<Timestamp>().unwrap().as_millis(),
             1_763_802_000_120
         );
+    }
+
+    #[test]
+    fn what_is_not_written_as_rfc_3339_is_no_moment() {
+        let at = Timestamp::from_millis(1_763_802_000_000);
+        for same in [
+            "2025-11-22T09:00:00Z",
+            "2025-11-22t09:00:00.0z",
+            "2025-11-22T18:00:00+09:00",
+            "2025-11-22T09:00:00-00:00",
+        ] {
+            assert_eq!(same.parse(), Ok(at), "{same}");
+        }
+        for none in [
+            "",
+            "2025-11-22",
+            "2025-11-22T09:00:00",
+            "2025-11-22T09:00Z",
+            "2025-11-22T09Z",
+            "2025-11-22 09:00:00Z",
+            "20251122T090000Z",
+            "2025-11-22T09:00:00,5Z",
+            "2025-11-22T09:00:00.Z",
+            "2025-11-22T18:00:00+09",
+            "2025-11-22T18:00:00+0900",
+            "2025-11-22T18:00:00+09:00[Asia/Seoul]",
+            "2025-11-22T09:00:00Z[Asia/Seoul]",
+            "2025-11-22T09:00:00Z ",
+            "2025-W47-6T09:00:00Z",
+            "+002025-11-22T09:00:00Z",
+            "2025-02-29T09:00:00Z",
+            "2025-11-22T24:00:00Z",
+            "2025-11-22T09:00:00+25:00",
+            "２025-11-22T09:00:00Z",
+        ] {
+            assert_eq!(none.parse::<Timestamp>(), Err(InvalidTimestamp), "{none}");
+        }
     }
 
     #[test]

@@ -206,9 +206,16 @@ fn times() -> Vec<Vec<u8>> {
     texts(&["2026-11-22T09:00:00.123Z", "2026-11-22T18:00:00+09:00"])
 }
 
-/// What is read is written as RFC 3339, and read again as the same.
+/// What is read is written as RFC 3339, and read again as the same; and nothing is read that leaves a part of it to be guessed.
 fn timestamp(bytes: &[u8]) -> bool {
     let Some(time) = text(bytes).and_then(|text| text.parse::<Timestamp>().ok()) else { return false };
+    let colons = bytes.iter().filter(|byte| **byte == b':').count();
+    assert!(
+        colons == 2 + usize::from(!bytes.ends_with(b"Z") && !bytes.ends_with(b"z")),
+        "{}",
+        bytes.escape_ascii()
+    );
+    assert!(!bytes.iter().any(|byte| b" [],".contains(byte)), "{}", bytes.escape_ascii());
     assert_eq!(time.to_string().parse::<Timestamp>().expect("what is written is read"), time);
     true
 }
