@@ -154,7 +154,7 @@ problem_table! {
     InvalidReference = "invalid-reference", UNPROCESSABLE_ENTITY, "The reference is not valid",
         "A reference has 1 to 255 characters.";
     InvalidSendAt = "invalid-send-at", UNPROCESSABLE_ENTITY, "The time to send is not valid",
-        "send_at is an RFC 3339 time at most 30 days ahead.";
+        "send_at is an RFC 3339 time with seconds and an offset or Z, such as 2026-11-22T18:00:00+09:00, at most 30 days ahead.";
     InvalidTtl = "invalid-ttl", UNPROCESSABLE_ENTITY, "The time to live is not valid",
         "ttl is a whole number of seconds from 1 to 2592000 (30 days).";
     InvalidReport = "invalid-report", UNPROCESSABLE_ENTITY, "Nothing in it can be read as a report",
